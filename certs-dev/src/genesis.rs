@@ -1,0 +1,98 @@
+//! Entry 0 of a development network: keys, policy, first participants.
+//!
+//! It does not know where the keys lie.
+
+use envelope::address::{Address, Class, Network};
+use envelope::canonical::Canonical as _;
+use envelope::keys::{SigningKey, random};
+use envelope::statement::{self, NETWORK_AUTHORITY};
+use envelope::time::Timestamp;
+use proto::v1::{
+    AuthorityKey, ClassGrant, Classification, Genesis, KemId, Kind, OversightMode, Participant, ParticipantClass, ParticipantState, Policy,
+    Priority, SigAlg, SignedStatement, StatementHead,
+};
+
+use crate::Error;
+
+/// What the genesis names.
+pub(crate) struct Parts<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) root_der: &'a [u8],
+    pub(crate) authority: &'a SigningKey,
+    pub(crate) log_key: [u8; 32],
+    pub(crate) directory_key: [u8; 32],
+    pub(crate) node: &'a Address,
+    /// Address and identity chain.
+    pub(crate) participants: Vec<(Address, Vec<Vec<u8>>)>,
+    pub(crate) now: Timestamp,
+}
+
+/// The genesis, signed by the network authority.
+pub(crate) fn sign(mut parts: Parts<'_>) -> Result<SignedStatement, Error> {
+    parts.participants.sort();
+    let authority = AuthorityKey { alg: SigAlg::Ed25519.into(), public: parts.authority.public().to_vec().into() };
+    let genesis = Genesis {
+        head: Some(StatementHead {
+            version: 1,
+            network: parts.network.to_string(),
+            issuer: NETWORK_AUTHORITY.to_owned(),
+            subject: NETWORK_AUTHORITY.to_owned(),
+            seq: 1,
+            prev_sha256: Vec::new().into(),
+            created_ms: parts.now.ms(),
+            expires_ms: 0,
+        }),
+        random: random::<16>()?.to_vec().into(),
+        roots: vec![parts.root_der.to_vec().into()],
+        authority: vec![authority],
+        authority_threshold: 1,
+        log_key: parts.log_key.to_vec().into(),
+        directory_key: parts.directory_key.to_vec().into(),
+        node: parts.node.to_string(),
+        policy: Some(policy()),
+        participants: parts.participants.into_iter().map(|(address, chain)| participant(&address, chain)).collect(),
+    };
+    genesis.check()?;
+    Ok(statement::sign(&genesis, &[parts.authority]))
+}
+
+fn participant(address: &Address, chain: Vec<Vec<u8>>) -> Participant {
+    Participant {
+        address: address.to_string(),
+        state: ParticipantState::Active.into(),
+        identity_chain: chain.into_iter().map(Into::into).collect(),
+        clearance: Classification::Restricted.into(),
+        // In a network of one developer every bureau has opened all its posts.
+        open_to_foreign: matches!(address.class(), Class::Endpoint | Class::SubBureau),
+        oversight: OversightMode::Copy.into(),
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        rules_version: 1,
+        lifetime_max_ms: 30 * DAY_MS,
+        lifetime_min_ms: 3 * DAY_MS,
+        skew_max_ms: 5 * 60 * 1000,
+        stale_key_grace_ms: DAY_MS,
+        kems: vec![KemId::XWing.into()],
+        grants: GRANTED.iter().map(|class| grant(*class)).collect(),
+        flash_per_day: 1000,
+    }
+}
+
+fn grant(class: ParticipantClass) -> ClassGrant {
+    let kinds = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];
+    let priorities = [Priority::Routine, Priority::Urgent, Priority::Flash];
+    ClassGrant {
+        class: class.into(),
+        kinds: kinds.map(Into::into).to_vec(),
+        priorities: priorities.map(Into::into).to_vec(),
+        classifications: [Classification::OfficialUseOnly, Classification::Restricted].map(Into::into).to_vec(),
+    }
+}
+
+/// Who may send messages; services, partners and auditors get grants of their own, by statement.
+const GRANTED: [ParticipantClass; 4] =
+    [ParticipantClass::Ncb, ParticipantClass::SubBureau, ParticipantClass::Endpoint, ParticipantClass::Ipsg];
+const DAY_MS: u64 = 86_400_000;

@@ -1,0 +1,295 @@
+//! What an entry says: the values in its slots as types, and back into a draft (SPEC.md 7 has the tables).
+//!
+//! It does not know whether an entry should have been written; the exchange judges that, before and again.
+
+use bytes::Bytes;
+use prost::Message as _;
+use proto::v1::{self, EntryKind, KemId, SignedStatement};
+use tlog::sha256_parts;
+
+use crate::canonical::EncodingError;
+use crate::draft::Draft;
+use crate::message::Peer;
+use crate::slots::{Opening, Slots};
+use crate::statement;
+use crate::{Address, Reference};
+
+/// An entry that was read from its opening.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// Entry 0.
+    Genesis(SignedStatement),
+    /// A message.
+    Message(Box<MessageEntry>),
+    /// A statement that is also a leaf of the directory.
+    Directory {
+        /// The statement.
+        signed: SignedStatement,
+        /// Its index in the directory.
+        directory_index: u64,
+    },
+    /// DELIVERED or ACKNOWLEDGED, and the digest of the chain that was judged.
+    Mailbox {
+        /// The statement.
+        signed: SignedStatement,
+        /// SHA-256 over the identity chain.
+        chain_sha256: [u8; 32],
+    },
+    /// An auditor's access.
+    Access(SignedStatement),
+    /// An authority set the ledger's time.
+    ClockStep(SignedStatement),
+    /// The gateway started.
+    Started(v1::Started),
+    /// The directory's head.
+    Head(v1::Head),
+    /// A newer revocation list.
+    RevocationsSeen(v1::RevocationsSeen),
+    /// A correctly signed header was refused.
+    Refused(v1::Refused),
+    /// Refusals that were only counted.
+    RefusalsCounted(v1::RefusalsCounted),
+    /// Digest of the state.
+    StateClaim(v1::StateClaim),
+    /// Messages that nobody took in time.
+    Expired(v1::Expired),
+}
+
+/// A message as the ledger records it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageEntry {
+    /// Slot 1: the signed bytes.
+    pub header: Bytes,
+    /// Slot 2.
+    pub signatures_sha256: [u8; 32],
+    /// Slot 3.
+    pub judged: v1::Judged,
+    /// Slot 4.
+    pub tls_fingerprint: [u8; 32],
+    /// Slot 5.
+    pub decision: v1::Decision,
+    /// Slot 6: what the state keeps.
+    pub stub: v1::Stub,
+    /// Slots 7.1 to 7.n.
+    pub places: Vec<v1::Place>,
+    /// Slot 8.
+    pub sealed_sha256: [u8; 32],
+    /// Slot 9.
+    pub wrap_keys: Vec<([u8; 32], KemId)>,
+}
+
+/// Why an opening is no entry that we can read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("slot {slot} of the entry: {why}")]
+pub struct EntryError {
+    slot: u16,
+    why: String,
+}
+
+impl Entry {
+    /// Reads an opening's slots.
+    ///
+    /// # Errors
+    /// [`EntryError`] names the slot that cannot be read.
+    pub fn read(opening: &Opening) -> Result<Self, EntryError> {
+        let slots = opening.slots();
+        let signed = || statement::decode_signed(slots.value(1, 0)).map_err(|error| bad(1, error.to_string()));
+        Ok(match opening.kind() {
+            EntryKind::Unspecified => return Err(bad(0, "names no kind".to_owned())),
+            EntryKind::Genesis => Self::Genesis(signed()?),
+            EntryKind::Message => Self::Message(Box::new(MessageEntry::read(slots)?)),
+            EntryKind::Directory => {
+                let index = slots.value(2, 0).try_into().map_err(|_| bad(2, "is not 8 bytes".to_owned()))?;
+                Self::Directory { signed: signed()?, directory_index: u64::from_be_bytes(index) }
+            }
+            EntryKind::Mailbox => Self::Mailbox { signed: signed()?, chain_sha256: digest(slots, 2)? },
+            EntryKind::Access => Self::Access(signed()?),
+            EntryKind::ClockStep => Self::ClockStep(signed()?),
+            EntryKind::Started => Self::Started(proto_slot(slots, 1)?),
+            EntryKind::Head => Self::Head(proto_slot(slots, 1)?),
+            EntryKind::RevocationsSeen => Self::RevocationsSeen(proto_slot(slots, 1)?),
+            EntryKind::Refused => Self::Refused(proto_slot(slots, 1)?),
+            EntryKind::RefusalsCounted => Self::RefusalsCounted(proto_slot(slots, 1)?),
+            EntryKind::StateClaim => Self::StateClaim(proto_slot(slots, 1)?),
+            EntryKind::Expired => Self::Expired(proto_slot(slots, 1)?),
+        })
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            Self::Genesis(_) => EntryKind::Genesis,
+            Self::Message(_) => EntryKind::Message,
+            Self::Directory { .. } => EntryKind::Directory,
+            Self::Mailbox { .. } => EntryKind::Mailbox,
+            Self::Access(_) => EntryKind::Access,
+            Self::ClockStep(_) => EntryKind::ClockStep,
+            Self::Started(_) => EntryKind::Started,
+            Self::Head(_) => EntryKind::Head,
+            Self::RevocationsSeen(_) => EntryKind::RevocationsSeen,
+            Self::Refused(_) => EntryKind::Refused,
+            Self::RefusalsCounted(_) => EntryKind::RefusalsCounted,
+            Self::StateClaim(_) => EntryKind::StateClaim,
+            Self::Expired(_) => EntryKind::Expired,
+        }
+    }
+
+    /// The draft that writes this entry.
+    #[must_use]
+    pub fn into_draft(self) -> Draft {
+        let kind = self.kind();
+        let slots = Slots::new(kind);
+        match self {
+            Self::Message(message) => message.into_draft(),
+            Self::Genesis(signed) => of_directory(kind, slots, &signed),
+            Self::Directory { signed, directory_index } => {
+                of_directory(kind, slots.with(2, directory_index.to_be_bytes().to_vec()), &signed)
+            }
+            Self::Mailbox { signed, chain_sha256 } => of_statement(kind, slots.with(2, chain_sha256.to_vec()), &signed),
+            Self::Access(signed) | Self::ClockStep(signed) => of_statement(kind, slots, &signed),
+            Self::Started(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::Head(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::RevocationsSeen(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::Refused(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::RefusalsCounted(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::StateClaim(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::Expired(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+        }
+    }
+}
+
+impl MessageEntry {
+    fn read(slots: &Slots) -> Result<Self, EntryError> {
+        let each = |sub| proto_value(slots.value(7, sub), 7);
+        let wrap_key = |bytes: &[u8]| {
+            let kem = KemId::try_from(i32::from(u16::from_be_bytes([bytes[0], bytes[1]]))).ok()?;
+            Some((bytes[2..].try_into().ok()?, kem))
+        };
+        let keys = slots.value(9, 0);
+        let wrap_keys: Option<Vec<_>> = keys.chunks_exact(WRAP_KEY_BYTES).map(wrap_key).collect();
+        Ok(Self {
+            header: slots.bytes(1, 0),
+            signatures_sha256: digest(slots, 2)?,
+            judged: proto_slot(slots, 3)?,
+            tls_fingerprint: digest(slots, 4)?,
+            decision: proto_slot(slots, 5)?,
+            stub: proto_slot(slots, 6)?,
+            places: (1..=slots.count(7)).map(each).collect::<Result<_, _>>()?,
+            sealed_sha256: digest(slots, 8)?,
+            wrap_keys: wrap_keys.filter(|_| keys.len() % WRAP_KEY_BYTES == 0).ok_or_else(|| bad(9, "is malformed".to_owned()))?,
+        })
+    }
+
+    /// The sender's reference.
+    ///
+    /// # Errors
+    /// [`EncodingError`] when the stub holds no sound reference.
+    pub fn reference(&self) -> Result<Reference, EncodingError> {
+        reference_of(&self.stub)
+    }
+
+    /// The TLS peer as recorded.
+    #[must_use]
+    pub fn peer(&self, address: Address) -> Peer {
+        let link = |link: &v1::CertLink| {
+            let issuer_key_sha256 = link.issuer_key_sha256.as_ref().try_into().unwrap_or_default();
+            crate::identity::Link { issuer_key_sha256, serial: link.serial.to_vec() }
+        };
+        Peer {
+            address,
+            fingerprint: self.tls_fingerprint,
+            chain_sha256: self.judged.tls_chain_sha256.as_ref().try_into().unwrap_or_default(),
+            links: self.judged.tls_links.iter().map(link).collect(),
+            not_after_ms: self.judged.tls_not_after_ms,
+        }
+    }
+
+    fn into_draft(self) -> Draft {
+        let mut keys = Vec::with_capacity(self.wrap_keys.len() * WRAP_KEY_BYTES);
+        for (key_id, kem) in &self.wrap_keys {
+            keys.extend_from_slice(&(*kem as u16).to_be_bytes());
+            keys.extend_from_slice(key_id);
+        }
+        let reference = self.reference().ok();
+        let message_id = self.stub.message_id.clone();
+        let slots = Slots::new(EntryKind::Message)
+            .with(1, self.header)
+            .with(2, self.signatures_sha256.to_vec())
+            .with(3, self.judged.encode_to_vec())
+            .with(4, self.tls_fingerprint.to_vec())
+            .with(5, self.decision.encode_to_vec())
+            .with(6, self.stub.encode_to_vec())
+            .with_each(7, self.places.iter().map(|place| place.encode_to_vec().into()))
+            .with(8, self.sealed_sha256.to_vec())
+            .with(9, keys);
+        let mut draft = Draft::new(EntryKind::Message, slots);
+        draft.lookup_keys = vec![message_key(&message_id)];
+        draft.lookup_keys.extend(reference.as_ref().map(reference_key));
+        draft
+    }
+}
+
+/// The reference in a stub.
+///
+/// # Errors
+/// [`EncodingError`] when it holds none.
+pub fn reference_of(stub: &v1::Stub) -> Result<Reference, EncodingError> {
+    let sender = crate::canonical::address(&stub.sender, "stub.sender")?;
+    Ok(Reference { sender, year: stub.year, series: stub.series, number: stub.number })
+}
+
+/// Lookup key of a message id.
+#[must_use]
+pub fn message_key(message_id: &[u8]) -> [u8; 32] {
+    sha256_parts(&[b"ecowire/1 lookup message\0", message_id])
+}
+
+/// Lookup key of a reference.
+#[must_use]
+pub fn reference_key(reference: &Reference) -> [u8; 32] {
+    sha256_parts(&[b"ecowire/1 lookup reference\0", reference.to_string().as_bytes()])
+}
+
+/// Lookup key of a statement by its bytes' digest.
+#[must_use]
+pub fn statement_key(statement_sha256: &[u8; 32]) -> [u8; 32] {
+    sha256_parts(&[b"ecowire/1 lookup statement\0", statement_sha256])
+}
+
+/// The bytes of a directory leaf: the signed statement in its one encoding.
+#[must_use]
+pub fn directory_leaf(signed: &SignedStatement) -> Bytes {
+    signed.encode_to_vec().into()
+}
+
+fn of_directory(kind: EntryKind, slots: Slots, signed: &SignedStatement) -> Draft {
+    let mut draft = of_statement(kind, slots, signed);
+    draft.directory_leaf = Some(directory_leaf(signed));
+    draft
+}
+
+fn of_statement(kind: EntryKind, slots: Slots, signed: &SignedStatement) -> Draft {
+    let mut draft = Draft::new(kind, slots.with(1, signed.encode_to_vec()));
+    draft.lookup_keys = vec![statement_key(&statement::digest_of(signed))];
+    draft
+}
+
+fn proto_slot<M: prost::Message + Default>(slots: &Slots, tag: u16) -> Result<M, EntryError> {
+    proto_value(slots.value(tag, 0), tag)
+}
+
+fn proto_value<M: prost::Message + Default>(bytes: &[u8], tag: u16) -> Result<M, EntryError> {
+    M::decode(bytes).ok().filter(|value| value.encode_to_vec() == bytes).ok_or_else(|| bad(tag, "is malformed".to_owned()))
+}
+
+fn digest(slots: &Slots, tag: u16) -> Result<[u8; 32], EntryError> {
+    slots.value(tag, 0).try_into().map_err(|_| bad(tag, "is not 32 bytes".to_owned()))
+}
+
+fn bad(slot: u16, why: String) -> EntryError {
+    EntryError { slot, why }
+}
+
+/// u16be KEM id and the key id.
+const WRAP_KEY_BYTES: usize = 34;

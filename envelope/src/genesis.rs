@@ -1,0 +1,155 @@
+//! Entry 0: the network, its keys, its policy and its first participants, signed by the network authority.
+//!
+//! It does not know whether this is the genesis that a member trusts; `trust` names its digest.
+
+use proto::v1;
+use tlog::VerifierKey;
+
+use crate::canonical::EncodingError;
+use crate::identity::{Anchors, Certified, IdentityError, NothingRevoked, PublicKey, Role};
+use crate::keys::Verifier;
+use crate::statement::{self, StatementError};
+use crate::{Address, Network, Timestamp};
+
+/// A genesis whose form, signatures and certificates hold.
+#[derive(Clone, Debug)]
+pub struct Genesis {
+    /// The statement.
+    pub statement: v1::Genesis,
+    /// As signed.
+    pub signed: v1::SignedStatement,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// The network.
+    pub network: Network,
+    /// The first participants with their judged identities, in order of address.
+    pub participants: Vec<(v1::Participant, Certified)>,
+}
+
+/// Why a file is no genesis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// Form or signatures.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A root that is none.
+    #[error("a root certificate does not hold: {0}")]
+    Root(IdentityError),
+    /// A participant's certificate.
+    #[error("the identity of {address} does not hold: {source}")]
+    Identity {
+        /// Whose.
+        address: String,
+        /// Why.
+        source: IdentityError,
+    },
+    /// The chain is another participant's, or its key is not Ed25519, or it is used twice.
+    #[error("the certificate of {0} names another address, another kind of key, or a key that another participant has")]
+    Mismatch(String),
+}
+
+impl From<EncodingError> for GenesisError {
+    fn from(error: EncodingError) -> Self {
+        Self::Statement(error.into())
+    }
+}
+
+impl Genesis {
+    /// Reads `genesis.bin` and judges every certificate in it at the time when it was created.
+    ///
+    /// # Errors
+    /// [`GenesisError`] names what does not hold.
+    pub fn open(bytes: &[u8], verifier: &impl Verifier) -> Result<Self, GenesisError> {
+        Self::from_signed(statement::decode_signed(bytes)?, tlog::sha256(bytes), verifier)
+    }
+
+    /// As [`Genesis::open`], from the statement in entry 0; `sha256` is that of its encoding.
+    ///
+    /// # Errors
+    /// [`GenesisError`] names what does not hold.
+    pub fn from_signed(signed: v1::SignedStatement, sha256: [u8; 32], verifier: &impl Verifier) -> Result<Self, GenesisError> {
+        let form: v1::Genesis = statement::read(&signed)?;
+        let statement: v1::Genesis = statement::open_by_authority(verifier, &signed, &form.authority, form.authority_threshold)?;
+        let head = statement::read_head(statement.head.as_ref())?;
+        let anchors = Anchors::new(head.network.clone(), &statement.roots).map_err(GenesisError::Root)?;
+        let at = Timestamp(head.created_ms);
+        let mut participants: Vec<(v1::Participant, Certified)> = Vec::with_capacity(statement.participants.len());
+        for participant in &statement.participants {
+            let address = &participant.address;
+            let judged = anchors.judge(Role::Identity, &participant.identity_chain, at, &NothingRevoked);
+            let certified = judged.map_err(|source| GenesisError::Identity { address: address.clone(), source })?;
+            let own = certified.address.as_str() == address && matches!(certified.public, PublicKey::Ed25519(_));
+            if !own || participants.iter().any(|(_, other)| other.key_id == certified.key_id) {
+                return Err(GenesisError::Mismatch(address.clone()));
+            }
+            participants.push((participant.clone(), certified));
+        }
+        Ok(Self { network: head.network, statement, signed, sha256, participants })
+    }
+
+    /// The roots, for judging certificates of connections and statements.
+    ///
+    /// # Errors
+    /// [`GenesisError::Root`]; it was checked on opening.
+    pub fn anchors(&self) -> Result<Anchors, GenesisError> {
+        Anchors::new(self.network.clone(), &self.statement.roots).map_err(GenesisError::Root)
+    }
+
+    /// Origin of the log: `<network>/log/0/<first 8 hex digits of the genesis digest>`.
+    #[must_use]
+    pub fn log_origin(&self) -> String {
+        log_origin(&self.network, &self.sha256)
+    }
+
+    /// Origin of the directory's tree.
+    #[must_use]
+    pub fn directory_origin(&self) -> String {
+        directory_origin(&self.network, &self.sha256)
+    }
+
+    /// The key that signs the log's checkpoints.
+    #[must_use]
+    pub fn log_verifier(&self) -> VerifierKey {
+        VerifierKey::ed25519(&self.log_origin(), key(&self.statement.log_key)).expect("an origin is a sound key name")
+    }
+
+    /// The key that signs the directory's checkpoints.
+    #[must_use]
+    pub fn directory_verifier(&self) -> VerifierKey {
+        VerifierKey::ed25519(&self.directory_origin(), key(&self.statement.directory_key)).expect("an origin is a sound key name")
+    }
+
+    /// The gateway's address.
+    ///
+    /// # Errors
+    /// [`EncodingError`]; it was checked on opening.
+    pub fn node(&self) -> Result<Address, EncodingError> {
+        crate::canonical::address(&self.statement.node, "node")
+    }
+}
+
+/// Origin of the log of a network and genesis.
+#[must_use]
+pub fn log_origin(network: &Network, genesis_sha256: &[u8; 32]) -> String {
+    format!("{network}/log/0/{}", first_hex(genesis_sha256))
+}
+
+/// Origin of the directory's tree of a network and genesis.
+#[must_use]
+pub fn directory_origin(network: &Network, genesis_sha256: &[u8; 32]) -> String {
+    format!("{network}/directory/{}", first_hex(genesis_sha256))
+}
+
+/// Lower-case hexadecimal digits of some bytes.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn first_hex(digest: &[u8; 32]) -> String {
+    hex(&digest[..4])
+}
+
+fn key(bytes: &[u8]) -> [u8; 32] {
+    bytes.try_into().expect("the statement's check demands 32 bytes")
+}

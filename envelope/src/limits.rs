@@ -1,0 +1,48 @@
+//! Every bound of the format, a sentence each. Bounds of the gateway's queues stand in the gateway's `limits.rs`.
+
+/// Bytes of an address: it must fit a certificate, a header and a screen.
+pub const ADDRESS_BYTES_MAX: usize = 64;
+/// Segments of an address: `cn/hk/cus/site` is the deepest.
+pub const ADDRESS_SEGMENTS_MAX: usize = 4;
+/// Bytes of a network's name.
+pub const NETWORK_BYTES_MAX: usize = 64;
+/// Bytes of a signed header: 512 recipients of 64 bytes fit twice.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Recipients of a message: every NCB, every desk, and room.
+pub const RECIPIENTS_MAX: usize = 512;
+/// Signers of a message: the sender, two seats, and a later post-quantum key.
+pub const SIGNERS_MAX: usize = 4;
+/// Statements that a header may lean on.
+pub const AUTHORITIES_MAX: usize = 16;
+/// Attachments that a header may name.
+pub const ATTACHMENTS_MAX: usize = 32;
+/// Bytes of a file that is sent inline, before padding and sealing.
+pub const CONTENT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of an encrypted content: the largest file, its media type, padding of at most 12 % and the tag.
+pub const CIPHERTEXT_BYTES_MAX: usize = 300 * 1024;
+/// Bytes of a media type (RFC 6838 allows 127 for each half; we allow it for both).
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// Bytes of one wrap: X-Wing takes 1,212.
+pub const WRAP_BYTES_MAX: usize = 2 * 1024;
+/// Bytes of a statement but genesis.
+pub const STATEMENT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a genesis: 10,000 participants with their chains.
+pub const GENESIS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Encryption keys of one participant: the current one and what it may still have to open with.
+pub const KEYS_MAX: usize = 16;
+/// Messages that one DELIVERED or ACKNOWLEDGED may name.
+pub const MAILBOX_ITEMS_MAX: usize = 64;
+/// Bytes of an auditor's purpose.
+pub const PURPOSE_BYTES_MAX: usize = 256;
+/// Bytes of a certificate: a leaf of ours has 500 to 700.
+pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
+/// Certificates of a chain, root left out: leaf, sub-bureau's CA, country's CA, and one for a cross-signing.
+pub const CHAIN_MAX: usize = 4;
+/// Bytes of a revocation list.
+pub const CRL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a receipt: a header, 17 siblings, a path of 40 and a checkpoint fit.
+pub const RECEIPT_BYTES_MAX: usize = 128 * 1024;
+/// Smallest padded plaintext, in bytes.
+pub const PADDED_BYTES_MIN: usize = 256;
+/// How far above the highest known number a number may lie: a post that gave up 1,000 numbers still gets through.
+pub const NUMBER_LEAP_MAX: u64 = 1024;

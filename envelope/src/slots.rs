@@ -1,0 +1,389 @@
+//! Leaf, slots and body: what one entry commits to, bit for bit (SPEC.md 7).
+//!
+//! A leaf hides its content behind salted hashes, so a purge leaves every proof valid and one slot can be shown alone.
+//! It does not know what a slot's value means; `entry` does.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message as _;
+use proto::v1::{self, DisclosedSlot, EntryKind};
+use ring::hmac;
+use tlog::{Hash, leaf_hash, sha256_parts, small};
+use zeroize::Zeroizing;
+
+use crate::canonical::EncodingError;
+use crate::limits::RECIPIENTS_MAX;
+use crate::time::Timestamp;
+
+/// Bytes of an encoded leaf.
+pub const LEAF_BYTES: usize = 44;
+/// The version of leaf and slots that this program writes.
+pub const LEAF_VERSION: u16 = 1;
+
+/// What a leaf says in the clear about its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeafClass {
+    /// A message.
+    Message,
+    /// Everything else.
+    Control,
+}
+
+/// `u16be version | u16be class | u64be at_ms | 32 bytes body`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Message-like or control.
+    pub class: LeafClass,
+    /// Ledger time.
+    pub at: Timestamp,
+    /// RFC 6962 root over the entry's slots.
+    pub body: Hash,
+}
+
+/// Tag and sub-index of a slot.
+pub type SlotId = (u16, u16);
+
+/// Why a leaf, a slot or an opening is not sound.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// Another size, version or class.
+    #[error("the leaf is not 44 bytes of version 1 and a known class")]
+    Leaf,
+    /// The opening's bytes.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+    /// A kind that is critical and that this program does not know.
+    #[error("entry kind {0} is not known here")]
+    Kind(i32),
+    /// The slots are not those of the kind's table.
+    #[error("slot {0}.{1} does not belong to an entry of this kind")]
+    Table(u16, u16),
+    /// Slot 0 does not name the kind.
+    #[error("slot 0 does not name the kind of the entry")]
+    KindSlot,
+    /// The count at sub 0 is not the number of repeated slots, or too large.
+    #[error("the count of slot {0} is not the number of its values")]
+    Count(u16),
+    /// The opening does not lead to the leaf's body.
+    #[error("the opening is not that of the leaf")]
+    Body,
+    /// A disclosed slot has a salt of another length, or siblings are missing.
+    #[error("the disclosed slots do not lead to a body")]
+    Disclosure,
+}
+
+impl Leaf {
+    /// The 44 bytes that the tree hashes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; LEAF_BYTES] {
+        let mut bytes = [0; LEAF_BYTES];
+        bytes[..2].copy_from_slice(&LEAF_VERSION.to_be_bytes());
+        bytes[2..4].copy_from_slice(&(if self.class == LeafClass::Message { 1u16 } else { 2 }).to_be_bytes());
+        bytes[4..12].copy_from_slice(&self.at.ms().to_be_bytes());
+        bytes[12..].copy_from_slice(self.body.as_bytes());
+        bytes
+    }
+
+    /// Reads 44 bytes.
+    ///
+    /// # Errors
+    /// [`SlotError::Leaf`] on another size, version or class.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SlotError> {
+        let bytes: &[u8; LEAF_BYTES] = bytes.try_into().map_err(|_| SlotError::Leaf)?;
+        let (head, rest) = bytes.split_at(4);
+        let (at, body) = rest.split_at(8);
+        let class = match head {
+            [0, 1, 0, 1] => LeafClass::Message,
+            [0, 1, 0, 2] => LeafClass::Control,
+            _ => return Err(SlotError::Leaf),
+        };
+        let at = Timestamp(u64::from_be_bytes(at.try_into().map_err(|_| SlotError::Leaf)?));
+        Ok(Self { class, at, body: Hash::try_from(body).map_err(|_| SlotError::Leaf)? })
+    }
+
+    /// The leaf's hash in the tree (RFC 6962 2.1).
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        leaf_hash(&self.encode())
+    }
+}
+
+/// The class of an entry of this kind.
+#[must_use]
+pub fn class_of(kind: EntryKind) -> LeafClass {
+    if kind == EntryKind::Message { LeafClass::Message } else { LeafClass::Control }
+}
+
+/// The tags of a kind, in order; `true` marks a repeated one.
+#[must_use]
+pub fn table(kind: EntryKind) -> &'static [(u16, bool)] {
+    match kind {
+        EntryKind::Message => &MESSAGE_TABLE,
+        EntryKind::Directory | EntryKind::Mailbox => &[(0, false), (1, false), (2, false)],
+        _ => &[(0, false), (1, false)],
+    }
+}
+
+/// The values of an entry's slots by (tag, sub), empty ones left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slots(BTreeMap<SlotId, Bytes>);
+
+impl Slots {
+    /// Slots of an entry of `kind`; slot 0 is set.
+    #[must_use]
+    pub fn new(kind: EntryKind) -> Self {
+        Self(BTreeMap::from([((0, 0), kind_value(kind))]))
+    }
+
+    /// Sets a slot that is not repeated.
+    #[must_use]
+    pub fn with(mut self, tag: u16, value: impl Into<Bytes>) -> Self {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.insert((tag, 0), value);
+        }
+        self
+    }
+
+    /// Sets a repeated slot: its count at sub 0, its values at sub 1 to n.
+    #[must_use]
+    pub fn with_each(mut self, tag: u16, values: impl IntoIterator<Item = Bytes>) -> Self {
+        let mut count: u16 = 0;
+        for value in values {
+            count += 1;
+            self.0.insert((tag, count), value);
+        }
+        self.0.insert((tag, 0), Bytes::copy_from_slice(&u32::from(count).to_be_bytes()));
+        self
+    }
+
+    /// The value of a slot; empty when it is absent.
+    #[must_use]
+    pub fn value(&self, tag: u16, sub: u16) -> &[u8] {
+        self.0.get(&(tag, sub)).map_or(&[], |value| value)
+    }
+
+    /// The value of a slot without copying it.
+    #[must_use]
+    pub fn bytes(&self, tag: u16, sub: u16) -> Bytes {
+        self.0.get(&(tag, sub)).cloned().unwrap_or_default()
+    }
+
+    /// Bytes of all values.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        self.0.values().map(Bytes::len).sum()
+    }
+
+    /// How many values a repeated slot has.
+    #[must_use]
+    pub fn count(&self, tag: u16) -> u16 {
+        count_of(self.value(tag, 0)).unwrap_or(0)
+    }
+}
+
+/// Everything that a leaf's body commits to. Its seed makes the salts; without it the leaf says nothing.
+#[derive(Clone)]
+pub struct Opening {
+    kind: EntryKind,
+    seed: Zeroizing<[u8; 32]>,
+    slots: Slots,
+}
+
+impl std::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opening").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Opening {
+    /// An opening of `kind` from 32 random bytes.
+    ///
+    /// # Errors
+    /// [`SlotError`] when the slots are not those of the kind's table.
+    pub fn new(kind: EntryKind, seed: [u8; 32], slots: Slots) -> Result<Self, SlotError> {
+        check_table(kind, &slots)?;
+        Ok(Self { kind, seed: Zeroizing::new(seed), slots })
+    }
+
+    /// The kind of the entry.
+    #[must_use]
+    pub fn kind(&self) -> EntryKind {
+        self.kind
+    }
+
+    /// The values.
+    #[must_use]
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// The root over all slots of the kind's table.
+    #[must_use]
+    pub fn body(&self) -> Hash {
+        small::root(&self.hashes())
+    }
+
+    /// The leaf of this opening at a ledger time.
+    #[must_use]
+    pub fn leaf(&self, at: Timestamp) -> Leaf {
+        Leaf { class: class_of(self.kind), at, body: self.body() }
+    }
+
+    /// Checks that this is the opening of `leaf`.
+    ///
+    /// # Errors
+    /// [`SlotError::Body`] when it is another's.
+    pub fn check(&self, leaf: &Leaf) -> Result<(), SlotError> {
+        if self.body() == leaf.body && class_of(self.kind) == leaf.class { Ok(()) } else { Err(SlotError::Body) }
+    }
+
+    /// Shows the slots for which `shown` holds (slot 0 and counts always), and the siblings that lead to the body.
+    pub fn disclose(&self, shown: impl Fn(SlotId) -> bool) -> (Vec<DisclosedSlot>, Vec<Hash>) {
+        let layout = layout(self.kind, &self.slots);
+        let visible = |id: SlotId| id == (0, 0) || is_count(self.kind, id) || shown(id);
+        let indexes: Vec<usize> = (0..layout.len()).filter(|at| visible(layout[*at])).collect();
+        let siblings = small::siblings(&self.hashes(), &indexes).expect("indexes of the layout ascend and are in range");
+        let key = self.salt_key();
+        let show = |at: &usize| {
+            let (tag, sub) = layout[*at];
+            let salt = Bytes::copy_from_slice(&salt(&key, (tag, sub)));
+            DisclosedSlot { tag: tag.into(), sub: sub.into(), salt, value: self.slots.bytes(tag, sub) }
+        };
+        (indexes.iter().map(show).collect(), siblings)
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let slot = |(id, value): (&SlotId, &Bytes)| v1::Slot { tag: id.0.into(), sub: id.1.into(), value: value.clone() };
+        let slots = self.slots.0.iter().map(slot).collect();
+        let seed = Bytes::copy_from_slice(&*self.seed);
+        v1::Opening { version: LEAF_VERSION.into(), kind: self.kind.into(), seed, slots }.encode_to_vec()
+    }
+
+    /// Reads the stored form; [`Opening::check`] ties it to a leaf.
+    ///
+    /// # Errors
+    /// [`SlotError`] when it is malformed or its slots are not those of its kind.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SlotError> {
+        let malformed = EncodingError::Malformed { what: "the opening" };
+        let opening = v1::Opening::decode(bytes).map_err(|_| malformed.clone())?;
+        if opening.version != u32::from(LEAF_VERSION) {
+            return Err(EncodingError::Version { what: "the opening", version: opening.version }.into());
+        }
+        let kind = EntryKind::try_from(opening.kind).ok().filter(|kind| *kind != EntryKind::Unspecified).ok_or(SlotError::Kind(opening.kind))?;
+        let seed = opening.seed.as_ref().try_into().map_err(|_| malformed.clone())?;
+        let mut slots = BTreeMap::new();
+        for slot in opening.slots {
+            let id = (u16::try_from(slot.tag), u16::try_from(slot.sub));
+            let (Ok(tag), Ok(sub)) = id else { return Err(malformed.into()) };
+            if slot.value.is_empty() || slots.last_key_value().is_some_and(|(last, _)| *last >= (tag, sub)) {
+                return Err(EncodingError::NotCanonical { what: "the opening" }.into());
+            }
+            slots.insert((tag, sub), slot.value);
+        }
+        let opening = Self::new(kind, seed, Slots(slots))?;
+        if opening.encode() != bytes {
+            return Err(EncodingError::NotCanonical { what: "the opening" }.into());
+        }
+        Ok(opening)
+    }
+
+    fn hashes(&self) -> Vec<Hash> {
+        let key = self.salt_key();
+        let hash = |id: &SlotId| slot_hash(self.kind, *id, &salt(&key, *id), self.slots.value(id.0, id.1));
+        layout(self.kind, &self.slots).iter().map(hash).collect()
+    }
+
+    fn salt_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &*self.seed)
+    }
+}
+
+/// Recomputes the body from disclosed slots and siblings.
+///
+/// # Errors
+/// [`SlotError`] when slots do not belong to the kind, are doubled or out of order, or the siblings are not exactly those missing.
+pub fn body_of(kind: EntryKind, disclosed: &[DisclosedSlot], siblings: &[Hash]) -> Result<Hash, SlotError> {
+    let mut slots = BTreeMap::new();
+    let mut salts = BTreeMap::new();
+    for slot in disclosed {
+        let (Ok(tag), Ok(sub)) = (u16::try_from(slot.tag), u16::try_from(slot.sub)) else { return Err(SlotError::Disclosure) };
+        if slots.last_key_value().is_some_and(|(last, _)| *last >= (tag, sub)) {
+            return Err(SlotError::Disclosure);
+        }
+        salts.insert((tag, sub), <[u8; 16]>::try_from(slot.salt.as_ref()).map_err(|_| SlotError::Disclosure)?);
+        slots.insert((tag, sub), slot.value.clone());
+    }
+    let slots = Slots(slots);
+    if slots.value(0, 0) != kind_value(kind) {
+        return Err(SlotError::KindSlot);
+    }
+    for (tag, _) in table(kind).iter().filter(|(_, repeated)| *repeated) {
+        count_of(slots.value(*tag, 0)).ok_or(SlotError::Count(*tag))?;
+    }
+    let layout = layout(kind, &slots);
+    let mut hashes = Vec::with_capacity(salts.len());
+    for (id, salt) in &salts {
+        let at = layout.binary_search(id).map_err(|_| SlotError::Table(id.0, id.1))?;
+        hashes.push((at, slot_hash(kind, *id, salt, slots.value(id.0, id.1))));
+    }
+    small::root_from_siblings(layout.len(), &hashes, siblings).map_err(|_| SlotError::Disclosure)
+}
+
+/// All slots of an entry in order, absent ones included.
+fn layout(kind: EntryKind, slots: &Slots) -> Vec<SlotId> {
+    let subs = |(tag, repeated): &(u16, bool)| {
+        let last = if *repeated { slots.count(*tag) } else { 0 };
+        let tag = *tag;
+        (0..=last).map(move |sub| (tag, sub))
+    };
+    table(kind).iter().flat_map(subs).collect()
+}
+
+fn check_table(kind: EntryKind, slots: &Slots) -> Result<(), SlotError> {
+    if slots.value(0, 0) != kind_value(kind) {
+        return Err(SlotError::KindSlot);
+    }
+    for (tag, _) in table(kind).iter().filter(|(_, repeated)| *repeated) {
+        let count = count_of(slots.value(*tag, 0)).ok_or(SlotError::Count(*tag))?;
+        if slots.0.range((*tag, 1)..=(*tag, u16::MAX)).count() != usize::from(count) {
+            return Err(SlotError::Count(*tag));
+        }
+    }
+    let layout = layout(kind, slots);
+    let stray = slots.0.keys().find(|id| layout.binary_search(id).is_err());
+    stray.map_or(Ok(()), |(tag, sub)| Err(SlotError::Table(*tag, *sub)))
+}
+
+fn is_count(kind: EntryKind, (tag, sub): SlotId) -> bool {
+    sub == 0 && table(kind).contains(&(tag, true))
+}
+
+fn count_of(value: &[u8]) -> Option<u16> {
+    let count = u32::from_be_bytes(value.try_into().ok()?);
+    u16::try_from(count).ok().filter(|count| usize::from(*count) <= RECIPIENTS_MAX)
+}
+
+fn kind_value(kind: EntryKind) -> Bytes {
+    Bytes::copy_from_slice(&(kind as u16).to_be_bytes())
+}
+
+fn salt(key: &hmac::Key, (tag, sub): SlotId) -> [u8; 16] {
+    let mut context = hmac::Context::with_key(key);
+    context.update(&tag.to_be_bytes());
+    context.update(&sub.to_be_bytes());
+    let tag = context.sign();
+    tag.as_ref()[..16].try_into().expect("an HMAC-SHA256 tag has 32 bytes")
+}
+
+fn slot_hash(kind: EntryKind, (tag, sub): SlotId, salt: &[u8; 16], value: &[u8]) -> Hash {
+    let length = u32::try_from(value.len()).expect("a slot's value is far below 4 GiB").to_be_bytes();
+    let head = [LEAF_VERSION.to_be_bytes(), (kind as u16).to_be_bytes(), tag.to_be_bytes(), sub.to_be_bytes()].concat();
+    Hash(sha256_parts(&[&[0], b"ecowire/1 slot\0", &head, salt, &length, value]))
+}
+
+const MESSAGE_TABLE: [(u16, bool); 10] =
+    [(0, false), (1, false), (2, false), (3, false), (4, false), (5, false), (6, false), (7, true), (8, false), (9, false)];

@@ -1,0 +1,109 @@
+//! `Verified -> Admitted`: decides, changes nothing.
+//!
+//! It knows no ledger: whether a message id is known already is told to it as `prior`.
+
+use bytes::Bytes;
+use envelope::entry::{Entry, MessageEntry};
+use envelope::identity::Link;
+use envelope::message::Verified;
+use envelope::{Draft, Position, Timestamp};
+use proto::v1;
+
+use crate::refusal::Refusal;
+use crate::rules::{Case, Rules, retention_class};
+use crate::state::Rows;
+
+/// What becomes of a verified message that is not refused.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    /// It is in the ledger already: its sender gets the receipt of that entry again.
+    Known(Position),
+    /// It may be appended.
+    New(Admitted),
+}
+
+/// A message that the rules let in, with the decision. Made by [`admit`] only.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    entry: MessageEntry,
+    sealed: Bytes,
+}
+
+impl Admitted {
+    /// The entry to apply once it has a position.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry::Message(Box::new(self.entry.clone()))
+    }
+
+    /// What the ledger appends.
+    #[must_use]
+    pub fn into_draft(self) -> Draft {
+        let mut draft = Entry::Message(Box::new(self.entry)).into_draft();
+        draft.sealed = Some(self.sealed);
+        draft
+    }
+
+    /// The decision as it will be recorded.
+    #[must_use]
+    pub fn message(&self) -> &MessageEntry {
+        &self.entry
+    }
+}
+
+/// Judges a verified message at ledger time `now`.
+///
+/// # Errors
+/// [`Refusal`] of the first rule that it breaks.
+pub fn admit(rows: &dyn Rows, rules: &Rules, now: Timestamp, prior: Option<Position>, message: Verified) -> Result<Admission, Refusal> {
+    if let Some(position) = prior {
+        return Ok(Admission::Known(position));
+    }
+    rules.check(&Case::new(rows, now, &message))?;
+    let entry = decide(rows, &message);
+    Ok(Admission::New(Admitted { entry, sealed: message.sealed().clone() }))
+}
+
+fn decide(rows: &dyn Rows, message: &Verified) -> MessageEntry {
+    let header = message.header();
+    let context = &header.context;
+    let reference = &context.reference;
+    let next_seq = |address: &envelope::Address| rows.mailbox(address).map_or(0, |mailbox| mailbox.last_seq) + 1;
+    let place = |address: &envelope::Address| v1::Place { address: address.to_string(), mailbox_seq: next_seq(address) };
+    let network = rows.network();
+    let peer = message.peer();
+    MessageEntry {
+        header: header.bytes.clone(),
+        signatures_sha256: *message.signatures_sha256(),
+        judged: v1::Judged {
+            identity_chains_sha256: rows.participant(&reference.sender).map(|row| row.chain_sha256.clone()).into_iter().collect(),
+            tls_chain_sha256: peer.chain_sha256.to_vec().into(),
+            directory_size: rows.directory().map_or(0, |row| row.size),
+            tls_links: peer.links.iter().map(cert_link).collect(),
+            tls_not_after_ms: peer.not_after_ms,
+        },
+        tls_fingerprint: peer.fingerprint,
+        decision: v1::Decision {
+            rules_version: network.and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.rules_version),
+            policy_position: network.map_or(0, |row| row.policy_position),
+            available: true,
+        },
+        stub: v1::Stub {
+            sender: reference.sender.to_string(),
+            year: reference.year,
+            series: reference.series,
+            number: reference.number,
+            retention_class: retention_class(context.kind),
+            message_id: header.message_id.to_vec().into(),
+            priority: context.priority.into(),
+            expires_ms: context.expires_ms,
+        },
+        places: context.recipients.iter().map(place).collect(),
+        sealed_sha256: *message.sealed_sha256(),
+        wrap_keys: message.wrap_keys().to_vec(),
+    }
+}
+
+pub(crate) fn cert_link(link: &Link) -> v1::CertLink {
+    v1::CertLink { issuer_key_sha256: link.issuer_key_sha256.to_vec().into(), serial: link.serial.clone().into() }
+}

@@ -1,0 +1,220 @@
+//! The exchange: one durable state, and batches over it. The writer owns it; everybody else reads.
+
+use envelope::entry::Entry;
+use envelope::keys::Verifier;
+use envelope::message::{Identity, Keyring, Verified};
+use envelope::{Address, Position, Timestamp};
+use prost::Message as _;
+use proto::v1::{self, SignedStatement};
+
+use crate::admit::{self, Admission};
+use crate::apply::{self, ApplyError, Effect};
+use crate::edge;
+use crate::refusal::Refusal;
+use crate::rules::Rules;
+use crate::state::{Changes, Key, Overlay, Row, Rows, State};
+use crate::statements::{self, AdmittedStatement};
+
+/// The derived state and the rules that judge by it.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    state: State,
+    rules: Rules,
+}
+
+/// Why a snapshot is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not a snapshot of this version.
+    #[error("the snapshot is malformed or of another version")]
+    Malformed,
+    /// Its rows do not add up to its digest.
+    #[error("the snapshot's rows are not those of its digest")]
+    Digest,
+}
+
+impl Exchange {
+    /// An empty state that judges by `rules`.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { state: State::default(), rules }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Opens a batch whose first entry will stand at `first`.
+    #[must_use]
+    pub fn batch(&self, first: u64, now: Timestamp) -> Batch<'_> {
+        Batch { rows: Overlay::new(&self.state), rules: &self.rules, now, next: first, effects: Vec::new() }
+    }
+
+    /// Takes over a batch that is durable.
+    pub fn fold(&mut self, changes: Changes) {
+        self.state.fold(changes);
+    }
+
+    /// Applies one durable entry, at start or in a replay.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when the entry does not make sense at its place; the state is as before then.
+    pub fn replay(&mut self, index: u64, at: Timestamp, entry: &Entry) -> Result<(), ApplyError> {
+        let mut batch = self.batch(index, at);
+        batch.push(entry)?;
+        let (changes, _) = batch.finish();
+        self.fold(changes);
+        Ok(())
+    }
+
+    /// All rows as bytes, for a quick start; `size` entries were applied.
+    #[must_use]
+    pub fn snapshot(&self, size: u64) -> Vec<u8> {
+        let row = |(key, row): (&Key, &Row)| v1::SnapshotRow { key: key.encode().into(), row: row.encode().into() };
+        let rows = self.state.rows().map(row).collect();
+        v1::Snapshot { version: 1, size, state_sha256_sum: self.state.digest().to_vec().into(), rows }.encode_to_vec()
+    }
+
+    /// Takes a snapshot back, with the number of entries that it stands for.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when it is malformed or its digest is not that of its rows.
+    pub fn from_snapshot(bytes: &[u8], rules: Rules) -> Result<(Self, u64), SnapshotError> {
+        let snapshot = v1::Snapshot::decode(bytes).map_err(|_| SnapshotError::Malformed)?;
+        if snapshot.version != 1 {
+            return Err(SnapshotError::Malformed);
+        }
+        let mut state = State::default();
+        for row in &snapshot.rows {
+            let key = Key::decode(&row.key).ok_or(SnapshotError::Malformed)?;
+            let value = Row::decode(&key, &row.row).ok_or(SnapshotError::Malformed)?;
+            state.set(key, value);
+        }
+        if state.digest()[..] != snapshot.state_sha256_sum[..] {
+            return Err(SnapshotError::Digest);
+        }
+        Ok((Self { state, rules }, snapshot.size))
+    }
+
+    /// Messages whose end has passed before their recipients took them, at most `max` places, oldest first.
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp, max: usize) -> Vec<Entry> {
+        let mut expired: Vec<v1::Expired> = Vec::new();
+        for (index, address, mailbox_seq) in self.state.expiring(now).take(max) {
+            let place = v1::Place { address: address.to_string(), mailbox_seq };
+            match expired.last_mut().filter(|last| last.index == index) {
+                Some(last) => last.places.push(place),
+                None => expired.push(v1::Expired { index, places: vec![place] }),
+            }
+        }
+        expired.into_iter().map(Entry::Expired).collect()
+    }
+}
+
+/// The identity keys of the state.
+impl Keyring for State {
+    fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
+        keyring(self, key_id)
+    }
+}
+
+impl Keyring for Overlay<'_> {
+    fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
+        keyring(self, key_id)
+    }
+}
+
+fn keyring(rows: &dyn Rows, key_id: &[u8; 32]) -> Option<Identity> {
+    let address = Address::parse(&rows.identity_owner(key_id)?.address).ok()?;
+    let row = rows.participant(&address)?;
+    Some(Identity { alg: row.alg(), public: row.public.as_ref().try_into().ok()?, address })
+}
+
+/// Entries that will be appended together; each sees those before it. Dropping it leaves no trace.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    rows: Overlay<'a>,
+    rules: &'a Rules,
+    now: Timestamp,
+    next: u64,
+    effects: Vec<Effect>,
+}
+
+impl Batch<'_> {
+    /// The rows as this batch leaves them.
+    #[must_use]
+    pub fn rows(&self) -> &dyn Rows {
+        &self.rows
+    }
+
+    /// The batch's ledger time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Where the next entry will stand.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Judges a message.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the first rule that it breaks.
+    pub fn admit(&self, prior: Option<Position>, message: Verified) -> Result<Admission, Refusal> {
+        admit::admit(&self.rows, self.rules, self.now, prior, message)
+    }
+
+    /// Judges a statement that `peer` brought.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the first check that fails.
+    pub fn admit_statement(&self, peer: Option<&Address>, signed: SignedStatement, verifier: &impl Verifier) -> Result<AdmittedStatement, Refusal> {
+        statements::admit_statement(&self.rows, self.now, peer, signed, verifier)
+    }
+
+    /// Applies an entry at the next place, and gives that.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when the entry does not make sense there; drop the batch then.
+    pub fn push(&mut self, entry: &Entry) -> Result<Position, ApplyError> {
+        apply::apply(&mut self.rows, self.next, self.now, entry, &mut self.effects)?;
+        self.next += 1;
+        Ok(Position::at(self.next - 1))
+    }
+
+    /// The Head that is due: the directory has grown since the last one, or an hour has passed.
+    #[must_use]
+    pub fn head_due(&self) -> Option<Entry> {
+        let row = self.rows.directory()?;
+        let due = row.size != row.head_size || self.now.ms() >= row.head_ms + HEAD_INTERVAL_MS;
+        due.then(|| Entry::Head(head_of(row)))
+    }
+
+    /// The digest of the state as this batch leaves it, as an entry.
+    #[must_use]
+    pub fn state_claim(&self) -> Entry {
+        Entry::StateClaim(v1::StateClaim { state_sha256_sum: self.rows.digest().to_vec().into() })
+    }
+
+    /// What to fold in once the batch is durable, and what to tell others then.
+    #[must_use]
+    pub fn finish(self) -> (Changes, Vec<Effect>) {
+        (self.rows.into_changes(), self.effects)
+    }
+}
+
+/// The head of a directory's right edge.
+#[must_use]
+pub fn head_of(row: &v1::DirectoryRow) -> v1::Head {
+    v1::Head { directory_size: row.size, directory_root: edge::root(row).as_bytes().to_vec().into() }
+}
+
+/// A Head is appended at least this often, so that a client can tell a fresh directory from a withheld one.
+pub const HEAD_INTERVAL_MS: u64 = 3_600_000;
+/// A StateClaim is appended, and a snapshot taken, every so many entries.
+pub const STATE_CLAIM_INTERVAL: u64 = 4096;

@@ -1,0 +1,211 @@
+//! Judging again: replays entries through verify and admit and compares each decision with the recorded one.
+//!
+//! For auditors and recipients' clients: it needs no server and trusts none. It does not check hashes; the tree's
+//! reader does that before it feeds an entry here.
+
+use std::collections::BTreeMap;
+
+use envelope::entry::{Entry, MessageEntry};
+use envelope::keys::Verifier;
+use envelope::message::{Record, Verified, signatures_sha256};
+use envelope::slots::{Leaf, Opening};
+use envelope::{Address, Network, Timestamp};
+use proto::v1::{self, RecipientState, Signature};
+
+use crate::admit::{Admission, admit};
+use crate::exchange::{Exchange, HEAD_INTERVAL_MS, head_of};
+use crate::rules::Rules;
+use crate::series;
+use crate::state::{Key, Overlay, Row, Rows};
+use crate::statements::admit_statement;
+
+/// Something that an honest gateway would not have written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The entry.
+    pub index: u64,
+    /// The rule or check, e.g. "OVERSIGHT_MISSING".
+    pub rule: &'static str,
+    /// What was found.
+    pub text: String,
+}
+
+/// Numbers of one series below its highest that no entry has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose numbers.
+    pub sender: Address,
+    /// Year and series.
+    pub year: u32,
+    /// Series within the year.
+    pub series: u32,
+    /// First missing number.
+    pub first: u64,
+    /// Last missing number.
+    pub last: u64,
+}
+
+/// Judges the entries of a log in order, from entry 0.
+#[derive(Debug)]
+pub struct Judge<V> {
+    exchange: Exchange,
+    rules: Rules,
+    verifier: V,
+    genesis_sha256: [u8; 32],
+    next: u64,
+    last_at: Timestamp,
+    findings: Vec<Finding>,
+}
+
+impl<V: Verifier> Judge<V> {
+    /// A judge for the log that begins with the genesis of this digest.
+    #[must_use]
+    pub fn new(genesis_sha256: [u8; 32], verifier: V) -> Self {
+        let (exchange, rules) = (Exchange::default(), Rules::default());
+        Self { exchange, rules, verifier, genesis_sha256, next: 0, last_at: Timestamp(0), findings: Vec::new() }
+    }
+
+    /// Judges the next entry; `signatures` are those kept beside a MESSAGE.
+    pub fn feed(&mut self, leaf: &Leaf, opening: &Opening, signatures: &[Signature]) {
+        let index = self.next;
+        self.next += 1;
+        if leaf.at < self.last_at {
+            self.find(index, "TIME", format!("the entry is at {}, the one before at {}", leaf.at, self.last_at));
+        }
+        self.last_at = leaf.at.max(self.last_at);
+        if let Err(error) = opening.check(leaf) {
+            return self.find(index, "OPENING", error.to_string());
+        }
+        let entry = match Entry::read(opening) {
+            Ok(entry) => entry,
+            Err(error) => return self.find(index, "ENTRY", error.to_string()),
+        };
+        if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures) {
+            self.find(index, rule, text);
+        }
+        if let Err(error) = self.exchange.replay(index, leaf.at, &entry) {
+            self.find(index, "APPLY", error.to_string());
+        }
+    }
+
+    /// What was found so far, in order.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Entries judged.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.next
+    }
+
+    /// The state that the entries lead to.
+    #[must_use]
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// How many messages each sender has, and the gaps in its numbers.
+    #[must_use]
+    pub fn references(&self) -> (BTreeMap<Address, u64>, Vec<Gap>) {
+        let (mut counts, mut gaps) = (BTreeMap::new(), Vec::new());
+        for (key, row) in self.exchange.state().rows() {
+            let (Key::Series(sender, year, number), Row::Series(used)) = (key, row) else { continue };
+            *counts.entry(sender.clone()).or_default() += used.used.iter().map(|range| range.last - range.first + 1).sum::<u64>();
+            let gap = |range: v1::NumberRange| Gap { sender: sender.clone(), year: *year, series: *number, first: range.first, last: range.last };
+            gaps.extend(series::gaps(used).into_iter().map(gap));
+        }
+        (counts, gaps)
+    }
+
+    fn find(&mut self, index: u64, rule: &'static str, text: String) {
+        self.findings.push(Finding { index, rule, text });
+    }
+
+    fn judge(&self, at: Timestamp, entry: &Entry, signatures: &[Signature]) -> Result<(), (&'static str, String)> {
+        let state = self.exchange.state();
+        let index = self.next - 1;
+        match entry {
+            Entry::Genesis(signed) => {
+                let digest = tlog::sha256(&envelope::entry::directory_leaf(signed));
+                ensure(digest == self.genesis_sha256, "GENESIS", "it is not the genesis that trust.toml names")
+            }
+            Entry::Message(message) => self.judge_message(at, message, signatures),
+            Entry::Directory { signed, directory_index } => {
+                let next = state.directory().map_or(0, |row| row.size);
+                ensure(*directory_index == next, "DIRECTORY", "its place in the directory is not the next one")?;
+                self.judge_statement(at, entry, signed)
+            }
+            Entry::Mailbox { signed, .. } | Entry::Access(signed) | Entry::ClockStep(signed) => self.judge_statement(at, entry, signed),
+            Entry::Head(head) => {
+                let expected = state.directory().map(head_of);
+                ensure(expected.as_ref() == Some(head), "HEAD", "it is not the head of the directory's statements")
+            }
+            Entry::StateClaim(claim) => {
+                ensure(claim.state_sha256_sum == state.digest()[..], "STATE_CLAIM", "the replayed state has another digest")
+            }
+            Entry::Expired(expired) => self.judge_expired(at, expired),
+            Entry::Started(_) | Entry::RevocationsSeen(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) => Ok(()),
+        }?;
+        self.judge_clock(index, at)
+    }
+
+    /// A Head is never older than twice its interval while entries are written.
+    fn judge_clock(&self, index: u64, at: Timestamp) -> Result<(), (&'static str, String)> {
+        let head_ms = self.exchange.state().directory().map_or(at.ms(), |row| row.head_ms);
+        // The first entry after a pause may find an old head; the writer appends the new one in that batch.
+        let late = index > 1 && self.last_head_is_stale(at, head_ms);
+        ensure(!late, "HEAD", "no head was appended for two hours of entries")
+    }
+
+    fn last_head_is_stale(&self, at: Timestamp, head_ms: u64) -> bool {
+        let previous_ms = self.exchange.state().clock().map_or(0, |clock| clock.last_ms);
+        previous_ms > head_ms + 2 * HEAD_INTERVAL_MS && at.ms() > head_ms + 2 * HEAD_INTERVAL_MS
+    }
+
+    fn judge_message(&self, at: Timestamp, recorded: &MessageEntry, signatures: &[Signature]) -> Result<(), (&'static str, String)> {
+        let state = self.exchange.state();
+        ensure(signatures_sha256(signatures) == recorded.signatures_sha256, "BAD_SIGNATURE", "the signatures are not those of slot 2")?;
+        let network = state.network().and_then(|row| Network::parse(&row.network).ok()).ok_or(("GENESIS", "there is none".to_owned()))?;
+        let sender = Address::parse(&recorded.stub.sender).map_err(|error| ("NOT_SENDER", error.to_string()))?;
+        let record = Record {
+            header: recorded.header.clone(),
+            signatures: signatures.to_vec(),
+            sealed_sha256: recorded.sealed_sha256,
+            wrap_keys: recorded.wrap_keys.clone(),
+            peer: recorded.peer(sender),
+        };
+        let refused = |refusal: crate::Refusal| (refusal.name(), refusal.to_string());
+        let verified = Verified::again(record, &network, state, &self.verifier).map_err(|error| refused(error.into()))?;
+        let overlay = Overlay::new(state);
+        match admit(&overlay, &self.rules, at, None, verified).map_err(refused)? {
+            Admission::New(admitted) => {
+                let same = admitted.message() == recorded;
+                ensure(same, "DECISION", "recipients, places, stub or decision are not those that the rules lead to")
+            }
+            Admission::Known(_) => Ok(()),
+        }
+    }
+
+    fn judge_statement(&self, at: Timestamp, entry: &Entry, signed: &v1::SignedStatement) -> Result<(), (&'static str, String)> {
+        let overlay = Overlay::new(self.exchange.state());
+        let admitted = admit_statement(&overlay, at, None, signed.clone(), &self.verifier);
+        let admitted = admitted.map_err(|refusal| (refusal.name(), refusal.to_string()))?.into_entry();
+        ensure(admitted.kind() == entry.kind(), "DECISION", "the statement stands in an entry of another kind")
+    }
+
+    fn judge_expired(&self, at: Timestamp, expired: &v1::Expired) -> Result<(), (&'static str, String)> {
+        for place in &expired.places {
+            let address = Address::parse(&place.address).map_err(|error| ("EXPIRED", error.to_string()))?;
+            let row = self.exchange.state().place(&address, place.mailbox_seq);
+            let due = row.is_some_and(|row| row.index == expired.index && row.state() == RecipientState::Available && row.expires_ms <= at.ms());
+            ensure(due, "EXPIRED", "a message was called expired before its end, or after it was taken")?;
+        }
+        Ok(())
+    }
+}
+
+fn ensure(sound: bool, rule: &'static str, text: &str) -> Result<(), (&'static str, String)> {
+    if sound { Ok(()) } else { Err((rule, text.to_owned())) }
+}

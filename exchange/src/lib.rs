@@ -1,0 +1,29 @@
+//! The rules and the derived state: who may send what to whom, and what everybody sees.
+//!
+//! Pure: the same entries lead to the same state on every machine; its clippy.toml bans clocks, files, threads and
+//! hash maps. **Invariant:** the exchange knows no store and no wire; it cannot write, and it cannot be asked over one.
+
+mod digest;
+
+pub mod state;
+
+pub mod edge;
+pub mod series;
+
+pub mod refusal;
+pub mod rules;
+pub mod admit;
+pub mod statements;
+
+pub mod apply;
+pub mod exchange;
+pub mod judge;
+
+pub use admit::{Admission, Admitted};
+pub use apply::{ApplyError, Effect};
+pub use exchange::{Batch, Exchange, STATE_CLAIM_INTERVAL};
+pub use judge::{Finding, Gap, Judge};
+pub use refusal::Refusal;
+pub use rules::{Rule, Rules};
+pub use state::{Changes, Rows, State};
+pub use statements::AdmittedStatement;

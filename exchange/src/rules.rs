@@ -1,0 +1,378 @@
+//! The rules of admission, version 1, in order; the first failure refuses with its name (SPEC.md 11).
+//!
+//! Each rule reads the header, the peer and the rows; none writes. Encoding, sender, commitments and signatures were
+//! checked on the way to [`Verified`]; that a known message gets its receipt again is decided before the rules run.
+
+use envelope::header::Context;
+use envelope::identity::Link;
+use envelope::message::{Peer, Verified};
+use envelope::{Address, Class, Timestamp};
+use envelope::limits::NUMBER_LEAP_MAX;
+use proto::v1::{self, Kind, KeyState, OptOut, ParticipantClass, ParticipantState, Priority};
+
+use crate::refusal::Refusal;
+use crate::series;
+use crate::state::Rows;
+
+/// A message, and everything that it is judged by.
+pub(crate) struct Case<'a> {
+    rows: &'a dyn Rows,
+    now: Timestamp,
+    context: &'a Context,
+    attachments: usize,
+    wrap_keys: &'a [([u8; 32], v1::KemId)],
+    peer: Option<&'a Peer>,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(rows: &'a dyn Rows, now: Timestamp, message: &'a Verified) -> Self {
+        let header = message.header();
+        let (wrap_keys, peer) = (message.wrap_keys(), Some(message.peer()));
+        Self { rows, now, context: &header.context, attachments: header.attachments.len(), wrap_keys, peer }
+    }
+}
+
+/// Judges a context before it is sealed, by the rules that the directory alone can tell: what it refuses, a gateway
+/// would refuse by the same name. Keys, numbers, quotas and heads are not looked at.
+///
+/// # Errors
+/// [`Refusal`] of the first rule that it breaks.
+pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context) -> Result<(), Refusal> {
+    let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None };
+    let foreseen = |rule: &Rule| !matches!(rule, Rule::Reference | Rule::Keys | Rule::Quota | Rule::Directory);
+    ALL.iter().filter(|(rule, _)| foreseen(rule)).try_for_each(|(_, check)| check(&case))
+}
+
+/// One rule's name in the code; the numbers are those of SPEC.md 11.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// 1: the lifetime is within the kind's bounds.
+    Lifetime,
+    /// 3: the number is unused and near the last one.
+    Reference,
+    /// 3: not past its end.
+    Expiry,
+    /// 3: not from the future.
+    Skew,
+    /// 3: wraps are to current keys.
+    Keys,
+    /// 4: the sender is active.
+    State,
+    /// 4: neither certificate is revoked or past its end.
+    Revocation,
+    /// 5: a grant covers it.
+    Grant,
+    /// 6: recipients exist and are active.
+    Recipients,
+    /// 6: recipients are cleared.
+    Clearance,
+    /// 7: bureaus see what crosses their border.
+    Oversight,
+    /// 8: the General Secretariat gets its copy.
+    IpsgCopy,
+    /// 11: FLASH messages a day.
+    Quota,
+    /// 12: the sender's directory is a head of ours.
+    Directory,
+}
+
+type Check = fn(&Case<'_>) -> Result<(), Refusal>;
+
+/// All rules in their order.
+const ALL: [(Rule, Check); 14] = [
+    (Rule::Lifetime, lifetime),
+    (Rule::Reference, reference),
+    (Rule::Expiry, expiry),
+    (Rule::Skew, skew),
+    (Rule::Keys, keys),
+    (Rule::State, state),
+    (Rule::Revocation, revocation),
+    (Rule::Grant, grant),
+    (Rule::Recipients, recipients),
+    (Rule::Clearance, clearance),
+    (Rule::Oversight, oversight),
+    (Rule::IpsgCopy, ipsg_copy),
+    (Rule::Quota, quota),
+    (Rule::Directory, directory),
+];
+
+/// The rules that an exchange judges by.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    left_out: Vec<Rule>,
+}
+
+impl Rules {
+    /// Rules without one of them: a gateway built like this is what an auditor must catch. For tests.
+    #[must_use]
+    pub fn without(rule: Rule) -> Self {
+        Self { left_out: vec![rule] }
+    }
+
+    pub(crate) fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
+        ALL.iter().filter(|(rule, _)| !self.left_out.contains(rule)).try_for_each(|(_, check)| check(case))
+    }
+}
+
+/// Names of all rules in their order.
+#[must_use]
+pub fn all_rules() -> Vec<Rule> {
+    ALL.iter().map(|(rule, _)| *rule).collect()
+}
+
+impl Case<'_> {
+    fn context(&self) -> &Context {
+        self.context
+    }
+
+    fn sender(&self) -> &Address {
+        &self.context().reference.sender
+    }
+
+    fn policy(&self) -> v1::Policy {
+        self.rows.network().and_then(|network| network.policy.clone()).unwrap_or_default()
+    }
+
+    fn no_grant(&self, what: &'static str) -> Refusal {
+        let context = self.context();
+        let (kind, priority, classification) = (context.kind, context.priority, context.classification);
+        Refusal::NoGrant { sender: self.sender().clone(), what, kind, priority, classification }
+    }
+
+    fn names(&self, address: &Address) -> bool {
+        self.context().recipients.contains(address)
+    }
+}
+
+/// Rule 1: FLASH lives exactly the shortest lifetime; everything else from that to the longest.
+fn lifetime(case: &Case<'_>) -> Result<(), Refusal> {
+    let (context, policy) = (case.context(), case.policy());
+    let lifetime = context.expires_ms.saturating_sub(context.created_ms);
+    let max = if context.priority == Priority::Flash { policy.lifetime_min_ms } else { policy.lifetime_max_ms };
+    let sound = (policy.lifetime_min_ms..=max).contains(&lifetime);
+    let text = || format!("field expires_ms is {lifetime} ms after created_ms, {} to {max} are allowed", policy.lifetime_min_ms);
+    if sound { Ok(()) } else { Err(Refusal::BadEncoding(text())) }
+}
+
+/// Rule 3: a number is used once; a new series names the one before it.
+fn reference(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let reference = &context.reference;
+    let used = case.rows.series(&reference.sender, reference.year, reference.series);
+    if used.is_some_and(|used| series::contains(used, reference.number)) {
+        return Err(Refusal::ReferenceReused { reference: reference.to_string() });
+    }
+    let latest = case.rows.sender(&reference.sender);
+    let (last_year, last_series) = latest.map_or((0, 0), |latest| (latest.year, latest.series));
+    let last_number = case.rows.series(&reference.sender, last_year, last_series).map_or(0, series::highest);
+    let bad = |why| Err(Refusal::BadReference { why, last_year, last_series, last_number });
+    let created_year = Timestamp(context.created_ms).year();
+    if reference.year != created_year && reference.year + 1 != created_year {
+        return bad("the year of the reference is not that of created_ms or the one before");
+    }
+    if reference.number > used.map_or(0, series::highest) + NUMBER_LEAP_MAX {
+        return bad("the number lies more than 1024 above the highest of its series");
+    }
+    if used.is_some() {
+        return if context.previous.is_none() { Ok(()) } else { bad("previous stands in a message that does not open a series") };
+    }
+    let opens = (reference.year, reference.series);
+    let follows = opens == (last_year, last_series + 1) || (reference.year > last_year && reference.series == 1);
+    match (&context.previous, latest) {
+        (None, None) if reference.series == 1 => Ok(()),
+        (Some(previous), Some(_)) if follows && (previous.year, previous.series) == (last_year, last_series) => Ok(()),
+        _ => bad("a new series follows the last one and its first message names that in previous"),
+    }
+}
+
+fn expiry(case: &Case<'_>) -> Result<(), Refusal> {
+    let expires = Timestamp(case.context().expires_ms);
+    if expires > case.now { Ok(()) } else { Err(Refusal::Expired { expires, now: case.now }) }
+}
+
+fn skew(case: &Case<'_>) -> Result<(), Refusal> {
+    let (created, skew_max_ms) = (Timestamp(case.context().created_ms), case.policy().skew_max_ms);
+    if created <= case.now.plus(skew_max_ms) { Ok(()) } else { Err(Refusal::ClockSkew { created, now: case.now, skew_max_ms }) }
+}
+
+/// Rule 3: judged for recipients that are enrolled; of others rule 6 speaks.
+fn keys(case: &Case<'_>) -> Result<(), Refusal> {
+    let policy = case.policy();
+    let pairs = case.context().recipients.iter().zip(case.wrap_keys);
+    for (recipient, (key_id, kem)) in pairs.filter(|(recipient, _)| case.rows.participant(recipient).is_some()) {
+        let row = case.rows.keys(recipient).and_then(|row| row.keys.iter().find(|key| key.key_id == key_id[..]));
+        let sound = row.is_some_and(|key| key.kem() == *kem && policy.kems.contains(&key.kem) && is_usable(key, case.now, policy.stale_key_grace_ms));
+        if !sound {
+            return Err(Refusal::StaleKey { recipient: recipient.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn is_usable(key: &v1::KeyRow, now: Timestamp, grace_ms: u64) -> bool {
+    match key.state() {
+        KeyState::Current => true,
+        KeyState::DecryptOnly => now.ms() <= key.since_ms.saturating_add(grace_ms),
+        KeyState::Revoked | KeyState::Unspecified => false,
+    }
+}
+
+fn state(case: &Case<'_>) -> Result<(), Refusal> {
+    let state = case.rows.participant(case.sender()).map_or(ParticipantState::Pending, v1::ParticipantRow::state);
+    let text = match state {
+        ParticipantState::Active | ParticipantState::Supervised => return Ok(()),
+        ParticipantState::Suspended => "suspended",
+        ParticipantState::Withdrawn => "withdrawn",
+        ParticipantState::Pending | ParticipantState::Unspecified => "pending",
+    };
+    Err(Refusal::Suspended { address: case.sender().clone(), state: text })
+}
+
+fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
+    let lapsed = |peer: &Peer| peer.not_after_ms < case.now.ms() || peer.links.iter().any(|link| is_revoked(case.rows, link));
+    if case.peer.is_some_and(lapsed) {
+        return Err(Refusal::Revoked { address: case.sender().clone(), what: "TLS certificate" });
+    }
+    identity_holds(case.rows, case.sender(), case.now)
+}
+
+/// Whether the identity certificate of `address` is neither revoked nor outside its time.
+pub(crate) fn identity_holds(rows: &dyn Rows, address: &Address, now: Timestamp) -> Result<(), Refusal> {
+    let revoked = || Refusal::Revoked { address: address.clone(), what: "identity certificate" };
+    let row = rows.participant(address).ok_or_else(revoked)?;
+    let link = |link: &v1::CertLink| Some((<[u8; 32]>::try_from(link.issuer_key_sha256.as_ref()).ok()?, link.serial.to_vec()));
+    let current = (row.not_before_ms..=row.not_after_ms).contains(&now.ms());
+    let free = row.links.iter().all(|one| link(one).is_some_and(|(issuer, serial)| rows.revoked(&issuer, &serial).is_none()));
+    if current && free { Ok(()) } else { Err(revoked()) }
+}
+
+/// Whether the state at this position holds a revocation of this certificate.
+pub(crate) fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
+    rows.revoked(&link.issuer_key_sha256, &link.serial).is_some()
+}
+
+/// Rule 5. Closed by default: what no grant names is refused, and so is every field that later rules will read.
+fn grant(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let extras: [(bool, &'static str); 6] = [
+        (case.attachments > 0, "attachments"),
+        (context.via_group.is_some(), "a group"),
+        (context.room.is_some(), "a room"),
+        (context.target.is_some(), "a target"),
+        (!context.authorities.is_empty(), "authorities"),
+        (context.signers.len() > 1, "further signers"),
+    ];
+    if let Some((_, what)) = extras.iter().find(|(present, _)| *present) {
+        return Err(case.no_grant(what));
+    }
+    let class = participant_class(case.sender().class());
+    let covers = |grant: &v1::ClassGrant| {
+        grant.class() == class
+            && grant.kinds.contains(&context.kind.into())
+            && grant.priorities.contains(&context.priority.into())
+            && grant.classifications.contains(&context.classification.into())
+    };
+    if !case.policy().grants.iter().any(covers) {
+        return Err(case.no_grant("the message"));
+    }
+    if context.kind == Kind::Void {
+        let own = case.sender().own_ncb().unwrap_or_else(|| case.sender().clone());
+        return if context.recipients == [own] { Ok(()) } else { Err(case.no_grant("a VOID to anybody but the own NCB, or oneself")) };
+    }
+    Ok(())
+}
+
+fn participant_class(class: Class) -> ParticipantClass {
+    match class {
+        Class::Ncb => ParticipantClass::Ncb,
+        Class::SubBureau => ParticipantClass::SubBureau,
+        Class::Endpoint => ParticipantClass::Endpoint,
+        Class::Ipsg => ParticipantClass::Ipsg,
+        Class::Service => ParticipantClass::Service,
+        Class::Organisation => ParticipantClass::Organisation,
+        Class::Auditor => ParticipantClass::Auditor,
+        Class::Node => ParticipantClass::Node,
+        Class::Group => ParticipantClass::Unspecified,
+    }
+}
+
+fn recipients(case: &Case<'_>) -> Result<(), Refusal> {
+    let reachable = |address: &&Address| {
+        let row = case.rows.participant(address);
+        row.is_some_and(|row| matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised))
+    };
+    let unknown = case.context().recipients.iter().find(|address| !reachable(address));
+    unknown.map_or(Ok(()), |recipient| Err(Refusal::UnknownRecipient { recipient: recipient.clone() }))
+}
+
+fn clearance(case: &Case<'_>) -> Result<(), Refusal> {
+    let classification = case.context().classification;
+    let cleared = |address: &&Address| case.rows.participant(address).is_some_and(|row| row.clearance >= i32::from(classification));
+    let uncleared = case.context().recipients.iter().find(|address| !cleared(address));
+    uncleared.map_or(Ok(()), |recipient| Err(Refusal::NotCleared { recipient: recipient.clone(), classification }))
+}
+
+/// Rule 7, mode COPY: who writes abroad copies the own NCB; who reaches a foreign endpoint was let in, and copies its NCB.
+fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
+    let sender = case.sender();
+    let abroad = |recipient: &Address| recipient.first_segment() != sender.first_segment();
+    if let Some(ncb) = sender.own_ncb()
+        && let Some(recipient) = case.context().recipients.iter().find(|recipient| abroad(recipient))
+        && !case.names(&ncb)
+    {
+        return Err(Refusal::OversightMissing { why: "a message abroad", ncb, recipient: recipient.clone() });
+    }
+    for recipient in case.context().recipients.iter().filter(|recipient| abroad(recipient)) {
+        let Some(ncb) = recipient.own_ncb() else { continue };
+        let opened = case.rows.participant(recipient).is_some_and(|row| row.open_to_foreign);
+        if !opened || !case.names(&ncb) {
+            return Err(Refusal::OversightMissing { why: "a message from abroad", ncb, recipient: recipient.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn ipsg_copy(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let implied = matches!(context.kind, Kind::Ecomessage | Kind::Diffusion | Kind::NoticeRequest);
+    let copied = context.recipients.iter().any(|recipient| recipient.as_str() == IPSG_DESK);
+    if !implied || copied || context.ipsg_opt_out != OptOut::None {
+        return Ok(());
+    }
+    let desk = Address::parse(IPSG_DESK).map_err(|_| case.no_grant("the message"))?;
+    Err(Refusal::IpsgCopyMissing { kind: context.kind, desk })
+}
+
+fn quota(case: &Case<'_>) -> Result<(), Refusal> {
+    if case.context().priority != Priority::Flash {
+        return Ok(());
+    }
+    let max = case.policy().flash_per_day;
+    let used = case.rows.quota(case.sender()).filter(|row| row.day == case.now.day()).map_or(0, |row| row.flash);
+    if used < max { Ok(()) } else { Err(Refusal::Quota { sender: case.sender().clone(), used, max }) }
+}
+
+/// Rule 12: every size that a client can have seen whole was bound into the log by a Head.
+fn directory(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let size = context.directory_size;
+    let known = case.rows.head(size).is_some_and(|head| head.root == context.directory_root[..]);
+    let newest = case.rows.directory().map_or(0, |row| row.head_size);
+    if known { Ok(()) } else { Err(Refusal::StaleDirectory { size, newest }) }
+}
+
+/// How long the gateway keeps the ciphertext; the kind decides. The numbers stand in SPEC.md 11.
+pub(crate) fn retention_class(kind: Kind) -> u32 {
+    match kind {
+        Kind::Alert | Kind::Hit | Kind::HitConfirmation => 1,
+        Kind::Message | Kind::Request | Kind::Reply | Kind::ExpertRequest | Kind::Service => 2,
+        Kind::Ecomessage | Kind::ControlledDelivery => 3,
+        Kind::Warning | Kind::Feedback | Kind::Seizure => 4,
+        Kind::NoticeRequest | Kind::Notice | Kind::NoticeUpdate | Kind::NoticeCancel | Kind::Diffusion | Kind::DiffusionCancel => 5,
+        Kind::Query | Kind::QueryResult => 6,
+        Kind::Void | Kind::Correction | Kind::Deletion | Kind::DeletionAttestation | Kind::Unspecified => 7,
+    }
+}
+
+
+const IPSG_DESK: &str = "ipsg/ens";

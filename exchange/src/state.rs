@@ -1,0 +1,362 @@
+//! The derived state: rows by key, their digest, and a batch that lies over them until it is durable (SPEC.md 9).
+//!
+//! A row knows nothing of the rules; `admit` reads rows, `apply` writes them. No store, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use envelope::Address;
+use prost::Message as _;
+use proto::v1;
+
+use crate::digest::Digest;
+
+/// What a row stands under. The order of the variants is the order of their encoding.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// Network, policy, authority: [`v1::NetworkRow`].
+    Network,
+    /// The ledger's time: [`v1::ClockRow`].
+    Clock,
+    /// A participant: [`v1::ParticipantRow`].
+    Participant(Address),
+    /// Owner of an identity key: [`v1::IdentityRow`].
+    Identity([u8; 32]),
+    /// A participant's encryption keys: [`v1::KeysRow`].
+    Keys(Address),
+    /// Owner of an encryption key: [`v1::KeyOwnerRow`].
+    KeyOwner([u8; 32]),
+    /// Head of a chain of statements; `None` is the network authority: [`v1::ChainRow`].
+    Chain(Option<Address>, v1::StatementKind, Option<Address>),
+    /// A sender's latest series: [`v1::SenderRow`].
+    Sender(Address),
+    /// Numbers that a series has used: [`v1::SeriesRow`].
+    Series(Address, u32, u32),
+    /// A mailbox's end: [`v1::MailboxRow`].
+    Mailbox(Address),
+    /// A message in a mailbox: [`v1::PlaceRow`].
+    Place(Address, u64),
+    /// A message by the index of its entry: [`v1::MessageRow`].
+    Message(u64),
+    /// The newest revocation list of an issuer: [`v1::CrlRow`].
+    Crl([u8; 32]),
+    /// A revoked certificate by issuer key and serial: [`v1::RevokedRow`].
+    Revoked([u8; 32], Vec<u8>),
+    /// The directory's right edge: [`v1::DirectoryRow`].
+    Directory,
+    /// A directory head by size: [`v1::HeadRow`].
+    Head(u64),
+    /// A sender's use of a day: [`v1::QuotaRow`].
+    Quota(Address),
+    /// An auditor's access: [`v1::AccessRow`].
+    Access(Address),
+}
+
+impl Key {
+    /// The bytes that the digest takes: one byte for the variant, then its fields; texts and serials with a length byte.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![self.tag()];
+        match self {
+            Self::Network | Self::Clock | Self::Directory => {}
+            Self::Participant(a) | Self::Keys(a) | Self::Sender(a) | Self::Mailbox(a) | Self::Quota(a) | Self::Access(a) => push_text(&mut bytes, a.as_str()),
+            Self::Identity(id) | Self::KeyOwner(id) | Self::Crl(id) => bytes.extend_from_slice(id),
+            Self::Chain(issuer, kind, subject) => {
+                push_text(&mut bytes, issuer.as_ref().map_or("", Address::as_str));
+                bytes.push(*kind as u8);
+                push_text(&mut bytes, subject.as_ref().map_or("", Address::as_str));
+            }
+            Self::Series(sender, year, series) => {
+                push_text(&mut bytes, sender.as_str());
+                bytes.extend_from_slice(&year.to_be_bytes());
+                bytes.extend_from_slice(&series.to_be_bytes());
+            }
+            Self::Place(address, seq) => {
+                push_text(&mut bytes, address.as_str());
+                bytes.extend_from_slice(&seq.to_be_bytes());
+            }
+            Self::Message(number) | Self::Head(number) => bytes.extend_from_slice(&number.to_be_bytes()),
+            Self::Revoked(issuer, serial) => {
+                bytes.extend_from_slice(issuer);
+                bytes.push(serial.len() as u8);
+                bytes.extend_from_slice(serial);
+            }
+        }
+        bytes
+    }
+
+    /// Reads what [`Key::encode`] wrote; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Input(bytes);
+        let key = match input.byte()? {
+            1 => Self::Network,
+            2 => Self::Clock,
+            3 => Self::Participant(input.address()?),
+            4 => Self::Identity(input.array()?),
+            5 => Self::Keys(input.address()?),
+            6 => Self::KeyOwner(input.array()?),
+            7 => {
+                let (issuer, kind) = (input.party()?, v1::StatementKind::try_from(i32::from(input.byte()?)).ok()?);
+                Self::Chain(issuer, kind, input.party()?)
+            }
+            8 => Self::Sender(input.address()?),
+            9 => Self::Series(input.address()?, u32::from_be_bytes(input.array()?), u32::from_be_bytes(input.array()?)),
+            10 => Self::Mailbox(input.address()?),
+            11 => Self::Place(input.address()?, u64::from_be_bytes(input.array()?)),
+            12 => Self::Message(u64::from_be_bytes(input.array()?)),
+            13 => Self::Crl(input.array()?),
+            14 => Self::Revoked(input.array()?, input.short()?.to_vec()),
+            15 => Self::Directory,
+            16 => Self::Head(u64::from_be_bytes(input.array()?)),
+            17 => Self::Quota(input.address()?),
+            18 => Self::Access(input.address()?),
+            _ => return None,
+        };
+        input.0.is_empty().then_some(key)
+    }
+
+    fn tag(&self) -> u8 {
+        match self {
+            Self::Network => 1,
+            Self::Clock => 2,
+            Self::Participant(_) => 3,
+            Self::Identity(_) => 4,
+            Self::Keys(_) => 5,
+            Self::KeyOwner(_) => 6,
+            Self::Chain(..) => 7,
+            Self::Sender(_) => 8,
+            Self::Series(..) => 9,
+            Self::Mailbox(_) => 10,
+            Self::Place(..) => 11,
+            Self::Message(_) => 12,
+            Self::Crl(_) => 13,
+            Self::Revoked(..) => 14,
+            Self::Directory => 15,
+            Self::Head(_) => 16,
+            Self::Quota(_) => 17,
+            Self::Access(_) => 18,
+        }
+    }
+}
+
+macro_rules! rows {
+    ($($variant:ident($row:ty) $key:pat => $read:ident($($arg:ident: $arg_type:ty),*) $make:expr;)*) => {
+        /// A row's value: always of the type that its key names.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs)]
+        pub enum Row { $($variant($row)),* }
+
+        impl Row {
+            /// The bytes that the digest takes.
+            #[must_use]
+            pub fn encode(&self) -> Vec<u8> {
+                match self { $(Self::$variant(row) => row.encode_to_vec()),* }
+            }
+
+            /// Reads the value that belongs under `key`.
+            #[must_use]
+            pub fn decode(key: &Key, bytes: &[u8]) -> Option<Self> {
+                match key { $($key => <$row>::decode(bytes).ok().map(Self::$variant)),* }
+            }
+        }
+
+        /// Read access to rows, whether durable or in an open batch.
+        pub trait Rows {
+            /// The row under `key`.
+            fn row(&self, key: &Key) -> Option<&Row>;
+
+            $(
+                #[doc = concat!("The [`v1::", stringify!($row), "`] under its key.")]
+                fn $read(&self, $($arg: $arg_type),*) -> Option<&$row> {
+                    match self.row(&$make)? { Row::$variant(row) => Some(row), _ => None }
+                }
+            )*
+        }
+    };
+}
+
+use v1::{
+    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, HeadRow, IdentityRow, KeyOwnerRow, KeysRow, MailboxRow, MessageRow, NetworkRow,
+    ParticipantRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
+};
+
+rows! {
+    Network(NetworkRow) Key::Network => network() Key::Network;
+    Clock(ClockRow) Key::Clock => clock() Key::Clock;
+    Participant(ParticipantRow) Key::Participant(_) => participant(address: &Address) Key::Participant(address.clone());
+    Identity(IdentityRow) Key::Identity(_) => identity_owner(key_id: &[u8; 32]) Key::Identity(*key_id);
+    Keys(KeysRow) Key::Keys(_) => keys(address: &Address) Key::Keys(address.clone());
+    KeyOwner(KeyOwnerRow) Key::KeyOwner(_) => key_owner(key_id: &[u8; 32]) Key::KeyOwner(*key_id);
+    Chain(ChainRow) Key::Chain(..) => chain(issuer: Option<&Address>, kind: v1::StatementKind, subject: Option<&Address>) Key::Chain(issuer.cloned(), kind, subject.cloned());
+    Sender(SenderRow) Key::Sender(_) => sender(address: &Address) Key::Sender(address.clone());
+    Series(SeriesRow) Key::Series(..) => series(sender: &Address, year: u32, series: u32) Key::Series(sender.clone(), year, series);
+    Mailbox(MailboxRow) Key::Mailbox(_) => mailbox(address: &Address) Key::Mailbox(address.clone());
+    Place(PlaceRow) Key::Place(..) => place(address: &Address, seq: u64) Key::Place(address.clone(), seq);
+    Message(MessageRow) Key::Message(_) => message(index: u64) Key::Message(index);
+    Crl(CrlRow) Key::Crl(_) => crl(issuer_key: &[u8; 32]) Key::Crl(*issuer_key);
+    Revoked(RevokedRow) Key::Revoked(..) => revoked(issuer_key: &[u8; 32], serial: &[u8]) Key::Revoked(*issuer_key, serial.to_vec());
+    Directory(DirectoryRow) Key::Directory => directory() Key::Directory;
+    Head(HeadRow) Key::Head(_) => head(size: u64) Key::Head(size);
+    Quota(QuotaRow) Key::Quota(_) => quota(sender: &Address) Key::Quota(sender.clone());
+    Access(AccessRow) Key::Access(_) => access(auditor: &Address) Key::Access(auditor.clone());
+}
+
+/// The durable state: rows, their digest, and what waits in each mailbox by urgency.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    rows: BTreeMap<Key, Row>,
+    digest: Digest,
+    /// Available messages of each mailbox, most urgent first. Follows from the place rows; not in the digest.
+    waiting: BTreeMap<Address, BTreeSet<(u8, u64)>>,
+    /// (end, index, mailbox, number) of everything available. Follows from the place rows; not in the digest.
+    expiring: BTreeSet<(u64, u64, Address, u64)>,
+}
+
+impl Rows for State {
+    fn row(&self, key: &Key) -> Option<&Row> {
+        self.rows.get(key)
+    }
+}
+
+impl State {
+    /// The digest over all rows: a sum, so the order of writing does not matter.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest.bytes()
+    }
+
+    /// All rows in order of their keys.
+    pub fn rows(&self) -> impl Iterator<Item = (&Key, &Row)> {
+        self.rows.iter()
+    }
+
+    /// Rows from `first` on, in order.
+    pub fn rows_from(&self, first: &Key) -> impl Iterator<Item = (&Key, &Row)> {
+        self.rows.range(first.clone()..)
+    }
+
+    /// Mailbox numbers of the messages that wait for `address`, most urgent first, then oldest.
+    pub fn waiting(&self, address: &Address) -> impl Iterator<Item = u64> + '_ {
+        self.waiting.get(address).into_iter().flatten().map(|(_, seq)| *seq)
+    }
+
+    /// Index, mailbox and number of what is available though its end has passed at `now`, by end.
+    pub fn expiring(&self, now: envelope::Timestamp) -> impl Iterator<Item = (u64, Address, u64)> + '_ {
+        let due = self.expiring.iter().take_while(move |(end, ..)| *end <= now.ms());
+        due.map(|(_, index, address, seq)| (*index, address.clone(), *seq))
+    }
+
+    /// Writes one row.
+    pub fn set(&mut self, key: Key, row: Row) {
+        let key_bytes = key.encode();
+        self.digest.add(&key_bytes, &row.encode());
+        self.note_waiting(&key, &row);
+        if let Some(old) = self.rows.insert(key, row) {
+            self.digest.remove(&key_bytes, &old.encode());
+        }
+    }
+
+    /// Takes over a batch whose entries are durable.
+    pub fn fold(&mut self, changes: Changes) {
+        for (key, row) in changes.0 {
+            self.set(key, row);
+        }
+    }
+
+    fn note_waiting(&mut self, key: &Key, row: &Row) {
+        let (Key::Place(address, seq), Row::Place(place)) = (key, row) else { return };
+        // FLASH (3) comes first.
+        let rank = (u8::MAX - place.priority.clamp(0, 9) as u8, *seq);
+        let end = (place.expires_ms, place.index, address.clone(), *seq);
+        let set = self.waiting.entry(address.clone()).or_default();
+        if place.state() == v1::RecipientState::Available {
+            set.insert(rank);
+            self.expiring.insert(end);
+        } else {
+            set.remove(&rank);
+            self.expiring.remove(&end);
+        }
+    }
+}
+
+/// Rows that a batch has written.
+#[derive(Clone, Debug, Default)]
+pub struct Changes(BTreeMap<Key, Row>);
+
+/// Rows over a state: what a batch sees of itself before it is durable. Dropping it leaves no trace.
+#[derive(Debug)]
+pub struct Overlay<'a> {
+    base: &'a State,
+    changes: BTreeMap<Key, Row>,
+}
+
+impl Rows for Overlay<'_> {
+    fn row(&self, key: &Key) -> Option<&Row> {
+        self.changes.get(key).or_else(|| self.base.row(key))
+    }
+}
+
+impl<'a> Overlay<'a> {
+    /// An empty overlay.
+    #[must_use]
+    pub fn new(base: &'a State) -> Self {
+        Self { base, changes: BTreeMap::new() }
+    }
+
+    /// Writes one row.
+    pub fn set(&mut self, key: Key, row: Row) {
+        self.changes.insert(key, row);
+    }
+
+    /// The digest that the state will have when this is folded in.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut digest = self.base.digest.clone();
+        for (key, row) in &self.changes {
+            let key_bytes = key.encode();
+            if let Some(old) = self.base.row(key) {
+                digest.remove(&key_bytes, &old.encode());
+            }
+            digest.add(&key_bytes, &row.encode());
+        }
+        digest.bytes()
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn into_changes(self) -> Changes {
+        Changes(self.changes)
+    }
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(head)
+    }
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let length = self.byte()?;
+        self.take(length.into())
+    }
+    fn address(&mut self) -> Option<Address> {
+        Address::parse(std::str::from_utf8(self.short()?).ok()?).ok()
+    }
+    fn party(&mut self) -> Option<Option<Address>> {
+        let text = std::str::from_utf8(self.short()?).ok()?;
+        if text.is_empty() { Some(None) } else { Address::parse(text).ok().map(Some) }
+    }
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.push(text.len() as u8);
+    bytes.extend_from_slice(text.as_bytes());
+}

@@ -1,0 +1,193 @@
+//! Statements: who may say what, in which order, and what it leads to in the ledger (SPEC.md 8).
+//!
+//! Decides, changes nothing. Genesis is no matter of this file: it is entry 0 or nothing.
+
+use envelope::canonical::EncodingError;
+use envelope::dsse::SignatureFault;
+use envelope::entry::Entry;
+use envelope::genesis::hex;
+use envelope::key_id::encryption_key_id;
+use envelope::keys::Verifier;
+use envelope::statement::{self, Acknowledged, Delivered, Head, Statement, StatementError};
+use envelope::{Address, Class, Timestamp};
+use proto::v1::{self, KeyState, ParticipantState, SignedStatement, StatementKind};
+
+use crate::refusal::Refusal;
+use crate::rules::identity_holds;
+use crate::state::Rows;
+
+/// A statement that may be appended. Made by [`admit_statement`] only.
+#[derive(Clone, Debug)]
+pub struct AdmittedStatement {
+    entry: Entry,
+}
+
+impl AdmittedStatement {
+    /// The entry.
+    #[must_use]
+    pub fn into_entry(self) -> Entry {
+        self.entry
+    }
+}
+
+/// Judges a statement at ledger time `now`. `peer` is who brought it; `None` when a replay judges again.
+///
+/// # Errors
+/// [`Refusal`] of the first check that fails.
+pub fn admit_statement(
+    rows: &dyn Rows,
+    now: Timestamp,
+    peer: Option<&Address>,
+    signed: SignedStatement,
+    verifier: &impl Verifier,
+) -> Result<AdmittedStatement, Refusal> {
+    let desk = Desk { rows, now, peer, verifier };
+    let entry = match signed.kind() {
+        StatementKind::Keys => desk.keys(signed)?,
+        StatementKind::Access => desk.access(signed)?,
+        StatementKind::Delivered => desk.mailbox::<Delivered>(signed, |statement| &statement.0)?,
+        StatementKind::Acknowledged => desk.mailbox::<Acknowledged>(signed, |statement| &statement.0)?,
+        StatementKind::ClockStep => desk.clock_step(signed)?,
+        StatementKind::Genesis | StatementKind::Trust => return Err(Refusal::NoAuthority("a statement of this kind is not published")),
+        StatementKind::Unspecified => return Err(Refusal::BadEncoding("field kind is absent or has no name in this version".to_owned())),
+    };
+    Ok(AdmittedStatement { entry })
+}
+
+/// What a statement is judged by.
+struct Desk<'a, V> {
+    rows: &'a dyn Rows,
+    now: Timestamp,
+    peer: Option<&'a Address>,
+    verifier: &'a V,
+}
+
+impl<V: Verifier> Desk<'_, V> {
+    fn keys(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        let (issuer, statement) = self.by_participant::<v1::KeyStatement>(&signed)?;
+        let row = self.rows.participant(&issuer).ok_or(Refusal::NoAuthority("the issuer is not enrolled"))?;
+        if statement.cert_chain_sha256 != row.chain_sha256 {
+            return Err(Refusal::KeyRefused("cert_chain_sha256 is not that of the issuer's enrolled identity"));
+        }
+        let policy = self.rows.network().and_then(|network| network.policy.clone()).unwrap_or_default();
+        let mut seen = Vec::new();
+        for key in &statement.keys {
+            let key_id = encryption_key_id(key.kem(), &key.public);
+            if !policy.kems.contains(&key.kem) {
+                return Err(Refusal::KeyRefused("the network's policy does not allow this kem"));
+            }
+            if seen.contains(&key_id) {
+                return Err(Refusal::KeyRefused("a key stands twice in the set"));
+            }
+            self.key_may_become(&issuer, &key_id, key.state())?;
+            seen.push(key_id);
+        }
+        let directory_index = self.rows.directory().map_or(0, |row| row.size);
+        Ok(Entry::Directory { signed, directory_index })
+    }
+
+    /// A key belongs to one address, and its state only goes forward.
+    fn key_may_become(&self, issuer: &Address, key_id: &[u8; 32], state: KeyState) -> Result<(), Refusal> {
+        let Some(owner) = self.rows.key_owner(key_id) else { return Ok(()) };
+        if owner.address != issuer.as_str() {
+            return Err(Refusal::KeyRefused("the key is another participant's"));
+        }
+        if state < owner.state() {
+            return Err(Refusal::KeyRefused("a key that was retired or revoked does not come back"));
+        }
+        Ok(())
+    }
+
+    fn access(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        let (issuer, _) = self.by_participant::<v1::AccessStatement>(&signed)?;
+        if issuer.class() != Class::Auditor {
+            return Err(Refusal::NoAuthority("an access statement is an auditor's"));
+        }
+        Ok(Entry::Access(signed))
+    }
+
+    fn mailbox<S: Statement>(&self, signed: SignedStatement, body: impl Fn(&S) -> &v1::MailboxStatement) -> Result<Entry, Refusal> {
+        let (issuer, statement) = self.by_participant::<S>(&signed)?;
+        for item in &body(&statement).items {
+            let place = self.rows.place(&issuer, item.mailbox_seq);
+            if place.is_none_or(|place| place.message_id != item.message_id) {
+                return Err(Refusal::UnknownMessage { mailbox_seq: item.mailbox_seq });
+            }
+        }
+        let chain = self.rows.participant(&issuer).and_then(|row| row.chain_sha256.as_ref().try_into().ok());
+        Ok(Entry::Mailbox { signed, chain_sha256: chain.unwrap_or_default() })
+    }
+
+    fn clock_step(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        let network = self.rows.network().ok_or(Refusal::NoAuthority("the ledger has no genesis"))?;
+        let (authority, threshold) = (&network.authority, network.authority_threshold);
+        let statement: v1::ClockStep = statement::open_by_authority(self.verifier, &signed, authority, threshold).map_err(refuse)?;
+        let head = self.head(&statement)?;
+        if head.issuer.is_some() || head.subject.is_some() {
+            return Err(Refusal::NoAuthority("the network authority sets the ledger's time"));
+        }
+        self.in_sequence(&head, StatementKind::ClockStep)?;
+        let last = self.rows.clock().map_or(0, |clock| clock.last_ms);
+        if statement.now_ms < last {
+            return Err(Refusal::NoAuthority("the ledger's time does not go back"));
+        }
+        Ok(Entry::ClockStep(signed))
+    }
+
+    /// Checks that the issuer itself brought and signed it, is active, and that it is the next of its chain.
+    fn by_participant<S: Statement>(&self, signed: &SignedStatement) -> Result<(Address, S), Refusal> {
+        let statement: S = statement::read(signed).map_err(refuse)?;
+        let head = self.head(&statement)?;
+        let issuer = head.issuer.clone().ok_or(Refusal::NoAuthority("the network authority does not issue this kind"))?;
+        if self.peer.is_some_and(|peer| *peer != issuer) {
+            return Err(Refusal::NotSender(format!("the issuer is {issuer}, the TLS certificate's address is another")));
+        }
+        if head.subject.as_ref() != Some(&issuer) {
+            return Err(Refusal::NoAuthority("a participant speaks for itself in this kind"));
+        }
+        let row = self.rows.participant(&issuer).ok_or_else(|| Refusal::NotSender(format!("{issuer} is not enrolled")))?;
+        let signer = (row.key_id.as_ref().try_into().ok()).zip(row.public.as_ref().try_into().ok());
+        let signer = signer.ok_or(Refusal::NoAuthority("the issuer has no identity key"))?;
+        let statement: S = statement::open(self.verifier, signed, &[signer]).map_err(refuse)?;
+        if !matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised) {
+            return Err(Refusal::Suspended { address: issuer, state: "not active" });
+        }
+        identity_holds(self.rows, &issuer, self.now)?;
+        self.in_sequence(&head, S::KIND)?;
+        Ok((issuer, statement))
+    }
+
+    fn head<S: Statement>(&self, statement: &S) -> Result<Head, Refusal> {
+        let head = statement::read_head(statement.head())?;
+        let network = self.rows.network().map(|row| row.network.as_str());
+        if network != Some(head.network.as_str()) {
+            return Err(EncodingError::Network.into());
+        }
+        let skew_max_ms = self.rows.network().and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.skew_max_ms);
+        let created = Timestamp(head.created_ms);
+        if S::KIND != StatementKind::ClockStep && created > self.now.plus(skew_max_ms) {
+            return Err(Refusal::ClockSkew { created, now: self.now, skew_max_ms });
+        }
+        if head.expires_ms != 0 && head.expires_ms <= self.now.ms() {
+            return Err(Refusal::Expired { expires: Timestamp(head.expires_ms), now: self.now });
+        }
+        Ok(head)
+    }
+
+    fn in_sequence(&self, head: &Head, kind: StatementKind) -> Result<(), Refusal> {
+        let last = self.rows.chain(head.issuer.as_ref(), kind, head.subject.as_ref());
+        let (seq, prev) = last.map_or((1, None), |row| (row.seq + 1, <[u8; 32]>::try_from(row.sha256.as_ref()).ok()));
+        if head.seq == seq && head.prev_sha256 == prev {
+            return Ok(());
+        }
+        Err(Refusal::BadSequence { seq, prev_sha256: prev.map_or_else(String::new, |prev| hex(&prev)) })
+    }
+}
+
+fn refuse(error: StatementError) -> Refusal {
+    match error {
+        StatementError::Encoding(encoding) => encoding.into(),
+        StatementError::Signature(SignatureFault::Signature(_) | SignatureFault::Signers { .. }) => Refusal::BadSignature(error.to_string()),
+        StatementError::Kind { .. } => Refusal::BadEncoding(error.to_string()),
+    }
+}

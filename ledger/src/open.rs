@@ -1,0 +1,265 @@
+//! Opening by checking: a store that contradicts its newest signed notes, or itself, is not opened.
+//!
+//! It does not put anything right. **Invariant:** nothing is written to a store before it has passed.
+
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+
+use bytes::Bytes;
+use envelope::slots::Leaf;
+use envelope::time::Timestamp;
+use tlog::{Checkpoint, HASH_BYTES, NoteSigner, TILE_HASHES, TileId, Tree, empty_root, leaf_hash};
+
+use crate::append::note;
+use crate::error::{OpenError, ReadError};
+use crate::keyfile::{KeyFiles, Keys};
+use crate::lock::Lock;
+use crate::log::{Head, Held, Log, Parts, Writer};
+use crate::proofs::{LEVEL_MAX, Tiles, of_tiles};
+use crate::redb::Redb;
+use crate::rows::{HEADER_KEY, Header, Which, number, tile_key};
+use crate::store::{Batch, Table, View};
+use crate::{BATCH_DRAFTS_MAX, Config, DirectoryHead, Engine, Signers};
+
+/// See [`crate::create`].
+pub(crate) fn create(engine: Engine, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
+    check_signers(config, &signers)?;
+    if engine.has_files() {
+        make_folders(dir)?;
+    }
+    let name = engine.name();
+    create_on(name, engine.parts(dir)?, dir, config, signers)
+}
+
+/// Puts header and empty checkpoints into an empty store, and then opens it like any other.
+pub(crate) fn create_on(
+    engine: &str,
+    parts: Parts,
+    dir: &Path,
+    config: &Config,
+    signers: Signers,
+) -> Result<Log, OpenError> {
+    refuse_existing(&parts, dir)?;
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, HEADER_KEY, Header::new(engine, config).to_row());
+    for (which, origin, signer) in trees(config, &signers) {
+        let note = note(origin, 0, empty_root(), signer);
+        let note = note.map_err(|cause| OpenError::Note { what: which.name(), cause })?;
+        batch.put(Table::Note, which.note_key(), note.to_vec());
+    }
+    parts.store.commit(batch).map_err(OpenError::Store)?;
+    open_on(engine, parts, dir, config, signers)
+}
+
+/// See [`crate::open`].
+pub(crate) fn open(engine: Engine, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
+    check_signers(config, &signers)?;
+    if engine.has_files() && !dir.join(DATABASE).exists() {
+        return Err(OpenError::Missing(dir.to_owned()));
+    }
+    let name = engine.name();
+    open_on(name, engine.parts(dir)?, dir, config, signers)
+}
+
+impl Engine {
+    /// Its name in the header.
+    fn name(&self) -> &'static str {
+        match self {
+            Engine::Redb => "redb",
+            Engine::Memory(_) => "memory",
+            #[cfg(any(test, feature = "faults"))]
+            Engine::Faulty(engine, _) => engine.name(),
+        }
+    }
+
+    fn has_files(&self) -> bool {
+        match self {
+            Engine::Redb => true,
+            Engine::Memory(_) => false,
+            #[cfg(any(test, feature = "faults"))]
+            Engine::Faulty(engine, _) => engine.has_files(),
+        }
+    }
+
+    /// Takes the lock, then opens the store behind it.
+    fn parts(self, dir: &Path) -> Result<Parts, OpenError> {
+        match self {
+            Engine::Redb => {
+                let lock = Lock::take(&dir.join("lock"))?;
+                let keys = KeyFiles::open(dir.join(KEYS));
+                let store = Redb::open(&dir.join(DATABASE)).map_err(OpenError::Store)?;
+                sync_folder(dir)?;
+                Ok(Parts { store: Box::new(store), keys: Box::new(keys), _held: Held::File { _lock: lock } })
+            }
+            Engine::Memory(memory) => {
+                let lock = memory.lock().ok_or_else(|| OpenError::Locked { holder: "this process".to_owned() })?;
+                let keys = Box::new(memory.clone());
+                Ok(Parts { store: Box::new(memory), keys, _held: Held::Memory { _lock: lock } })
+            }
+            #[cfg(any(test, feature = "faults"))]
+            Engine::Faulty(engine, plan) => Ok(plan.wrap(engine.parts(dir)?)),
+        }
+    }
+}
+
+/// The data folder and the keys' folder, for their owner only; durable before anything is put into them.
+fn make_folders(dir: &Path) -> Result<(), OpenError> {
+    for folder in [dir, &dir.join(KEYS)] {
+        let io = |cause| OpenError::Io { path: folder.to_owned(), cause };
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(io(error)),
+            _ => folder.canonicalize().map_err(io)?.parent().map_or(Ok(()), sync_folder)?,
+        }
+    }
+    Ok(())
+}
+
+fn sync_folder(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|cause| OpenError::Io { path: dir.to_owned(), cause })
+}
+
+/// A store without any row is what a `create` leaves that was cut off; it may be completed.
+fn refuse_existing(parts: &Parts, dir: &Path) -> Result<(), OpenError> {
+    let view = parts.store.view().map_err(OpenError::Store)?;
+    for table in Table::ALL {
+        if view.len(table).map_err(OpenError::Store)? > 0 {
+            return Err(OpenError::Exists(dir.to_owned()));
+        }
+    }
+    // Keys without a store: somebody has lost one.
+    if parts.keys.extent().map_err(OpenError::Store)? > 0 { Err(OpenError::Exists(dir.to_owned())) } else { Ok(()) }
+}
+
+fn check_signers(config: &Config, signers: &Signers) -> Result<(), OpenError> {
+    for (_, origin, signer) in trees(config, signers) {
+        let found = &signer.key().name;
+        if found != origin {
+            return Err(OpenError::Signer { found: found.clone(), wanted: origin.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn trees<'a>(config: &'a Config, signers: &'a Signers) -> [(Which, &'a str, &'a dyn NoteSigner); 2] {
+    [
+        (Which::Log, &config.origin, &*signers.log),
+        (Which::Directory, &config.directory_origin, &*signers.directory),
+    ]
+}
+
+/// Everything that is looked at before the first write.
+pub(crate) fn open_on(engine: &str, parts: Parts, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
+    let (writer, head) = {
+        let view = parts.store.view().map_err(OpenError::Store)?;
+        let view = &*view;
+        let Some(header) = view.get(Table::Meta, HEADER_KEY).map_err(OpenError::Store)? else {
+            return Err(OpenError::Missing(dir.to_owned()));
+        };
+        Header::check(&header, &Header::new(engine, config))?;
+        let [log, directory] = trees(config, &signers).map(|(which, _, signer)| check_tree(view, which, signer));
+        let ((log, root, note), (directory, directory_root, checkpoint)) = (log?, directory?);
+        check_rows(view, &log, &directory)?;
+        check_keys(&*parts.keys, log.size())?;
+        let last_at = check_last(view, &log, &directory)?;
+        let directory_head = DirectoryHead { size: directory.size(), root: directory_root, checkpoint };
+        let head = Head { size: log.size(), root, note, directory: directory_head };
+        (Writer { log, directory, last_at, closed: false }, head)
+    };
+    Ok(Log {
+        config: config.clone(),
+        signers,
+        parts: RwLock::new(Some(parts)),
+        writer: Mutex::new(writer),
+        head: RwLock::new(Arc::new(head)),
+    })
+}
+
+/// The right edge of a tree has the root of its newest note, and the note is ours.
+fn check_tree(view: &dyn View, which: Which, signer: &dyn NoteSigner) -> Result<(Tree, tlog::Hash, Bytes), OpenError> {
+    let what = which.name();
+    let note = view.get(Table::Note, &which.note_key()).map_err(OpenError::Store)?;
+    let note = note.ok_or_else(|| mismatch(format!("there is no {what} note")))?;
+    let newest = Checkpoint::open(&note, signer.key()).map_err(|cause| OpenError::Note { what, cause })?;
+    let tree = Tree::open(newest.size, &Tiles::new(view, which)).map_err(|error| match error {
+        tlog::OpenError::Read(error) => OpenError::Read(of_tiles(error)),
+        edge @ tlog::OpenError::Edge { .. } => mismatch(edge.to_string()),
+    })?;
+    let root = tree.root();
+    if root != newest.root {
+        return Err(mismatch(format!("the {what} of {} has the root {root}, its note {}", newest.size, newest.root)));
+    }
+    Ok((tree, root, Bytes::from(note)))
+}
+
+/// Exactly the rows of both trees, and nothing beyond: a store with a tail beyond its newest note is not ours to judge.
+fn check_rows(view: &dyn View, log: &Tree, directory: &Tree) -> Result<(), OpenError> {
+    let counts = [(Table::Leaf, log), (Table::Directory, directory), (Table::Opening, log), (Table::Sealed, log)];
+    for (table, tree) in counts {
+        let (rows, size) = (view.len(table).map_err(OpenError::Store)?, tree.size());
+        let is_whole = matches!(table, Table::Leaf | Table::Directory);
+        if rows > size || (is_whole && rows < size) {
+            return Err(mismatch(format!("{rows} rows of {} under a note of {size}", table.name())));
+        }
+        let beyond = view.range(table, &number(size), 1).map_err(OpenError::Store)?;
+        if !beyond.is_empty() {
+            return Err(mismatch(format!("a row of {} beyond the note of {size}", table.name())));
+        }
+    }
+    let rows = view.len(Table::Tile).map_err(OpenError::Store)?;
+    let wanted = check_edge(view, Which::Log, log.size())? + check_edge(view, Which::Directory, directory.size())?;
+    if rows == wanted { Ok(()) } else { Err(mismatch(format!("{rows} tiles, {wanted} wanted"))) }
+}
+
+/// How many tiles a tree has; the last of each level is exactly as wide as it must be.
+fn check_edge(view: &dyn View, which: Which, size: u64) -> Result<u64, OpenError> {
+    let mut tiles = 0;
+    for level in 0..=LEVEL_MAX {
+        let count = size >> (8 * u32::from(level));
+        tiles += count.div_ceil(TILE_HASHES as u64);
+        let (index, width) = (count / TILE_HASHES as u64, (count % TILE_HASHES as u64) as usize);
+        let tile = view.get(Table::Tile, &tile_key(which, TileId { level, index })).map_err(OpenError::Store)?;
+        let found = tile.map_or(0, |tile| tile.len());
+        if found != width * HASH_BYTES {
+            return Err(mismatch(format!(
+                "{} tile {index} of level {level} has {found} bytes under a note of {size}",
+                which.name()
+            )));
+        }
+    }
+    Ok(tiles)
+}
+
+/// A crash between the keys' sync and the commit leaves the keys of one batch over; more of them is an older database
+/// beside newer keys.
+fn check_keys(keys: &dyn Keys, size: u64) -> Result<(), OpenError> {
+    let extent = keys.extent().map_err(OpenError::Store)?;
+    if (size..=size + BATCH_DRAFTS_MAX as u64).contains(&extent) {
+        return Ok(());
+    }
+    Err(mismatch(format!("keys up to {extent} under a note of {size}")))
+}
+
+/// The last leaves are those of the tiles; returns the time of the log's last entry.
+fn check_last(view: &dyn View, log: &Tree, directory: &Tree) -> Result<Timestamp, OpenError> {
+    if let Some(last) = directory.size().checked_sub(1) {
+        let leaf = view.get(Table::Directory, &number(last)).map_err(OpenError::Store)?.unwrap_or_default();
+        if leaf_hash(&leaf) != Tiles::new(view, Which::Directory).leaf(last)? {
+            return Err(ReadError::Corrupt { index: last, what: "the directory leaf" }.into());
+        }
+    }
+    let Some(last) = log.size().checked_sub(1) else { return Ok(Timestamp::default()) };
+    let row = view.get(Table::Leaf, &number(last)).map_err(OpenError::Store)?.unwrap_or_default();
+    let hash = Tiles::new(view, Which::Log).leaf(last)?;
+    let leaf = Leaf::decode(&row).ok().filter(|leaf| leaf.hash() == hash);
+    Ok(leaf.ok_or(ReadError::Corrupt { index: last, what: "the leaf" })?.at)
+}
+
+fn mismatch(what: String) -> OpenError {
+    OpenError::Mismatch { what }
+}
+
+const DATABASE: &str = "ledger.redb";
+const KEYS: &str = "keys";

@@ -1,0 +1,110 @@
+//! The door to an engine: tables of rows, bytes to bytes, and batches that are written whole or not at all.
+//!
+//! It does not know what a row means. A view is one moment of the store; a commit returns once the batch is durable.
+
+use std::collections::BTreeMap;
+
+use crate::error::Cause;
+
+/// The tables of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Table {
+    /// The header.
+    Meta,
+    /// Index -> 44 bytes.
+    Leaf,
+    /// Index -> encrypted opening.
+    Opening,
+    /// Index -> what is kept beside the opening, encrypted.
+    Sealed,
+    /// Tree, level, index -> hashes.
+    Tile,
+    /// Tree -> newest signed note.
+    Note,
+    /// Lookup key -> index.
+    Lookup,
+    /// Index -> leaf of the directory's tree.
+    Directory,
+    /// Size -> state.
+    Snapshot,
+    /// Name and digest -> bytes.
+    Evidence,
+}
+
+impl Table {
+    /// All of them.
+    pub(crate) const ALL: [Table; 10] = [
+        Table::Meta,
+        Table::Leaf,
+        Table::Opening,
+        Table::Sealed,
+        Table::Tile,
+        Table::Note,
+        Table::Lookup,
+        Table::Directory,
+        Table::Snapshot,
+        Table::Evidence,
+    ];
+
+    /// Its name in an engine.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Leaf => "leaf",
+            Table::Opening => "opening",
+            Table::Sealed => "sealed",
+            Table::Tile => "tile",
+            Table::Note => "note",
+            Table::Lookup => "lookup",
+            Table::Directory => "directory",
+            Table::Snapshot => "snapshot",
+            Table::Evidence => "evidence",
+        }
+    }
+}
+
+/// Key and value.
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
+
+/// Rows to write together; `None` deletes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch(pub(crate) BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>);
+
+impl Batch {
+    pub(crate) fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.0.entry(table).or_default().insert(key.into(), Some(value.into()));
+    }
+
+    pub(crate) fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.0.entry(table).or_default().insert(key.into(), None);
+    }
+
+    /// Whether this batch puts that row.
+    pub(crate) fn has(&self, table: Table, key: &[u8]) -> bool {
+        self.0.get(&table).and_then(|rows| rows.get(key)).is_some_and(Option::is_some)
+    }
+}
+
+/// An engine with one open store.
+pub(crate) trait Store: Send + Sync {
+    /// The store as it is now.
+    fn view(&self) -> Result<Box<dyn View + '_>, Cause>;
+
+    /// Writes a batch whole and durably, or not at all; after an error nobody knows which.
+    fn commit(&self, batch: Batch) -> Result<(), Cause>;
+
+    /// The engine's own check of every page; `false` when it had to put something right.
+    fn check(&mut self) -> Result<bool, Cause>;
+}
+
+/// One moment of a store.
+pub(crate) trait View {
+    /// The value under a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Cause>;
+
+    /// At most `limit` rows from a key on, ascending.
+    fn range(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, Cause>;
+
+    /// Number of rows.
+    fn len(&self, table: Table) -> Result<u64, Cause>;
+}
