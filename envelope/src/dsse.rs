@@ -23,6 +23,9 @@ pub enum SignatureFault {
     Signature(usize),
 }
 
+/// A signer: the key's id and its raw Ed25519 public key.
+pub type SignerKey = ([u8; 32], [u8; 32]);
+
 /// DSSE v1 pre-authentication encoding (`PAE`) of a payload of type `payload_type`.
 #[must_use]
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
@@ -46,7 +49,7 @@ pub fn verify(
     verifier: &impl Verifier,
     payload_type: &str,
     payload: &[u8],
-    signers: &[([u8; 32], [u8; 32])],
+    signers: &[SignerKey],
     signatures: &[Signature],
 ) -> Result<(), SignatureFault> {
     let disorder = SignatureFault::Signers { expected: signers.len(), found: signatures.len() };

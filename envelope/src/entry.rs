@@ -177,7 +177,7 @@ impl MessageEntry {
             stub: proto_slot(slots, 6)?,
             places: (1..=slots.count(7)).map(each).collect::<Result<_, _>>()?,
             sealed_sha256: digest(slots, 8)?,
-            wrap_keys: wrap_keys.filter(|_| keys.len() % WRAP_KEY_BYTES == 0).ok_or_else(|| bad(9, "is malformed".to_owned()))?,
+            wrap_keys: wrap_keys.filter(|_| keys.len().is_multiple_of(WRAP_KEY_BYTES)).ok_or_else(|| bad(9, "is malformed".to_owned()))?,
         })
     }
 

@@ -9,7 +9,7 @@ use tlog::ed25519::Verifier;
 use tlog::sha256_parts;
 
 use crate::canonical::{EncodingError, ensure};
-use crate::dsse;
+use crate::dsse::{self, SignerKey};
 use crate::header::{HEADER_TYPE, Header, Wrap, wraps_root};
 use crate::identity::Link;
 use crate::limits::CIPHERTEXT_BYTES_MAX;
@@ -233,7 +233,7 @@ pub fn sealed_sha256(wraps: &[Bytes], content: &[u8]) -> [u8; 32] {
 }
 
 /// Raw keys of the signers after `NOT_SENDER` was checked.
-fn check_sender(header: &Header, peer: &Address, keys: &dyn Keyring) -> Result<Vec<([u8; 32], [u8; 32])>, VerifyError> {
+fn check_sender(header: &Header, peer: &Address, keys: &dyn Keyring) -> Result<Vec<SignerKey>, VerifyError> {
     let sender = &header.context.reference.sender;
     let not_sender = |other: String| VerifyError::NotSender { sender: sender.clone(), other };
     if peer != sender {
@@ -253,7 +253,7 @@ fn check_sender(header: &Header, peer: &Address, keys: &dyn Keyring) -> Result<V
     Ok(signers)
 }
 
-fn check_signatures(header: &Header, signers: &[([u8; 32], [u8; 32])], signatures: &[Signature], verifier: &impl Verifier) -> Result<(), VerifyError> {
+fn check_signatures(header: &Header, signers: &[SignerKey], signatures: &[Signature], verifier: &impl Verifier) -> Result<(), VerifyError> {
     dsse::verify(verifier, HEADER_TYPE, &header.bytes, signers, signatures).map_err(|fault| VerifyError::BadSignature(fault.to_string()))
 }
 

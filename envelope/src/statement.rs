@@ -7,7 +7,7 @@ use proto::v1::{self, SignedStatement, StatementHead, StatementKind};
 use tlog::ed25519::Verifier;
 
 use crate::canonical::{self, Canonical, EncodingError, address, digest, digest_or_empty, ensure, named, network};
-use crate::dsse::{self, SignatureFault};
+use crate::dsse::{self, SignatureFault, SignerKey};
 use crate::keys::SigningKey;
 use crate::limits::{
     CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PURPOSE_BYTES_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX,
@@ -72,7 +72,7 @@ pub fn read<S: Statement>(signed: &SignedStatement) -> Result<S, StatementError>
 ///
 /// # Errors
 /// [`StatementError`] when form or a signature is wrong.
-pub fn open<S: Statement>(verifier: &impl Verifier, signed: &SignedStatement, signers: &[([u8; 32], [u8; 32])]) -> Result<S, StatementError> {
+pub fn open<S: Statement>(verifier: &impl Verifier, signed: &SignedStatement, signers: &[SignerKey]) -> Result<S, StatementError> {
     let statement = read::<S>(signed)?;
     dsse::verify(verifier, S::PAYLOAD_TYPE, &signed.statement, signers, &signed.signatures)?;
     Ok(statement)
@@ -176,6 +176,18 @@ macro_rules! statement {
     };
 }
 
+/// The network authority speaks of the network only.
+fn ensure_of_network(head: Option<&StatementHead>) -> Result<(), EncodingError> {
+    let of_network = head.is_some_and(|head| head.issuer == NETWORK_AUTHORITY && head.subject == NETWORK_AUTHORITY);
+    ensure(of_network, "head.issuer", "is not the network authority, speaking of the network")
+}
+
+/// The issuer is a participant and speaks of itself.
+fn ensure_of_itself(head: Option<&StatementHead>) -> Result<(), EncodingError> {
+    let of_itself = head.is_some_and(|head| head.issuer != NETWORK_AUTHORITY && head.issuer == head.subject);
+    ensure(of_itself, "head.subject", "is not the participant that signs")
+}
+
 trait Body {
     fn check_body(&self) -> Result<(), EncodingError>;
 }
@@ -234,8 +246,8 @@ macro_rules! mailbox_statement {
                 version_of(self.0.head.as_ref())
             }
             fn check(&self) -> Result<(), EncodingError> {
-                let head = read_head(self.0.head.as_ref())?;
-                ensure(head.issuer.is_some() && head.issuer == head.subject, "head.subject", "is not the mailbox that signs")?;
+                read_head(self.0.head.as_ref())?;
+                ensure_of_itself(self.0.head.as_ref())?;
                 self.0.check_body()
             }
         }
@@ -260,6 +272,7 @@ impl Body for v1::MailboxStatement {
 
 impl Body for v1::KeyStatement {
     fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_itself(self.head.as_ref())?;
         ensure((1..=KEYS_MAX).contains(&self.keys.len()), "keys", "are not 1 to 16")?;
         for (at, key) in self.keys.iter().enumerate() {
             ensure(self.keys[..at].iter().all(|earlier| earlier.public != key.public), "keys.public", "stands twice")?;
@@ -282,6 +295,7 @@ impl Body for v1::AccessStatement {
 
 impl Body for v1::ClockStep {
     fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_network(self.head.as_ref())?;
         ensure(self.now_ms > 0, "now_ms", "is absent")
     }
 }
@@ -309,6 +323,8 @@ fn check_certificates(chain: &[Bytes], field: &'static str) -> Result<(), Encodi
 
 impl Body for v1::Genesis {
     fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_network(self.head.as_ref())?;
+        ensure(self.head.as_ref().is_some_and(|head| head.seq == 1), "head.seq", "is not 1")?;
         ensure(self.random.len() == 16, "random", "is not 16 bytes")?;
         check_certificates(&self.roots, "roots")?;
         check_authority(&self.authority, self.authority_threshold)?;
@@ -351,6 +367,7 @@ fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
 
 impl Body for v1::Trust {
     fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_network(self.head.as_ref())?;
         check_certificates(&self.roots, "roots")?;
         check_authority(&self.authority, self.authority_threshold)?;
         ensure((1..=64).contains(&self.nodes.len()), "nodes", "are not 1 to 64")?;
@@ -374,7 +391,7 @@ pub fn authority_signers(
     keys: &[v1::AuthorityKey],
     threshold: u32,
     signatures: &[v1::Signature],
-) -> Result<Vec<([u8; 32], [u8; 32])>, SignatureFault> {
+) -> Result<Vec<SignerKey>, SignatureFault> {
     let too_few = SignatureFault::Signers { expected: threshold as usize, found: signatures.len() };
     let publics: Vec<[u8; 32]> = keys.iter().filter_map(|key| key.public.as_ref().try_into().ok()).collect();
     let known: Vec<_> = publics.into_iter().map(|public| (crate::identity::ed25519_key_id(&public), public)).collect();

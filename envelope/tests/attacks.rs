@@ -6,7 +6,7 @@
 mod stage;
 
 use bytes::Bytes;
-use envelope::header::{self, HEADER_TYPE, Header};
+use envelope::header::{self, Header};
 use envelope::seal::{self, ContentKey};
 use envelope::{Network, dsse, key_id};
 use hpke::kem::XWing;
@@ -14,7 +14,7 @@ use hpke::{Deserializable as _, OpModeS, Serializable as _};
 use prost::Message as _;
 use proto::v1::{self, KemId, SigAlg};
 use ring::{aead, hkdf};
-use stage::{Enrolled, Post, address, admit, body, context, context_of, delivery, encoded, full_context, header_of, message, network, parsed, read, resigned, sealed, signed};
+use stage::{Enrolled, Post, address, admit, body, context, context_of, delivery, encoded, full_context, header_of, message, parsed, read, resigned, sealed, signed};
 
 mod header_bytes {
     //! Attacks on what is signed.
@@ -516,6 +516,9 @@ mod insiders {
         let other = resigned(&v1::Submission { content, ..forked }, header, &[sender]);
         check(&play, 1, &delivery(&other, 0), "Content");
         check(&play, 2, &delivery(&other, 1), "Commitment");
+        // One key, two contents: the second is sound under the key that both hold, but only one digest is signed.
+        let content = encrypted(play.cek.as_bytes(), &play.header.context_hash, &text);
+        check(&play, 1, &v1::Delivery { content, ..delivery(&play.submission, 0) }, "Content");
         // The same with the other commitment, for which the first recipient's wrap is not made; the forgery by hand is sound.
         fields.key_commitment = derived(&second, &play.header.context_hash, b"ecowire/1 commitment").to_vec().into();
         let info = Info { commitment: derived(&second, &play.header.context_hash, b"ecowire/1 commitment"), ..info };

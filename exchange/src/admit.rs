@@ -19,7 +19,7 @@ pub enum Admission {
     /// It is in the ledger already: its sender gets the receipt of that entry again.
     Known(Position),
     /// It may be appended.
-    New(Admitted),
+    New(Box<Admitted>),
 }
 
 /// A message that the rules let in, with the decision. Made by [`admit`] only.
@@ -61,7 +61,7 @@ pub fn admit(rows: &dyn Rows, rules: &Rules, now: Timestamp, prior: Option<Posit
     }
     rules.check(&Case::new(rows, now, &message))?;
     let entry = decide(rows, &message);
-    Ok(Admission::New(Admitted { entry, sealed: message.sealed().clone() }))
+    Ok(Admission::New(Box::new(Admitted { entry, sealed: message.sealed().clone() })))
 }
 
 fn decide(rows: &dyn Rows, message: &Verified) -> MessageEntry {

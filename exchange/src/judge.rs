@@ -151,17 +151,13 @@ impl<V: Verifier> Judge<V> {
         self.judge_clock(index, at)
     }
 
-    /// A Head is never older than twice its interval while entries are written.
+    /// A Head is never older than twice its interval while batches are written.
     fn judge_clock(&self, index: u64, at: Timestamp) -> Result<(), (&'static str, String)> {
         let head_ms = self.exchange.state().directory().map_or(at.ms(), |row| row.head_ms);
-        // The first entry after a pause may find an old head; the writer appends the new one in that batch.
-        let late = index > 1 && self.last_head_is_stale(at, head_ms);
-        ensure(!late, "HEAD", "no head was appended for two hours of entries")
-    }
-
-    fn last_head_is_stale(&self, at: Timestamp, head_ms: u64) -> bool {
         let previous_ms = self.exchange.state().clock().map_or(0, |clock| clock.last_ms);
-        previous_ms > head_ms + 2 * HEAD_INTERVAL_MS && at.ms() > head_ms + 2 * HEAD_INTERVAL_MS
+        // The first batch after a pause finds an old head and ends with the new one; its entries share one time.
+        let late = index > 1 && previous_ms > head_ms + 2 * HEAD_INTERVAL_MS && at.ms() > previous_ms;
+        ensure(!late, "HEAD", "no head was appended for two hours of entries")
     }
 
     fn judge_message(&self, at: Timestamp, recorded: &MessageEntry, signatures: &[Signature]) -> Result<(), (&'static str, String)> {

@@ -247,7 +247,7 @@ pub(crate) fn identity_holds(rows: &dyn Rows, address: &Address, now: Timestamp)
 }
 
 /// Whether the state at this position holds a revocation of this certificate.
-pub(crate) fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
+pub fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
     rows.revoked(&link.issuer_key_sha256, &link.serial).is_some()
 }
 

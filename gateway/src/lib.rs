@@ -1,1 +1,32 @@
-//! Skeleton.
+//! The gateway: TLS, gRPC, the writer, delivery. A message comes in by one door, is checked, is written once in the
+//! ledger, and everything that anybody sees is computed from the ledger.
+//!
+//! **Invariant:** the gateway is blind; it does not link what opens a message (`envelope`'s feature `seal`).
+//! **Invariant:** nothing is answered before its fsync has returned.
+
+pub mod limits;
+
+pub mod config;
+pub mod node;
+
+pub mod clock;
+pub mod gate;
+pub mod problem;
+pub mod shared;
+pub mod store;
+
+pub mod connection;
+pub mod revocations;
+pub mod tls;
+
+pub mod receipts;
+pub mod service;
+pub mod status;
+
+mod refusals;
+pub mod writer;
+
+pub mod gateway;
+
+pub use config::Config;
+pub use gateway::{Init, Running, StartError, check, init, start, start_with};

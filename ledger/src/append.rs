@@ -15,9 +15,7 @@ use crate::keyfile::KeyError;
 use crate::log::{Head, Log, Parts, Writer};
 use crate::rows::{Opened, Vault, Which, lookup_value, number, tile_key};
 use crate::store::{Batch, Table};
-use crate::{
-    BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Committed, CommittedEntry, DirectoryHead, FIRST_BATCH_BYTES_MAX,
-};
+use crate::{BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Committed, CommittedEntry, DirectoryHead, FIRST_BATCH_BYTES_MAX};
 
 impl Log {
     /// See [`crate::Ledger::append`].
@@ -41,13 +39,7 @@ impl Log {
         }
     }
 
-    fn write(
-        &self,
-        writer: &Writer,
-        parts: &Parts,
-        at: Timestamp,
-        drafts: Vec<Draft>,
-    ) -> Result<(Writer, Head, Committed), AppendError> {
+    fn write(&self, writer: &Writer, parts: &Parts, at: Timestamp, drafts: Vec<Draft>) -> Result<(Writer, Head, Committed), AppendError> {
         let first = writer.log.size();
         let entries = drafts.into_iter().enumerate().map(|(draft, it)| Entry::new(draft, it, at));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -59,7 +51,7 @@ impl Log {
         let paths = paths(&next.log, first);
         tile_rows(&mut next, &mut batch);
 
-        let keys: Vec<EntryKey> = entries.iter().map(|entry| EntryKey::from_bytes(*entry.key.as_bytes())).collect();
+        let keys: Vec<&EntryKey> = entries.iter().map(|entry| &entry.key).collect();
         parts.keys.write(first, &keys).map_err(|error| match error {
             KeyError::Full(cause) => AppendError::Full(cause),
             KeyError::Unknown(cause) => AppendError::Unknown(cause),
@@ -70,9 +62,7 @@ impl Log {
         parts.store.commit(batch).map_err(AppendError::Unknown)?;
 
         let entries = (first..).zip(entries).zip(paths);
-        let entries = entries.map(|((index, entry), path)| {
-            CommittedEntry { index, leaf: entry.leaf, opening: entry.opened.opening, path }
-        });
+        let entries = entries.map(|((index, entry), path)| CommittedEntry { index, leaf: entry.leaf, opening: entry.opened.opening, path });
         let committed = Committed {
             first,
             at,
@@ -108,8 +98,6 @@ impl Log {
         Ok(Head { size, root, note: checkpoint, directory })
     }
 }
-
-
 
 /// The signed note of a tree.
 pub(crate) fn note(origin: &str, size: u64, root: Hash, signer: &dyn NoteSigner) -> Result<Bytes, tlog::CheckpointError> {
@@ -208,5 +196,29 @@ impl TileReader for NoTiles {
 
     fn tile(&self, _: TileId, _: u16) -> Result<Vec<u8>, Asked> {
         Err(Asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tlog::verify_inclusion;
+
+    use super::*;
+
+    /// Batches of every size around the tiles of level 0, 1 and 2.
+    #[test]
+    fn the_paths_of_a_batch_need_no_tiles() {
+        let mut tree = Tree::new();
+        for batch in (1..=264).chain(std::iter::repeat_n(264, 130)) {
+            let first = tree.size();
+            let leaf = |index: u64| leaf_hash(&index.to_be_bytes());
+            (first..first + batch).for_each(|index| tree.append(leaf(index)));
+            let (size, root) = (tree.size(), tree.root());
+            for (index, path) in (first..).zip(paths(&tree, first)) {
+                verify_inclusion(&leaf(index), index, size, &path, &root).unwrap();
+            }
+            tree.take_dirty();
+        }
+        assert!(tree.size() > 65_536 + 264, "{}", tree.size());
     }
 }

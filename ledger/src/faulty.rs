@@ -111,7 +111,7 @@ impl View for FaultyView<'_> {
 }
 
 impl Keys for FaultyKeys {
-    fn write(&self, first: u64, keys: &[EntryKey]) -> Result<(), KeyError> {
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
         let full = self.plan.fault == Fault::DiskFull;
         let fail = |error: io::Error| if full { KeyError::Full(error.into()) } else { KeyError::Unknown(error.into()) };
         self.plan.call(|| self.inner.write(first, keys), fail)

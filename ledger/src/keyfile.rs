@@ -18,7 +18,7 @@ use crate::error::Cause;
 /// Where keys are kept.
 pub(crate) trait Keys: Send + Sync {
     /// Writes keys from an index on; durable when it returns.
-    fn write(&self, first: u64, keys: &[EntryKey]) -> Result<(), KeyError>;
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError>;
 
     /// The key of an entry; `None` when it was purged.
     fn read(&self, index: u64) -> Result<Option<EntryKey>, Cause>;
@@ -63,7 +63,7 @@ impl KeyFiles {
         self.dir.join(format!("{segment:08x}.keys"))
     }
 
-    fn write_segment(&self, segment: u64, place: u64, keys: &[EntryKey]) -> Result<(), KeyError> {
+    fn write_segment(&self, segment: u64, place: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
         let path = self.path(segment);
         let is_new = !path.exists();
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -107,7 +107,7 @@ impl KeyFiles {
 }
 
 impl Keys for KeyFiles {
-    fn write(&self, first: u64, keys: &[EntryKey]) -> Result<(), KeyError> {
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
         let (mut index, mut rest) = (first, keys);
         while !rest.is_empty() {
             let (segment, place) = (index / SEGMENT_KEYS, index % SEGMENT_KEYS);

@@ -94,7 +94,7 @@ impl Store for Memory {
 }
 
 impl Keys for Memory {
-    fn write(&self, first: u64, keys: &[EntryKey]) -> Result<(), KeyError> {
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
         let mut kept = hold(&self.0.keys);
         let first = usize::try_from(first).map_err(|error| KeyError::Full(error.into()))?;
         kept.truncate(first);

@@ -35,13 +35,7 @@ pub(crate) fn create(engine: Engine, dir: &Path, config: &Config, signers: Signe
 }
 
 /// Puts header and empty checkpoints into an empty store, and then opens it like any other.
-pub(crate) fn create_on(
-    engine: &str,
-    parts: Parts,
-    dir: &Path,
-    config: &Config,
-    signers: Signers,
-) -> Result<Log, OpenError> {
+pub(crate) fn create_on(engine: &str, parts: Parts, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
     refuse_existing(&parts, dir)?;
     let mut batch = Batch::default();
     batch.put(Table::Meta, HEADER_KEY, Header::new(engine, config).to_row());
@@ -144,10 +138,7 @@ fn check_signers(config: &Config, signers: &Signers) -> Result<(), OpenError> {
 }
 
 fn trees<'a>(config: &'a Config, signers: &'a Signers) -> [(Which, &'a str, &'a dyn NoteSigner); 2] {
-    [
-        (Which::Log, &config.origin, &*signers.log),
-        (Which::Directory, &config.directory_origin, &*signers.directory),
-    ]
+    [(Which::Log, &config.origin, &*signers.log), (Which::Directory, &config.directory_origin, &*signers.directory)]
 }
 
 /// Everything that is looked at before the first write.
@@ -223,10 +214,7 @@ fn check_edge(view: &dyn View, which: Which, size: u64) -> Result<u64, OpenError
         let tile = view.get(Table::Tile, &tile_key(which, TileId { level, index })).map_err(OpenError::Store)?;
         let found = tile.map_or(0, |tile| tile.len());
         if found != width * HASH_BYTES {
-            return Err(mismatch(format!(
-                "{} tile {index} of level {level} has {found} bytes under a note of {size}",
-                which.name()
-            )));
+            return Err(mismatch(format!("{} tile {index} of level {level} has {found} bytes under a note of {size}", which.name())));
         }
     }
     Ok(tiles)

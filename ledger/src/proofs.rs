@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use tlog::{
-    HASH_BYTES, Hash, TILE_HASHES, TileId, TileReader, consistency_at, empty_root, inclusion_at, root_at, small,
-    verify_consistency, verify_inclusion,
+    HASH_BYTES, Hash, TILE_HASHES, TileId, TileReader, consistency_at, empty_root, inclusion_at, root_at, small, verify_consistency,
+    verify_inclusion,
 };
 
 use crate::error::ReadError;
@@ -68,8 +68,7 @@ impl Reader<'_> {
         let tiles = self.tiles(which);
         let root = root_at(size, tiles).map_err(of_tiles)?;
         let proof = consistency_at(size, head_size, tiles).map_err(of_tiles)?;
-        verify_consistency(size, &root, head_size, &head_root, &proof)
-            .map_err(|_| ReadError::Corrupt { index: size, what: "the tree" })?;
+        verify_consistency(size, &root, head_size, &head_root, &proof).map_err(|_| ReadError::Corrupt { index: size, what: "the tree" })?;
         Ok(root)
     }
 
@@ -94,8 +93,7 @@ impl Reader<'_> {
         }
         let old_root = self.root_at(which, from)?;
         let proof = consistency_at(from, to, self.tiles(which)).map_err(of_tiles)?;
-        verify_consistency(from, &old_root, to, &root, &proof)
-            .map_err(|_| ReadError::Corrupt { index: from, what: "the tree" })?;
+        verify_consistency(from, &old_root, to, &root, &proof).map_err(|_| ReadError::Corrupt { index: from, what: "the tree" })?;
         Ok(proof)
     }
 

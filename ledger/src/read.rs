@@ -46,9 +46,7 @@ impl Reader<'_> {
         let row = self.get(Table::Sealed, &number(index))?;
         let sealed = match (opened.sealed, row) {
             (false, None) => None,
-            (true, Some(row)) => {
-                Some(self.vault.open_beside(index, &key, &row).ok_or(damaged("what is sealed"))?)
-            }
+            (true, Some(row)) => Some(self.vault.open_beside(index, &key, &row).ok_or(damaged("what is sealed"))?),
             _ => return Err(damaged("what is sealed")),
         };
         Ok((Stored { index, leaf, opening: Some(opened.opening.clone()), sealed }, Some(opened)))

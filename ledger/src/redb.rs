@@ -11,8 +11,7 @@ use std::path::Path;
 
 use ::redb::backends::FileBackend;
 use ::redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _,
-    StorageBackend, TableDefinition,
+    Builder, Database, Durability, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _, StorageBackend, TableDefinition,
 };
 
 use crate::error::Cause;

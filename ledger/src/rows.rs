@@ -9,9 +9,9 @@ use prost::Message as _;
 use tlog::{HASH_BYTES, TileId, sha256, sha256_parts};
 use zeroize::Zeroizing;
 
+use crate::Config;
 use crate::error::OpenError;
 use crate::store::Table;
-use crate::Config;
 
 /// Which tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -117,13 +117,7 @@ impl Log {
 }
 
 impl Reader<'_> {
-    fn scrub_entries(
-        &self,
-        from: u64,
-        to: u64,
-        mut rebuilt: Option<&mut Rebuilt>,
-        found: &mut Findings,
-    ) -> Result<(), ReadError> {
+    fn scrub_entries(&self, from: u64, to: u64, mut rebuilt: Option<&mut Rebuilt>, found: &mut Findings) -> Result<(), ReadError> {
         for index in from..to {
             found.entries += 1;
             let entry = found.note(index, self.read(index))?;

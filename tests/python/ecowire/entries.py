@@ -59,7 +59,8 @@ def read_leaf(leaf):
 
 def body_of_opening(data):
     """(kind, slots, body) of an opening's stored bytes."""
-    opening = wire.decode("Opening", data)
+    opening = wire.canonical("Opening", data)
+    need(opening["version"] == 1, "another version")
     kind, seed = opening["kind"], opening["seed"]
     need(len(seed) == 32, "the seed has not 32 bytes")
     ids = [(slot["tag"], slot["sub"]) for slot in opening["slots"]]

@@ -137,6 +137,16 @@ def check_head(head):
     need(head["expires_ms"] == 0 or head["expires_ms"] > head["created_ms"], "expires_ms")
 
 
+def need_network(m):
+    parties = (m["head"]["issuer"], m["head"]["subject"])
+    need(parties == ("network", "network"), "the network authority speaks of the network")
+
+
+def need_itself(m):
+    head = m["head"]
+    need(head["issuer"] != "network" and head["issuer"] == head["subject"], "a participant speaks of itself")
+
+
 def need_key(public, what):
     need_bytes(public, 32, what)
     try:
@@ -173,6 +183,8 @@ def check_policy(m):
 
 
 def check_genesis(m):
+    need_network(m)
+    need(m["head"]["seq"] == 1, "a genesis is the first")
     need_bytes(m["random"], 16, "random")
     check_certificates(m["roots"])
     check_authority(m)
@@ -191,6 +203,7 @@ def check_genesis(m):
 
 
 def check_trust(m):
+    need_network(m)
     check_certificates(m["roots"])
     check_authority(m)
     need(1 <= len(m["nodes"]) <= 64 and all(address_class(node) == "NODE" for node in m["nodes"]), "nodes")
@@ -203,7 +216,9 @@ def check_trust(m):
 
 
 def check_keys(m):
+    need_itself(m)
     need(1 <= len(m["keys"]) <= 16, "keys")
+    need(len({key["public"] for key in m["keys"]}) == len(m["keys"]), "a key stands twice")
     for key in m["keys"]:
         need_enum("KemId", key["kem"], "kem")
         need_enum("KeyState", key["state"], "state")
@@ -218,8 +233,7 @@ def check_access(m):
 
 
 def check_mailbox(m):
-    head = m["head"]
-    need(head["issuer"] != "network" and head["issuer"] == head["subject"], "the mailbox signs for itself")
+    need_itself(m)
     need(1 <= len(m["items"]) <= 64, "items")
     numbers = [item["mailbox_seq"] for item in m["items"]]
     need(numbers[0] >= 1 and all(a < b for a, b in zip(numbers, numbers[1:])), "items do not ascend")
@@ -230,6 +244,7 @@ def check_mailbox(m):
 
 
 def check_clock_step(m):
+    need_network(m)
     need(m["now_ms"] > 0, "now_ms")
 
 

@@ -40,13 +40,16 @@ class Certificate:
             need(cert.version is x509.Version.v3, "version")
             found = {type(one.value): one.value for one in cert.extensions}
             unknown = [one for one in cert.extensions if one.critical and not isinstance(one.value, READ)]
+            subject, _ = list(cert.subject), list(cert.issuer)
+            self.begin, self.end = cert.not_valid_before_utc.timestamp(), cert.not_valid_after_utc.timestamp()
+            algorithm, serial = cert.signature_algorithm_oid, cert.serial_number
         except ProfileError:
             raise
-        except Exception as error:  # the library has a kind of error for every field
+        except Exception as error:  # the library has a kind of error for every field, and reads some of them late
             raise ProfileError(f"malformed: {error}") from None
         need(not unknown, "critical extension")
-        need(cert.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256, "signature algorithm")
-        need(0 < cert.serial_number < 1 << 160, "serial")
+        need(algorithm == SignatureAlgorithmOID.ECDSA_WITH_SHA256, "signature algorithm")
+        need(0 < serial < 1 << 160, "serial")
         self.key, self.key_sha256 = cert.public_key(), hashlib.sha256(spki).digest()
         if isinstance(self.key, ed.Ed25519PublicKey):
             try:
@@ -67,7 +70,6 @@ class Certificate:
         self.others = len(names) - len(uris) - self.hosts
         need(len(uris) == 1, "not one uri")
         self.uri = uris[0]
-        subject = list(cert.subject)
         only = len(subject) == 1 and subject[0].oid == NameOID.COMMON_NAME
         self.subject = "" if not subject else subject[0].value if only else None
 
@@ -128,22 +130,27 @@ def may_issue_leaf(issuer, address):
     return own or (len(issuer) == 2 and address == f"aud/{issuer}")
 
 
+def read_roots(roots, network):
+    """The certificates of 1 to 4 roots of the network, each with a key of its own."""
+    anchors = [Certificate(der) for der in roots]
+    need(1 <= len(anchors) <= 4 and all(ca_scope(anchor, network) == "" for anchor in anchors), "no root")
+    need(len({anchor.key_sha256 for anchor in anchors}) == len(anchors), "a root's key stands twice")
+    return anchors
+
+
 def judge(role, chain, roots, network, now_ms):
     """The address and digests that a chain (leaf first, root left out) stands for."""
     need(1 <= len(chain) <= 4, "chain length")
     leaf, *cas = path = [Certificate(der) for der in chain]
     address = leaf_address(leaf, role, network)
     scopes = [ca_scope(ca, network) for ca in cas]
-    anchors = [Certificate(der) for der in roots]
-    for anchor in anchors:
-        need(ca_scope(anchor, network) == "", "no root")
+    anchors = read_roots(roots, network)
     root = next((one for one in anchors if one.x509.subject == path[-1].x509.issuer and signs(one, path[-1])), None)
     need(root is not None, "no path to a root")
     for below, above in zip(path, path[1:]):
         need(above.x509.subject == below.x509.issuer and signs(above, below), "the list is not the path")
     for cert in [*path, root]:
-        begin, end = cert.x509.not_valid_before_utc.timestamp(), cert.x509.not_valid_after_utc.timestamp()
-        need(begin <= now_ms // 1000 <= end, "time")
+        need(cert.begin <= now_ms // 1000 <= cert.end, "time")
     issuers = [*scopes, ""]
     need(may_issue_leaf(issuers[0], address), "outside the subtree")
     need(all(may_issue_ca(above, below) for below, above in zip(issuers, issuers[1:])), "outside the subtree")

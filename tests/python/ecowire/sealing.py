@@ -151,16 +151,20 @@ def unpad(plain):
     return body
 
 
-def seal(context, media_type, content, publics, seeds, coins, attachments=()):
-    """(Submission, chunks of each attachment). `coins(n)` gives n random bytes; attachments are (chunk_log2, plain)."""
-    body = wire.new("SealedBody", media_type=media_type, content=content)
+def seal(context, media_type, content, publics, seeds, coins, attachments=(), forged=None):
+    """(Submission, chunks of each attachment). `coins(n)` gives n random bytes; attachments are (chunk_log2, plain).
+
+    `forged` may hold a false `commitment` or `plain`, for vectors that must be refused.
+    """
+    body, forged = wire.new("SealedBody", media_type=media_type, content=content), forged or {}
     check_body(body)
     encoded = wire.encode("Context", context)
     forms.read("context", encoded)
     hashed, cek = context_hash(encoded), coins(32)
-    commitment = derive(cek, hashed, b"ecowire/1 commitment")
+    commitment = forged.get("commitment") or derive(cek, hashed, b"ecowire/1 commitment")
+    plain = forged.get("plain") or pad(wire.encode("SealedBody", body))
     cipher = AESGCM(derive(cek, hashed, b"ecowire/1 content"))
-    sealed = cipher.encrypt(ZERO_NONCE, pad(wire.encode("SealedBody", body)), hashed)
+    sealed = cipher.encrypt(ZERO_NONCE, plain, hashed)
     wraps = []
     for index, (address, public) in enumerate(zip(context["recipients"], publics, strict=True)):
         key = encryption_key_id(X_WING, public)
@@ -258,8 +262,9 @@ def _nonce(at, last):
 
 def seal_chunks(cek, hashed, index, log2, plain):
     """(AttachmentRef, chunks)."""
-    size, cipher = 1 << log2, _chunk(cek, hashed, index)
-    pieces = [plain[at : at + size] for at in range(0, len(plain), size)]
+    cipher = _chunk(cek, hashed, index)
+    # A list is taken as the pieces themselves, for chunks that must be refused.
+    pieces = plain if isinstance(plain, list) else [plain[at : at + (1 << log2)] for at in range(0, len(plain), 1 << log2)]
     chunks = [cipher.encrypt(_nonce(at, at + 1 == len(pieces)), piece, hashed) for at, piece in enumerate(pieces)]
     total, root = sum(map(len, chunks)), tree.root([tree.leaf_hash(chunk) for chunk in chunks])
     return wire.new("AttachmentRef", chunk_log2=log2, ciphertext_size=total, chunks_root=root), chunks
@@ -276,7 +281,8 @@ def open_chunks(cek, hashed, index, reference, chunks):
             piece = cipher.decrypt(_nonce(at, last), chunk, hashed)
         except (InvalidTag, ValueError):
             raise Refused("Chunk") from None
-        if len(piece) > 1 << reference["chunk_log2"] or (not last and len(piece) != 1 << reference["chunk_log2"]):
+        full = 1 << reference["chunk_log2"]
+        if not piece or len(piece) > full or (not last and len(piece) != full):
             raise Refused("Chunk")
         plain += piece
     return plain

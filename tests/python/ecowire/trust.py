@@ -4,7 +4,7 @@ import base64
 import re
 import tomllib
 
-from . import forms, sealing, tree, wire
+from . import forms, profile, sealing, tree, wire
 from .forms import Refused, need
 
 TEXT = {"network", "genesis_sha256", "log_origin", "log_key", "directory_origin", "directory_key"}
@@ -79,7 +79,7 @@ def to_toml(statement, signatures):
 
 
 def parse(text):
-    """The Trust message of a file that is whole: bounds, origins, and its own authority's signatures in order."""
+    """The Trust message of a file that is whole: bounds, origins, and its own authority's signatures."""
     need(len(text.encode()) <= 65536, "more than 64 KiB")
     try:
         file = tomllib.loads(text)
@@ -100,13 +100,11 @@ def parse(text):
     network = statement["head"]["network"]
     named = (statement["log_origin"], statement["directory_origin"])
     need(named == origins(network, statement["genesis_sha256"]), "an origin does not follow from network and genesis")
+    profile.read_roots(statement["roots"], network)
     for witness in statement["witnesses"]:
         tree.VerifierKey.parse(witness)
     tree.VerifierKey(statement["directory_origin"], 1, statement["directory_key"])
     signers = sealing.authority_signers(statement["authority"], statement["authority_threshold"], signatures)
-    order = [key["public"] for key in statement["authority"]]
-    places = [order.index(public) for _, public in signers]
-    need(places == sorted(set(places)), "the signatures are not in the authority's order")
     sealing.dsse_verify("application/vnd.ecowire.trust.v1+protobuf", payload, signers, signatures)
     return statement
 

@@ -63,7 +63,7 @@ def load(folder=PROTO):
                 raise WireError(f"{name}.{field.name} has the unknown type {field.kind}")
 
 
-def new(name, **values):
+def new(name, /, **values):
     """A message with the given fields and the rest at their defaults."""
     message = {field.name: field.default() for field in MESSAGES[name].values()}
     for key in values:

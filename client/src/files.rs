@@ -1,0 +1,68 @@
+//! Files of a profile: keys never readable by others, nothing overwritten, everything synced before it counts.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// Reads a whole file; the bytes are wiped when dropped, for it may be a key.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fs::read(path).map(Zeroizing::new).map_err(|cause| Error::File { what: "read", path: path.into(), cause })
+}
+
+/// Reads certificates in PEM, leaf first.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let content = || Error::Content { path: path.into(), wanted: "certificates in PEM".to_owned() };
+    let text = read(path)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|_| content())?;
+    if chain.is_empty() { Err(content()) } else { Ok(chain) }
+}
+
+/// Reads a text of ours.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    String::from_utf8(read(path)?.to_vec()).map_err(|_| Error::Content { path: path.into(), wanted: "UTF-8 text".to_owned() })
+}
+
+/// Writes a new file for its owner only, synced; never over another.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(|cause| match cause.kind() {
+        ErrorKind::AlreadyExists => Error::Exists(path.into()),
+        _ => Error::File { what: "create", path: path.into(), cause },
+    })?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.map_err(|cause| Error::File { what: "write", path: path.into(), cause })
+}
+
+/// Puts `bytes` in the place of the file at `path` in one step: a reader sees the old file or the new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.new", std::process::id()));
+    let next = path.with_file_name(name);
+    // One of an earlier process with this number that was killed.
+    let _ = fs::remove_file(&next);
+    write_new(&next, bytes)?;
+    fs::rename(&next, path).map_err(|cause| Error::File { what: "replace", path: path.into(), cause })?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes a folder for its owner only.
+pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().mode(0o700).create(path).map_err(|cause| match cause.kind() {
+        ErrorKind::AlreadyExists => Error::Exists(path.into()),
+        _ => Error::File { what: "make", path: path.into(), cause },
+    })
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let synced = fs::File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| Error::File { what: "sync", path: path.into(), cause })
+}

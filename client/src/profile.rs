@@ -1,0 +1,282 @@
+//! A member's profile: who it is, whom it trusts, its keys and its store, in one folder that only its owner can read.
+//!
+//! `profile.toml`, `trust.toml`, `tls.pem` and `.key`, `identity.pem` and `.key`, `keys/*.key` (seeds of encryption
+//! keys), `store.redb`, `receipts/*.receipt`, `evidence/`. It does not know the gateway. **Invariant:** nothing here is
+//! fetched: what a profile trusts came with the certificates.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use envelope::identity::{Anchors, NothingRevoked, PublicKey, Role, chain_sha256};
+use envelope::keys::SigningKey;
+use envelope::seal::DecryptionKey;
+use envelope::trust::Trust;
+use envelope::{Address, Network, Reference};
+use serde::{Deserialize, Serialize};
+use tlog::VerifierKey;
+
+use crate::clock;
+use crate::error::Error;
+use crate::files;
+use crate::link::Credentials;
+use crate::store::Store;
+
+/// An open profile. Clones share it; the store stays locked until the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Profile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    gateway: String,
+    address: Address,
+    trust: Trust,
+    anchors: Anchors,
+    log: VerifierKey,
+    directory: VerifierKey,
+    identity: SigningKey,
+    chain_sha256: [u8; 32],
+    store: Store,
+}
+
+/// Where a new profile takes its parts from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// URL of the gateway, `https://host:port`.
+    pub gateway: String,
+    /// The trust file.
+    pub trust: PathBuf,
+    /// Folder with `tls.pem`, `tls.key`, `identity.pem` and `identity.key`.
+    pub identity: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    address: String,
+    gateway: String,
+}
+
+impl Profile {
+    /// Makes a profile at `dir`: copies trust file, certificates and keys, and makes an encryption key. It is built
+    /// beside and renamed, so that it is there whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when anything is at `dir`; otherwise what is wrong with a file.
+    pub fn create(dir: &Path, origin: &Origin) -> Result<Self, Error> {
+        let draft = Draft::new(dir, origin)?;
+        draft.finish()
+    }
+
+    /// Opens the profile at `dir`.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it open; otherwise what is wrong with a file.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join("profile.toml");
+        let content = |wanted: &str| Error::Content { path: path.clone(), wanted: wanted.to_owned() };
+        let file: File = toml::from_str(&files::read_text(&path)?).map_err(|_| content("a profile of version 1"))?;
+        if file.version != 1 {
+            return Err(content("a profile of version 1"));
+        }
+        let trust = Trust::parse_toml(&files::read_text(&dir.join("trust.toml"))?)?;
+        let anchors = trust.anchors()?;
+        let chain = files::read_chain(&dir.join("identity.pem"))?;
+        let identity = anchors.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?;
+        let tls = anchors.judge(Role::Tls, &files::read_chain(&dir.join("tls.pem"))?, clock::now(), &NothingRevoked)?;
+        let key = SigningKey::from_pem(&files::read(&dir.join("identity.key"))?)?;
+        let own = identity.address == tls.address && identity.address.as_str() == file.address;
+        if !own || identity.public != PublicKey::Ed25519(key.public()) {
+            return Err(content("the profile of its own certificates and keys"));
+        }
+        Ok(Self(Arc::new(Inner {
+            dir: dir.to_owned(),
+            gateway: file.gateway,
+            address: identity.address,
+            log: trust.log_verifier()?,
+            directory: trust.directory_verifier()?,
+            anchors,
+            trust,
+            identity: key,
+            chain_sha256: chain_sha256(&chain),
+            store: Store::open(dir)?,
+        })))
+    }
+
+    /// Whose profile it is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// URL of the gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        &self.0.gateway
+    }
+
+    /// What it trusts from the start.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.0.trust
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.0.trust.network
+    }
+
+    /// Network and roots, to judge chains by.
+    #[must_use]
+    pub fn anchors(&self) -> &Anchors {
+        &self.0.anchors
+    }
+
+    /// What verifies the log's checkpoints.
+    #[must_use]
+    pub fn log(&self) -> &VerifierKey {
+        &self.0.log
+    }
+
+    /// What verifies the directory's checkpoints.
+    #[must_use]
+    pub fn directory(&self) -> &VerifierKey {
+        &self.0.directory
+    }
+
+    /// The key that signs messages and statements.
+    #[must_use]
+    pub fn identity(&self) -> &SigningKey {
+        &self.0.identity
+    }
+
+    /// SHA-256 over the chain of the identity.
+    #[must_use]
+    pub fn identity_chain_sha256(&self) -> &[u8; 32] {
+        &self.0.chain_sha256
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The TLS certificate and its key, read anew: they are held no longer than a connection needs them.
+    ///
+    /// # Errors
+    /// [`Error`] when a file cannot be read.
+    pub fn credentials(&self) -> Result<Credentials, Error> {
+        Credentials::read(&self.0.dir)
+    }
+
+    /// All encryption keys that this profile can open with.
+    ///
+    /// # Errors
+    /// [`Error`] when a key file cannot be read.
+    pub fn decryption_keys(&self) -> Result<Vec<DecryptionKey>, Error> {
+        let folder = self.0.dir.join("keys");
+        let failed = |cause| Error::File { what: "read", path: folder.clone(), cause };
+        let mut keys = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "key") {
+                let wrong = |_| Error::Content { path: path.clone(), wanted: "the 32-byte seed of an encryption key".to_owned() };
+                keys.push(DecryptionKey::from_seed(&files::read(&path)?).map_err(wrong)?);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Where the receipt of one's own message lies.
+    #[must_use]
+    pub fn receipt_path(&self, reference: &Reference) -> PathBuf {
+        self.0.dir.join("receipts").join(format!("{}.receipt", reference.file_name()))
+    }
+
+    /// The folder for proofs of misbehaviour.
+    #[must_use]
+    pub fn evidence_dir(&self) -> PathBuf {
+        self.0.dir.join("evidence")
+    }
+}
+
+/// A profile in its temporary folder beside the place where it belongs. Dropped, it is removed.
+pub(crate) struct Draft {
+    dir: PathBuf,
+    temporary: PathBuf,
+    profile: Option<Profile>,
+}
+
+impl Draft {
+    pub(crate) fn new(dir: &Path, origin: &Origin) -> Result<Self, Error> {
+        if fs::symlink_metadata(dir).is_ok() {
+            return Err(Error::Exists(dir.to_owned()));
+        }
+        let name = dir.file_name().ok_or_else(|| Error::Argument(format!("{} names no folder", dir.display())))?;
+        let temporary = dir.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+        // One of an earlier process with this number that was killed.
+        let _ = fs::remove_dir_all(&temporary);
+        let mut draft = Self { dir: dir.to_owned(), temporary, profile: None };
+        draft.fill(origin)?;
+        draft.profile = Some(Profile::open(&draft.temporary)?);
+        Ok(draft)
+    }
+
+    /// The profile, to be used before it has its name.
+    pub(crate) fn profile(&self) -> Result<Profile, Error> {
+        self.profile.clone().ok_or_else(|| Error::Exists(self.dir.clone()))
+    }
+
+    /// Gives the folder its name. Every other clone of the draft's profile must have been dropped.
+    pub(crate) fn finish(mut self) -> Result<Profile, Error> {
+        drop(self.profile.take());
+        if fs::symlink_metadata(&self.dir).is_ok() {
+            return Err(Error::Exists(self.dir.clone()));
+        }
+        fs::rename(&self.temporary, &self.dir).map_err(|cause| Error::File { what: "make", path: self.dir.clone(), cause })?;
+        files::sync_folder(self.dir.parent().unwrap_or(Path::new(".")))?;
+        Profile::open(&self.dir)
+    }
+
+    fn fill(&self, origin: &Origin) -> Result<(), Error> {
+        let at = |name: &str| self.temporary.join(name);
+        files::make_folder(&self.temporary)?;
+        for folder in ["keys", "receipts", "evidence"] {
+            files::make_folder(&at(folder))?;
+        }
+        files::write_new(&at("trust.toml"), &files::read(&origin.trust)?)?;
+        for name in ["tls.pem", "tls.key", "identity.pem", "identity.key"] {
+            files::write_new(&at(name), &files::read(&origin.identity.join(name))?)?;
+        }
+        let trust = Trust::parse_toml(&files::read_text(&origin.trust)?)?;
+        let chain = files::read_chain(&at("identity.pem"))?;
+        let address = trust.anchors()?.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?.address;
+        crate::link::parse_gateway(&origin.gateway)?;
+        let file = File { version: 1, address: address.to_string(), gateway: origin.gateway.clone() };
+        let text = toml::to_string(&file).map_err(|_| Error::Argument("the gateway's url cannot be written as toml".to_owned()))?;
+        files::write_new(&at("profile.toml"), text.as_bytes())?;
+        let key = DecryptionKey::generate()?;
+        let name = envelope::genesis::hex(&key.key_id()[..8]);
+        files::write_new(&at("keys").join(format!("{name}.key")), key.seed())?;
+        files::sync_folder(&at("keys"))?;
+        files::sync_folder(&self.temporary)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        drop(self.profile.take());
+        // After `finish` nothing is there any more; before it, half a profile is worth nothing.
+        let _ = fs::remove_dir_all(&self.temporary);
+    }
+}

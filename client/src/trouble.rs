@@ -1,0 +1,81 @@
+//! A gRPC status, or a problem on a stream, read by whose fault it is. The only file that knows status codes.
+
+use std::collections::BTreeMap;
+
+use proto::v1;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::error::Error;
+use crate::link::{Link, chain_text};
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The gateway refused it: as it is, it will never be taken.
+    Refused { name: String, text: String, metadata: BTreeMap<String, String> },
+    /// Not now.
+    Busy { retry_after_ms: u64, text: String },
+    /// No answer: whether it was done is not known.
+    Lost(String),
+    /// The gateway has a fault.
+    Fault(String),
+}
+
+impl Trouble {
+    /// Reads a status. One that was made on this side, because the connection broke, carries its cause.
+    pub(crate) fn of_status(status: &Status) -> Self {
+        let text = status.message().to_owned();
+        if std::error::Error::source(status).is_some() {
+            return Self::Lost(chain_text(status));
+        }
+        let retry = status.get_details_retry_info().map(|info| info.retry_delay.map_or(0, |delay| delay.as_millis()));
+        let refusal = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
+        match (refusal, status.code()) {
+            (_, Code::Unavailable | Code::Cancelled) => Self::Busy { retry_after_ms: saturate(retry), text },
+            (Some(info), _) if retry.is_none() => Self::Refused { name: info.reason, text, metadata: info.metadata.into_iter().collect() },
+            (_, Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted) => Self::Busy { retry_after_ms: saturate(retry), text },
+            (_, code) if retry.is_some() => Self::Busy { retry_after_ms: saturate(retry), text: format!("{code:?}: {text}") },
+            (_, code) => Self::Fault(format!("{code:?}: {text}")),
+        }
+    }
+
+    /// Reads a problem.
+    pub(crate) fn of_problem(problem: v1::Problem) -> Self {
+        match problem.fault() {
+            v1::Fault::Refused => {
+                Self::Refused { name: problem.name, text: problem.text, metadata: problem.metadata.into_iter().collect() }
+            }
+            v1::Fault::Busy => Self::Busy { retry_after_ms: problem.retry_after_ms, text: problem.text },
+            v1::Fault::Internal | v1::Fault::Unspecified => Self::Fault(problem.text),
+        }
+    }
+
+    pub(crate) fn into_error(self, gateway: &str) -> Error {
+        let unreachable = |cause| Error::Unreachable { gateway: gateway.to_owned(), cause, reference: None };
+        match self {
+            Self::Refused { name, text, metadata } => Error::Refused { name, text, metadata },
+            Self::Busy { text, .. } => unreachable(format!("busy: {text}")),
+            Self::Lost(text) => unreachable(text),
+            Self::Fault(text) => Error::Gateway(text),
+        }
+    }
+}
+
+/// As an error; a connection that ended with an authenticated alert is a refusal of the certificate.
+pub(crate) async fn error_of(status: &Status, link: &Link, gateway: &str) -> Error {
+    let trouble = Trouble::of_status(status);
+    if matches!(trouble, Trouble::Lost(_))
+        && let Some(alert) = link.alert().await
+    {
+        return Error::CertificateRefused { alert };
+    }
+    trouble.into_error(gateway)
+}
+
+fn saturate(ms: Option<u128>) -> u64 {
+    u64::try_from(ms.unwrap_or(0)).unwrap_or(u64::MAX)
+}
+
+/// Domain of our ErrorInfo.
+const DOMAIN: &str = "ecowire";

@@ -1,0 +1,657 @@
+//! The stagehand of the exchange's tests: a network with its certificates, a writer without a disk, and a small language.
+//!
+//! A step is one line, such as `ke>th,ipsg/ens ecomessage flash life=72h`, `wait 1h`, `revoke ke tls` or `keys th 2`;
+//! [`Stage::act`] plays it and says what became of it. Wraps hold nothing: the exchange is blind to what is inside.
+
+// Each test file is a crate of its own and uses its part of the stage.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use certs_dev::forge::{Ca, Ed25519Public, Pair, Spec, generate_ed25519};
+use envelope::entry::{Entry, message_key};
+use envelope::header::{HEADER_TYPE, wraps_root};
+use envelope::identity::{Anchors, Certified, NothingRevoked, Role};
+use envelope::key_id::encryption_key_id;
+use envelope::keys::{AwsLc, SigningKey};
+use envelope::message::{Envelope, Peer};
+use envelope::slots::{Leaf, Opening};
+use envelope::statement::{self, Statement};
+use envelope::{Address, Draft, Network, Position, Timestamp, dsse};
+use exchange::state::Rows as _;
+use exchange::{Admission, Exchange, Judge, Refusal, Rules, series};
+use prost::Message as _;
+use proto::v1::{self, KemId, KeyState, SignedStatement, StatementKind};
+
+/// 2026-11-22T19:16:00Z.
+pub(crate) const START: Timestamp = Timestamp(1_795_374_960_000);
+pub(crate) const HOUR_MS: u64 = 3_600_000;
+pub(crate) const DAY_MS: u64 = 24 * HOUR_MS;
+/// The year of [`START`].
+pub(crate) const YEAR: u32 = 2026;
+
+/// Everybody who has a certificate.
+pub(crate) const CAST: [&str; 18] = [
+    "aud/ke",
+    "aud/network",
+    "cn",
+    "cn/hk",
+    "gb",
+    "ipsg/ccc",
+    "ipsg/ens",
+    "ke",
+    "ke/air/kenbo",
+    "ke/cus/kemba",
+    "ke/desk/duty-1",
+    "np",
+    "np/bor/x-birgunj",
+    "org/latf",
+    "svc/imaf",
+    "th",
+    "th/cus/thbkk",
+    "us",
+];
+
+pub(crate) fn address(text: &str) -> Address {
+    Address::parse(text).expect("a sound address")
+}
+
+pub(crate) fn network() -> Network {
+    Network::parse("ecowire.test").expect("a sound name")
+}
+
+/// Somebody with certificates and keys.
+pub(crate) struct Actor {
+    pub(crate) address: Address,
+    pub(crate) identity: SigningKey,
+    pub(crate) chain: Vec<Vec<u8>>,
+    pub(crate) certified: Certified,
+    pub(crate) peer: Peer,
+}
+
+/// The certificates of a network; they are made once for all tests of a file.
+pub(crate) struct Pki {
+    root_der: Vec<u8>,
+    pub(crate) authority: Vec<SigningKey>,
+    actors: BTreeMap<String, Actor>,
+    pub(crate) anchors: Anchors,
+}
+
+/// The identity of `np` ends first, then everybody's TLS certificate, then the other identities.
+pub(crate) const NP_IDENTITY_END: Timestamp = Timestamp(START.0 + 20 * DAY_MS);
+pub(crate) const TLS_END: Timestamp = Timestamp(START.0 + 200 * DAY_MS);
+
+pub(crate) fn pki() -> &'static Pki {
+    static PKI: OnceLock<Pki> = OnceLock::new();
+    PKI.get_or_init(|| {
+        let root = Ca::root(&Spec::ca(&network(), "", None, START)).expect("a root");
+        let mut cas: BTreeMap<&str, Ca> = BTreeMap::new();
+        let anchors = Anchors::new(network(), &[&root.der]).expect("the root is of the profile");
+        let mut actors = BTreeMap::new();
+        for text in CAST {
+            let country = address(text).country().map(|_| text.split('/').next().unwrap_or_default());
+            if let Some(country) = country {
+                cas.entry(country).or_insert_with(|| root.subordinate(&Spec::ca(&network(), country, Some(0), START)).expect("a CA"));
+            }
+            let ca = country.and_then(|country| cas.get(country));
+            actors.insert(text.to_owned(), actor(text, &anchors, &root, ca));
+        }
+        let authority = (0..3).map(|_| generate_ed25519().expect("random bytes").0).collect();
+        Pki { root_der: root.der, authority, actors, anchors }
+    })
+}
+
+fn actor(text: &str, anchors: &Anchors, root: &Ca, ca: Option<&Ca>) -> Actor {
+    let chain = |spec: &Spec, key: &dyn Fn(&Ca, &Spec) -> Vec<u8>| match ca {
+        Some(ca) => vec![key(ca, spec), ca.der.clone()],
+        None => vec![key(root, spec)],
+    };
+    let address = address(text);
+    let (identity, _) = generate_ed25519().expect("random bytes");
+    let mut spec = Spec::identity(&network(), &address, START);
+    if text == "np" {
+        spec.not_after = NP_IDENTITY_END;
+    }
+    let identity_chain = chain(&spec, &|ca, spec| ca.issue(spec, &Ed25519Public(identity.public())).expect("a certificate"));
+    let certified = anchors.judge(Role::Identity, &identity_chain, START, &NothingRevoked).expect("of the profile");
+    let pair = Pair::generate().expect("random bytes");
+    let mut spec = Spec::tls(&network(), &address, START);
+    spec.not_after = TLS_END;
+    let tls = chain(&spec, &|ca, spec| ca.issue(spec, &pair).expect("a certificate"));
+    let tls = anchors.judge(Role::Tls, &tls, START, &NothingRevoked).expect("of the profile");
+    let (fingerprint, chain_sha256, not_after_ms) = (tls.fingerprint, tls.chain_sha256, tls.not_after.ms());
+    let peer = Peer { address: address.clone(), fingerprint, chain_sha256, links: tls.links, not_after_ms };
+    Actor { address, identity, chain: identity_chain, certified, peer }
+}
+
+pub(crate) fn actor_of(text: &str) -> &'static Actor {
+    pki().actors.get(text).unwrap_or_else(|| panic!("{text} is not in the cast"))
+}
+
+/// The public encryption key of somebody's `generation`, and its id. The bytes are made up: nobody wraps to it here.
+pub(crate) fn encryption_key(address: &str, generation: u32, kem: KemId) -> (Bytes, [u8; 32]) {
+    let size = envelope::seal_sizes::public_key_bytes(kem);
+    let seed = tlog::sha256(format!("{address} {generation}").as_bytes());
+    let public: Bytes = seed.iter().copied().cycle().take(size).collect::<Vec<_>>().into();
+    let key_id = encryption_key_id(kem, &public);
+    (public, key_id)
+}
+
+/// The genesis of the play: everybody is active; NCBs and desks hold CONFIDENTIAL, others RESTRICTED, partners the lowest.
+pub(crate) fn genesis() -> v1::Genesis {
+    let participant = |text: &&str| {
+        let actor = actor_of(text);
+        let clearance = match actor.address.class() {
+            envelope::Class::Ncb | envelope::Class::Ipsg => v1::Classification::Confidential,
+            envelope::Class::Organisation => v1::Classification::OfficialUseOnly,
+            _ => v1::Classification::Restricted,
+        };
+        v1::Participant {
+            address: (*text).to_owned(),
+            state: v1::ParticipantState::Active.into(),
+            identity_chain: actor.chain.iter().cloned().map(Bytes::from).collect(),
+            clearance: clearance.into(),
+            open_to_foreign: matches!(*text, "th/cus/thbkk" | "ke/cus/kemba" | "cn/hk"),
+            oversight: v1::OversightMode::Copy.into(),
+        }
+    };
+    v1::Genesis {
+        head: Some(head_of_chain("network", "network", 1, None, START)),
+        random: vec![7; 16].into(),
+        roots: vec![pki().root_der.clone().into()],
+        authority: pki().authority.iter().map(authority_key).collect(),
+        authority_threshold: 2,
+        log_key: pki().authority[0].public().to_vec().into(),
+        directory_key: pki().authority[1].public().to_vec().into(),
+        node: "node/dev-1".to_owned(),
+        policy: Some(policy()),
+        participants: CAST.iter().map(participant).collect(),
+    }
+}
+
+pub(crate) fn authority_key(key: &SigningKey) -> v1::AuthorityKey {
+    v1::AuthorityKey { alg: v1::SigAlg::Ed25519.into(), public: key.public().to_vec().into() }
+}
+
+fn policy() -> v1::Policy {
+    use v1::Kind::{Alert, ControlledDelivery, Diffusion, Ecomessage, Message, NoticeRequest, Reply, Request, Void};
+    use v1::ParticipantClass::{Endpoint, Ipsg, Ncb, SubBureau};
+    let grant = |class: v1::ParticipantClass, kinds: &[v1::Kind], priorities: &[v1::Priority], classes: &[v1::Classification]| v1::ClassGrant {
+        class: class.into(),
+        kinds: kinds.iter().copied().map(Into::into).collect(),
+        priorities: priorities.iter().copied().map(Into::into).collect(),
+        classifications: classes.iter().copied().map(Into::into).collect(),
+    };
+    let all = [v1::Priority::Routine, v1::Priority::Urgent, v1::Priority::Flash];
+    let low = [v1::Classification::OfficialUseOnly, v1::Classification::Restricted];
+    let kinds = [Message, Request, Reply, Ecomessage, Alert, Void];
+    v1::Policy {
+        rules_version: 1,
+        lifetime_max_ms: 30 * DAY_MS,
+        lifetime_min_ms: 3 * DAY_MS,
+        skew_max_ms: 5 * 60_000,
+        stale_key_grace_ms: DAY_MS,
+        kems: vec![KemId::XWing.into()],
+        grants: vec![
+            grant(Ncb, &[&kinds[..], &[Diffusion, NoticeRequest]].concat(), &all, &low),
+            grant(Ncb, &[ControlledDelivery], &all[..1], &[v1::Classification::Confidential]),
+            grant(SubBureau, &kinds, &all, &low),
+            grant(Endpoint, &kinds, &all, &low),
+            grant(Ipsg, &kinds, &all, &low),
+        ],
+        flash_per_day: 3,
+    }
+}
+
+/// The head of a statement.
+pub(crate) fn head_of_chain(issuer: &str, subject: &str, seq: u64, prev: Option<[u8; 32]>, created: Timestamp) -> v1::StatementHead {
+    v1::StatementHead {
+        version: 1,
+        network: network().to_string(),
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+        seq,
+        prev_sha256: prev.map_or_else(Bytes::new, |prev| prev.to_vec().into()),
+        created_ms: created.ms(),
+        expires_ms: 0,
+    }
+}
+
+/// An entry as the ledger keeps it.
+#[derive(Clone)]
+pub(crate) struct Logged {
+    pub(crate) leaf: Leaf,
+    pub(crate) opening: Opening,
+    pub(crate) signatures: Vec<v1::Signature>,
+}
+
+/// A gateway's writer without its disk: batches of one message, a Head whenever one is due.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) exchange: Exchange,
+    pub(crate) log: Vec<Logged>,
+    pub(crate) now: Timestamp,
+    pub(crate) genesis_sha256: [u8; 32],
+    found: BTreeMap<[u8; 32], u64>,
+    sent: Vec<(v1::Submission, Peer)>,
+}
+
+impl Stage {
+    /// The network of [`genesis`], with its keys published.
+    pub(crate) fn new() -> Self {
+        static STAGE: OnceLock<Stage> = OnceLock::new();
+        STAGE.get_or_init(|| Self::with(genesis(), Rules::default())).clone()
+    }
+
+    /// A network of another genesis, judged by `rules`.
+    pub(crate) fn with(genesis: v1::Genesis, rules: Rules) -> Self {
+        let keys: Vec<&SigningKey> = pki().authority.iter().take(genesis.authority_threshold as usize).collect();
+        let signed = statement::sign(&genesis, &keys);
+        let mut stage = Self {
+            exchange: Exchange::new(rules),
+            log: Vec::new(),
+            now: START,
+            genesis_sha256: tlog::sha256(&envelope::entry::directory_leaf(&signed)),
+            found: BTreeMap::new(),
+            sent: Vec::new(),
+        };
+        stage.append(Entry::Genesis(signed));
+        stage.append(Entry::Started(v1::Started { random: vec![1; 16].into(), version: "1".to_owned() }));
+        for participant in genesis.participants.iter().filter(|participant| is_active(participant.state())) {
+            let statement = stage.key_statement(&participant.address, &[(1, KeyState::Current)]);
+            stage.publish(&participant.address, statement).expect("the first keys");
+        }
+        stage
+    }
+
+    /// Plays one line of the language and says what became of it.
+    pub(crate) fn act(&mut self, step: &str) -> String {
+        let words: Vec<&str> = step.split_whitespace().collect();
+        match words.as_slice() {
+            ["wait", time] => self.now = self.now.plus(duration(time).unsigned_abs()),
+            ["head"] => self.append_all(Vec::new()),
+            ["revoke", who, what] => self.revoke(who, what),
+            ["keys", who, generation, rest @ ..] => return self.rotate(who, generation.parse().expect("a generation"), rest.contains(&"alone")),
+            ["again", which] => {
+                let (submission, peer) = self.sent[which.parse::<usize>().expect("the number of a letter") - 1].clone();
+                return self.outcome(submission, &peer);
+            }
+            [route, words @ ..] => {
+                let letter = self.letter(route, words);
+                let submission = letter.submission();
+                self.sent.push((submission.clone(), letter.peer.clone()));
+                return self.outcome(submission, &letter.peer);
+            }
+            [] => panic!("an empty step"),
+        }
+        String::new()
+    }
+
+    fn outcome(&mut self, submission: v1::Submission, peer: &Peer) -> String {
+        match self.submit(submission, peer) {
+            Ok(Admission::New(admitted)) => {
+                let place = |place: &v1::Place| format!("{} {}", place.address, place.mailbox_seq);
+                let places: Vec<_> = admitted.message().places.iter().map(place).collect();
+                format!("accepted, at {}", places.join(", "))
+            }
+            Ok(Admission::Known(position)) => format!("receipt again, of entry {}", position.index),
+            Err(refusal) => told(&refusal),
+        }
+    }
+
+    /// What a gateway does with a submission.
+    pub(crate) fn submit(&mut self, submission: v1::Submission, peer: &Peer) -> Result<Admission, Refusal> {
+        let batch = self.exchange.batch(self.log.len() as u64, self.now);
+        let envelope = Envelope::parse(submission, &network())?;
+        let verified = envelope.verify(peer, self.exchange.state(), &AwsLc)?;
+        let prior = self.found.get(&message_key(&verified.header().message_id)).copied().map(Position::at);
+        let admission = batch.admit(prior, verified)?;
+        if let Admission::New(admitted) = &admission {
+            self.append_all(vec![(admitted.entry(), admitted.clone().into_draft())]);
+        }
+        Ok(admission)
+    }
+
+    /// What a gateway does with a statement that `peer` brings.
+    pub(crate) fn publish(&mut self, peer: &str, signed: SignedStatement) -> Result<(), Refusal> {
+        let batch = self.exchange.batch(self.log.len() as u64, self.now);
+        let entry = batch.admit_statement(Some(&address(peer)), signed, &AwsLc)?.into_entry();
+        self.append(entry);
+        Ok(())
+    }
+
+    /// Appends an entry that nobody has judged.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        let draft = entry.clone().into_draft();
+        self.append_all(vec![(entry, draft)]);
+    }
+
+    fn append_all(&mut self, mut entries: Vec<(Entry, Draft)>) {
+        let mut batch = self.exchange.batch(self.log.len() as u64, self.now);
+        for (entry, _) in &entries {
+            batch.push(entry).expect("an entry that makes sense");
+        }
+        if let Some(head) = batch.head_due() {
+            batch.push(&head).expect("a head");
+            entries.push((head.clone(), head.into_draft()));
+        }
+        let (changes, _) = batch.finish();
+        self.exchange.fold(changes);
+        for (_, draft) in entries {
+            self.keep(draft);
+        }
+    }
+
+    /// What the ledger makes of a draft.
+    fn keep(&mut self, draft: Draft) {
+        let index = self.log.len() as u64;
+        self.found.extend(draft.lookup_keys.iter().map(|key| (*key, index)));
+        let sealed = v1::SealedPayload::decode(draft.sealed.unwrap_or_default()).expect("what the exchange encoded");
+        let opening = Opening::new(draft.kind, tlog::sha256(&index.to_be_bytes()), draft.slots).expect("the slots of its kind");
+        self.log.push(Logged { leaf: opening.leaf(self.now), opening, signatures: sealed.signatures });
+    }
+
+    /// A judge to whom the whole log was read.
+    pub(crate) fn judge(&self) -> Judge<AwsLc> {
+        judge(self.genesis_sha256, &self.log)
+    }
+
+    /// Statement number `seq` of somebody's chain follows what the state knows.
+    pub(crate) fn next_head(&self, issuer: &str, kind: StatementKind) -> v1::StatementHead {
+        let party = Address::parse(issuer).ok();
+        let row = self.exchange.state().chain(party.as_ref(), kind, party.as_ref());
+        let prev = row.map(|row| row.sha256.as_ref().try_into().expect("a digest"));
+        head_of_chain(issuer, issuer, row.map_or(0, |row| row.seq) + 1, prev, self.now)
+    }
+
+    /// A key statement with these generations, signed by its subject.
+    pub(crate) fn key_statement(&self, who: &str, generations: &[(u32, KeyState)]) -> SignedStatement {
+        sign(&self.keys_of(who, generations), who)
+    }
+
+    pub(crate) fn keys_of(&self, who: &str, generations: &[(u32, KeyState)]) -> v1::KeyStatement {
+        let key = |(generation, state): &(u32, KeyState)| v1::EncryptionKey {
+            kem: KemId::XWing.into(),
+            public: encryption_key(who, *generation, KemId::XWing).0,
+            state: (*state).into(),
+        };
+        v1::KeyStatement {
+            head: Some(self.next_head(who, StatementKind::Keys)),
+            keys: generations.iter().map(key).collect(),
+            cert_chain_sha256: actor_of(who).certified.chain_sha256.to_vec().into(),
+        }
+    }
+
+    /// Publishes generation `new` as current; the one before is kept for reading, or left out.
+    fn rotate(&mut self, who: &str, new: u32, alone: bool) -> String {
+        let mut generations = vec![(new, KeyState::Current)];
+        if !alone {
+            generations.push((new - 1, KeyState::DecryptOnly));
+        }
+        let statement = self.key_statement(who, &generations);
+        self.publish(who, statement).map_or_else(|refusal| told(&refusal), |()| String::new())
+    }
+
+    /// Puts a certificate of somebody on its issuer's list: `identity`, `tls`, or the `ca` above both.
+    fn revoke(&mut self, who: &str, what: &str) {
+        let actor = actor_of(who);
+        let link = match what {
+            "identity" => &actor.certified.links[0],
+            "tls" => &actor.peer.links[0],
+            "ca" => &actor.certified.links[1],
+            other => panic!("{other} is no certificate"),
+        };
+        let number = self.exchange.state().crl(&link.issuer_key_sha256).map_or(0, |row| row.number.first().copied().unwrap_or_default());
+        self.append(Entry::RevocationsSeen(v1::RevocationsSeen {
+            issuer_key_sha256: link.issuer_key_sha256.to_vec().into(),
+            crl_number: vec![number + 1].into(),
+            crl_sha256: vec![9; 32].into(),
+            added: vec![v1::RevokedSerial { serial: link.serial.clone().into() }],
+        }));
+    }
+
+    pub(crate) fn directory_size(&self) -> u64 {
+        self.exchange.state().directory().map_or(0, |row| row.size)
+    }
+
+    pub(crate) fn identity_is_revoked(&self, who: &str) -> bool {
+        let link = &actor_of(who).certified.links[0];
+        self.exchange.state().revoked(&link.issuer_key_sha256, &link.serial).is_some()
+    }
+
+    /// An item of somebody's mailbox.
+    pub(crate) fn item(&self, mailbox: &str, seq: u64) -> v1::ReceiptItem {
+        let row = self.exchange.state().place(&address(mailbox), seq).unwrap_or_else(|| panic!("{mailbox} has no message {seq}"));
+        v1::ReceiptItem { mailbox_seq: seq, message_id: row.message_id.clone() }
+    }
+
+    /// DELIVERED or ACKNOWLEDGED of these numbers.
+    pub(crate) fn mailbox_statement(&self, mailbox: &str, kind: StatementKind, seqs: &[u64]) -> v1::MailboxStatement {
+        v1::MailboxStatement {
+            head: Some(self.next_head(mailbox, kind)),
+            items: seqs.iter().map(|seq| self.item(mailbox, *seq)).collect(),
+            at_ms: self.now.ms(),
+            clock: v1::ClockQuality::Ntp.into(),
+            checkpoint_size: self.log.len() as u64,
+        }
+    }
+
+    /// What a sender would write now: routine, restricted, 72 h, under its next number, with the newest head.
+    pub(crate) fn letter(&self, route: &str, words: &[&str]) -> Letter {
+        let (from, to) = route.split_once('>').unwrap_or_else(|| panic!("{route} is neither a route nor a verb"));
+        let recipients: Vec<String> = to.split(',').map(str::to_owned).collect();
+        let mut letter = Letter::new(from, recipients);
+        let state = self.exchange.state();
+        let directory = state.directory().expect("a directory");
+        letter.context.directory_size = directory.head_size;
+        letter.context.directory_root = state.head(directory.head_size).expect("a head").root.clone();
+        letter.context.created_ms = self.now.ms();
+        letter.context.expires_ms = self.now.ms() + 72 * HOUR_MS;
+        for (kem, wrap, recipient) in letter.wraps.iter_mut().zip(&letter.context.recipients).map(|((kem, wrap), to)| (kem, wrap, to)) {
+            let keys = state.keys(&address(recipient)).map_or(&[][..], |row| &row.keys);
+            let key = keys.iter().find(|key| key.state() == KeyState::Current);
+            *kem = key.map_or(KemId::XWing, v1::KeyRow::kem);
+            *wrap = key.map_or([3; 32], |key| key.key_id.as_ref().try_into().expect("a digest"));
+        }
+        words.iter().for_each(|word| letter.say(word));
+        let (year, number) = (letter.context.year, letter.context.series);
+        if letter.context.number == 0 {
+            letter.context.number = state.series(&address(from), year, number).map_or(0, series::highest) + 1;
+        }
+        letter
+    }
+}
+
+/// A judge to whom `log` was read.
+pub(crate) fn judge(genesis_sha256: [u8; 32], log: &[Logged]) -> Judge<AwsLc> {
+    let mut judge = Judge::new(genesis_sha256, AwsLc);
+    log.iter().for_each(|entry| judge.feed(&entry.leaf, &entry.opening, &entry.signatures));
+    judge
+}
+
+/// Signs a statement with somebody's identity key.
+pub(crate) fn sign<S: Statement>(statement: &S, who: &str) -> SignedStatement {
+    statement::sign(statement, &[&actor_of(who).identity])
+}
+
+pub(crate) fn is_active(state: v1::ParticipantState) -> bool {
+    matches!(state, v1::ParticipantState::Active | v1::ParticipantState::Supervised)
+}
+
+/// A refusal as its peer is told, without times.
+pub(crate) fn told(refusal: &Refusal) -> String {
+    let metadata = refusal.metadata();
+    let shown = metadata.iter().filter(|(key, _)| !key.ends_with("_ms") && *key != "detail" && *key != "prev_sha256");
+    shown.fold(refusal.name().to_owned(), |text, (key, value)| format!("{text} {key}={value}"))
+}
+
+/// A message about to be sent, right or wrong.
+pub(crate) struct Letter {
+    pub(crate) context: v1::Context,
+    pub(crate) peer: Peer,
+    pub(crate) signers: Vec<&'static SigningKey>,
+    pub(crate) wraps: Vec<(KemId, [u8; 32])>,
+    pub(crate) attachments: Vec<v1::AttachmentRef>,
+    /// What is done to it after it was signed.
+    broken: Vec<String>,
+}
+
+impl Letter {
+    fn new(from: &str, recipients: Vec<String>) -> Self {
+        let sender = actor_of(from);
+        let wraps = vec![(KemId::XWing, [0; 32]); recipients.len()];
+        let context = v1::Context {
+            version: 1,
+            network: network().to_string(),
+            sender: from.to_owned(),
+            year: YEAR,
+            series: 1,
+            recipients,
+            kind: v1::Kind::Message.into(),
+            priority: v1::Priority::Routine.into(),
+            classification: v1::Classification::Restricted.into(),
+            handling: v1::Handling::H0.into(),
+            clock: v1::ClockQuality::Ntp.into(),
+            content_suite: v1::ContentSuite::Aes256Gcm.into(),
+            deny_digest: vec![0x22; 32].into(),
+            ipsg_opt_out: v1::OptOut::None.into(),
+            ..v1::Context::default()
+        };
+        Self { context, peer: sender.peer.clone(), signers: vec![&sender.identity], wraps, attachments: Vec::new(), broken: Vec::new() }
+    }
+
+    /// One word of the language.
+    fn say(&mut self, word: &str) {
+        let context = &mut self.context;
+        let upper = word.to_uppercase();
+        if let Some(kind) = v1::Kind::from_str_name(&format!("KIND_{upper}")) {
+            return context.kind = kind.into();
+        }
+        if let Some(priority) = v1::Priority::from_str_name(&format!("PRIORITY_{upper}")) {
+            return context.priority = priority.into();
+        }
+        if let Some(classification) = v1::Classification::from_str_name(&format!("CLASSIFICATION_{upper}")) {
+            return context.classification = classification.into();
+        }
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        match name {
+            "exercise" => context.exercise = true,
+            "opt-out" => context.ipsg_opt_out = v1::OptOut::NationalLaw.into(),
+            "group" => context.via_group = "grp/wg/wildlife".to_owned(),
+            "room" => context.room = vec![5; 16].into(),
+            "target" => context.target = vec![5; 32].into(),
+            "authority" => {
+                let kind = v1::AuthorityKind::Waiver.into();
+                context.authorities.push(v1::Authority { kind, statement_digest: vec![5; 32].into() });
+            }
+            "attachment" => {
+                self.attachments.push(v1::AttachmentRef { chunk_log2: 16, ciphertext_size: 1 << 16, chunks_root: vec![5; 32].into() });
+            }
+            "number" => context.number = value.parse().expect("a number"),
+            "year" => context.year = value.parse().expect("a year"),
+            "series" => context.series = value.parse().expect("a series"),
+            "after" => context.previous = Some(previous(value)),
+            "created" => {
+                context.created_ms = context.created_ms.checked_add_signed(duration(value)).expect("a time");
+                context.expires_ms = context.created_ms + 72 * HOUR_MS;
+            }
+            "life" => context.expires_ms = context.created_ms + duration(value).unsigned_abs(),
+            "size" => context.directory_size = value.parse().expect("a size"),
+            "root" => context.directory_root = vec![0xee; 32].into(),
+            "tls" => self.peer = actor_of(value).peer.clone(),
+            "signed" => self.signers = vec![&actor_of(value).identity],
+            "signer" => self.signers.push(&actor_of(value).identity),
+            "key" => self.wrap_to(value),
+            "wraps" | "content" | "signature" => self.broken.push(word.to_owned()),
+            other => panic!("{other} is no word of the language"),
+        }
+    }
+
+    /// `th:2` is generation 2, `th:2:x25519` another KEM, `th:np` somebody else's key.
+    fn wrap_to(&mut self, text: &str) {
+        let words: Vec<&str> = text.split(':').collect();
+        let at = self.context.recipients.iter().position(|recipient| recipient == words[0]).expect("a recipient");
+        let kem = if words.get(2) == Some(&"x25519") { KemId::X25519 } else { KemId::XWing };
+        let (owner, generation) = words[1].parse().map_or((words[1], 1), |generation| (words[0], generation));
+        self.wraps[at] = (kem, encryption_key(owner, generation, kem).1);
+    }
+
+    /// Wrapped, signed, and then broken as it was told.
+    pub(crate) fn submission(&self) -> v1::Submission {
+        let mut context = self.context.clone();
+        let signer = |key: &&SigningKey| v1::SignerRef { key_id: key.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() };
+        context.signers = self.signers.iter().map(signer).collect();
+        let wrap = |(index, (kem, key_id)): (usize, &(KemId, [u8; 32]))| {
+            let enc = vec![1; envelope::seal_sizes::enc_bytes(*kem)].into();
+            let wrap = v1::Wrap { index: index as u32, key_id: key_id.to_vec().into(), kem: (*kem).into(), enc, ct: vec![2; 48].into() };
+            Bytes::from(wrap.encode_to_vec())
+        };
+        let wraps: Vec<Bytes> = self.wraps.iter().enumerate().map(wrap).collect();
+        let content = Bytes::from_static(&[4; 272]);
+        let header = v1::Header {
+            context: context.encode_to_vec().into(),
+            key_commitment: vec![6; 32].into(),
+            content_sha256: tlog::sha256(&content).to_vec().into(),
+            content_size: content.len() as u64,
+            wraps_root: wraps_root(&wraps).as_bytes().to_vec().into(),
+            attachments: self.attachments.clone(),
+        };
+        let header = Bytes::from(header.encode_to_vec());
+        let signatures = dsse::sign(HEADER_TYPE, &header, &self.signers);
+        let mut submission = v1::Submission { signed: Some(v1::SignedHeader { header, signatures }), wraps, content, tag: 0 };
+        self.broken.iter().for_each(|how| break_it(&mut submission, how));
+        submission
+    }
+}
+
+fn break_it(submission: &mut v1::Submission, how: &str) {
+    let signatures = submission.signed.as_mut().map(|signed| &mut signed.signatures).expect("a signed header");
+    let altered = |bytes: &Bytes| {
+        let mut bytes = bytes.to_vec();
+        *bytes.last_mut().expect("some bytes") ^= 1;
+        Bytes::from(bytes)
+    };
+    match how {
+        "wraps=missing" => drop(submission.wraps.pop()),
+        "wraps=swapped" => submission.wraps.swap(0, 1),
+        "wraps=altered" => submission.wraps[0] = altered(&submission.wraps[0]),
+        "wraps=renumbered" => {
+            let mut wrap = v1::Wrap::decode(submission.wraps[0].clone()).expect("a wrap");
+            wrap.index = 1;
+            submission.wraps[0] = wrap.encode_to_vec().into();
+        }
+        "content=altered" => submission.content = altered(&submission.content),
+        "content=longer" => submission.content = [&submission.content[..], &[0]].concat().into(),
+        "signature=altered" => signatures[0].signature = altered(&signatures[0].signature),
+        "signature=missing" => signatures.clear(),
+        "signature=twice" => signatures.push(signatures[0].clone()),
+        "signature=renamed" => signatures[0].key_id = vec![1; 32].into(),
+        other => panic!("{other} is no way to break a message"),
+    }
+}
+
+/// `2026.1.417`.
+fn previous(text: &str) -> v1::Previous {
+    let parts: Vec<u64> = text.split('.').map(|part| part.parse().expect("a number")).collect();
+    v1::Previous { year: parts[0] as u32, series: parts[1] as u32, number: parts[2] }
+}
+
+/// Milliseconds of a text such as `72h`, `5m+1ms`, `30d-1ms` or `-3d`.
+pub(crate) fn duration(text: &str) -> i64 {
+    let at = text.char_indices().skip(1).find(|(_, letter)| matches!(letter, '+' | '-')).map_or(text.len(), |(at, _)| at);
+    let (first, rest) = text.split_at(at);
+    let (sign, first) = first.strip_prefix('-').map_or((1, first.trim_start_matches('+')), |first| (-1, first));
+    let digits = first.trim_end_matches(char::is_alphabetic);
+    let unit = match &first[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        unit => panic!("{unit} is no unit of time"),
+    };
+    let rest = if rest.is_empty() { 0 } else { duration(rest) };
+    sign * digits.parse::<i64>().expect("a number") * unit + rest
+}

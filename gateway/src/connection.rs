@@ -1,0 +1,243 @@
+//! Connections: accept, handshake, identity, HTTP/2; each is a future that can be dropped, and is when its certificate ends.
+//!
+//! It does not know what is said on them; the services do.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use envelope::message::Peer;
+use envelope::{Address, Timestamp};
+use exchange::Rows as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::ServiceExt as _;
+
+use crate::clock::{SystemTimeSource, TimeSource as _};
+use crate::config::Limits;
+use crate::limits;
+use crate::shared::Shared;
+use crate::tls;
+
+/// The door: takes connections until it is told to stop.
+pub struct Door {
+    /// Read at each accept, so that a new certificate serves the next connection.
+    pub tls: Arc<ArcSwap<ServerConfig>>,
+    /// Common knowledge.
+    pub shared: Arc<Shared>,
+    /// The services.
+    pub routes: Routes,
+    /// Turns true when the gateway goes down.
+    pub stopping: watch::Receiver<bool>,
+    /// Room for connections, held by each as long as it lives.
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    counts: Arc<Counts>,
+}
+
+/// Connections of each participant.
+#[derive(Debug)]
+struct Counts {
+    max: usize,
+    each: Mutex<BTreeMap<Address, usize>>,
+}
+
+/// One connection's place among its participant's.
+struct Place {
+    counts: Arc<Counts>,
+    address: Address,
+}
+
+impl Door {
+    /// A door with its limits.
+    #[must_use]
+    pub fn new(
+        tls: Arc<ArcSwap<ServerConfig>>,
+        shared: Arc<Shared>,
+        routes: Routes,
+        stopping: watch::Receiver<bool>,
+        bounds: &Limits,
+    ) -> Self {
+        let counts = Arc::new(Counts { max: bounds.connections_per_participant, each: Mutex::default() });
+        let connections = Arc::new(Semaphore::new(bounds.connections));
+        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts }
+    }
+
+    /// Accepts until the gateway stops, then waits for open connections to end their calls.
+    pub async fn run(self, listener: TcpListener) {
+        let door = Arc::new(self);
+        let mut stopping = door.stopping.clone();
+        let all = door.connections.available_permits();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stopping.wait_for(|stop| *stop) => break,
+            };
+            match accepted {
+                Ok((stream, _)) => door.clone().greet(stream),
+                Err(error) => {
+                    // EMFILE and kin: wait for connections to end rather than spin.
+                    tracing::error!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(listener);
+        let drained = door.connections.acquire_many(u32::try_from(all).unwrap_or(u32::MAX));
+        if tokio::time::timeout(limits::SHUTDOWN_GRACE, drained).await.is_err() {
+            tracing::warn!("connections were still open at the end of the grace period");
+        }
+    }
+
+    fn greet(self: Arc<Self>, stream: TcpStream) {
+        let (Ok(connection), Ok(handshake)) = (self.connections.clone().try_acquire_owned(), self.handshakes.clone().try_acquire_owned())
+        else {
+            return tracing::warn!("no room for another connection");
+        };
+        tokio::spawn(async move { self.serve(stream, connection, handshake).await });
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, connection: OwnedSemaphorePermit, handshake: OwnedSemaphorePermit) {
+        prepare(&stream);
+        let accept = TlsAcceptor::from(self.tls.load_full()).accept(stream);
+        let stream = match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, accept).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
+            Err(_) => return tracing::debug!("a handshake took too long"),
+        };
+        drop(handshake);
+        // Registered for revocations before the revoked set is looked at, so that none slips between.
+        let revocations = self.shared.revocations();
+        let peer = match self.identify(&stream) {
+            Ok(peer) => Arc::new(peer),
+            Err(reason) => return tracing::warn!(reason, "a certificate was refused at the door"),
+        };
+        let Some(_place) = Place::take(&self.counts, &peer.address) else {
+            return tracing::warn!(peer = %peer.address, max = self.counts.max, "too many connections of one participant");
+        };
+        tracing::debug!(peer = %peer.address, "connected");
+        self.speak(TokioIo::new(stream), peer.clone(), revocations).await;
+        tracing::debug!(peer = %peer.address, "disconnected");
+        drop(connection);
+    }
+
+    fn identify(&self, stream: &TlsStream<TcpStream>) -> Result<Peer, String> {
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let peer = tls::judge(&self.shared.anchors, &self.shared, chain, SystemTimeSource::default().wall())?;
+        let enrolled = self.shared.exchange().state().participant(&peer.address).is_some();
+        if enrolled { Ok(peer) } else { Err(format!("{} is not enrolled in this network", peer.address)) }
+    }
+
+    /// Serves HTTP/2 until the peer ends it, its certificate ends or is revoked, or it has grown old.
+    async fn speak<I>(&self, io: TokioIo<I>, peer: Arc<Peer>, mut revocations: watch::Receiver<u64>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (routes, for_calls) = (self.routes.clone(), peer.clone());
+        let service = hyper::service::service_fn(move |request| call(routes.clone(), for_calls.clone(), request));
+        let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
+        let mut stopping = self.stopping.clone();
+        let end = tokio::time::sleep(certificate_left(&peer));
+        let age = tokio::time::sleep(connection_age());
+        let (mut end, mut age) = (std::pin::pin!(end), std::pin::pin!(age));
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                ended = &mut serving => {
+                    if let Err(error) = ended { tracing::debug!(peer = %peer.address, %error, "a connection broke"); }
+                    return;
+                }
+                () = &mut end => return tracing::warn!(peer = %peer.address, "cut: the certificate has reached its end"),
+                changed = revocations.changed() => {
+                    if changed.is_err() || peer.links.iter().any(|link| self.shared.is_revoked(link)) {
+                        return tracing::warn!(peer = %peer.address, "cut: the certificate was revoked");
+                    }
+                }
+                () = &mut age, if !ending => { ending = true; serving.as_mut().graceful_shutdown(); }
+                _ = stopping.wait_for(|stop| *stop), if !ending => { ending = true; serving.as_mut().graceful_shutdown(); }
+            }
+        }
+    }
+}
+
+impl Place {
+    fn take(counts: &Arc<Counts>, address: &Address) -> Option<Self> {
+        let mut each = counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = each.entry(address.clone()).or_default();
+        if *count >= counts.max {
+            return None;
+        }
+        *count += 1;
+        Some(Self { counts: counts.clone(), address: address.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut each = self.counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = each.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                each.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One call: the TLS identity travels with it.
+fn call(
+    routes: Routes,
+    peer: Arc<Peer>,
+    mut request: http::Request<Incoming>,
+) -> impl Future<Output = Result<http::Response<Body>, Infallible>> {
+    request.extensions_mut().insert(peer);
+    routes.oneshot(request.map(Body::new))
+}
+
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::STREAMS_MAX)
+        .max_local_error_reset_streams(limits::LOCAL_ERROR_RESETS_MAX)
+        .max_pending_accept_reset_streams(limits::PENDING_ACCEPT_RESETS_MAX)
+        .max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .max_send_buf_size(limits::SEND_BUFFER_BYTES)
+        .keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT);
+    builder
+}
+
+/// No delay for small frames; BBR where the kernel has it, for it is 4 to 15 times faster on lossy links.
+fn prepare(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    // Best effort: a kernel without BBR, or a process that may not choose it, keeps its default.
+    let _ = socket2::SockRef::from(stream).set_tcp_congestion(b"bbr");
+}
+
+fn certificate_left(peer: &Peer) -> Duration {
+    let now = SystemTimeSource::default().wall();
+    // Timers beyond a year are of no use and overflow some clocks.
+    Duration::from_millis(Timestamp(peer.not_after_ms).ms().saturating_sub(now.ms())).min(Duration::from_secs(366 * 86_400))
+}
+
+fn connection_age() -> Duration {
+    let jitter = u32::from(envelope::keys::random::<1>().unwrap_or_default()[0]);
+    limits::CONNECTION_AGE_MAX + limits::CONNECTION_AGE_MAX * jitter / 2560
+}

@@ -1,0 +1,117 @@
+//! Room on the way to the writer: bounded for all, for each participant, and a part kept for FLASH.
+//!
+//! A permit is a value: who holds one has room, and dropping it gives the room back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use envelope::Address;
+
+use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MESSAGES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_FOR_FLASH, QUEUE_MESSAGES_MAX};
+
+/// The rooms.
+#[derive(Debug, Default)]
+pub struct Gate(Mutex<Rooms>);
+
+#[derive(Debug, Default)]
+struct Rooms {
+    all: Room,
+    each: BTreeMap<Address, Room>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    messages: usize,
+    bytes: usize,
+}
+
+/// Room for one message.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    address: Address,
+    bytes: usize,
+}
+
+impl Gate {
+    /// Takes room for a message of `bytes`; FLASH may use the part that is kept for it.
+    ///
+    /// # Errors
+    /// A text that names the bound that is reached.
+    pub fn enter(self: &Arc<Self>, address: &Address, bytes: usize, flash: bool) -> Result<Permit, String> {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let max = if flash { QUEUE_MESSAGES_MAX } else { QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH };
+        if rooms.all.messages >= max || rooms.all.bytes + bytes > QUEUE_BYTES_MAX {
+            return Err("the queue to the ledger is full".to_owned());
+        }
+        let own = rooms.each.get(address).copied().unwrap_or_default();
+        if own.messages >= IN_FLIGHT_MESSAGES_MAX || own.bytes + bytes > IN_FLIGHT_BYTES_MAX {
+            return Err(format!("{address} has {} messages and {} bytes in flight, the most that are allowed", own.messages, own.bytes));
+        }
+        rooms.all.add(bytes);
+        rooms.each.entry(address.clone()).or_default().add(bytes);
+        Ok(Permit { gate: self.clone(), address: address.clone(), bytes })
+    }
+}
+
+impl Room {
+    fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.messages -= 1;
+        self.bytes -= bytes;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut rooms = self.gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.all.remove(self.bytes);
+        if let Some(own) = rooms.each.get_mut(&self.address) {
+            own.remove(self.bytes);
+            if own.messages == 0 {
+                rooms.each.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    #[test]
+    fn one_participant_has_256_in_flight_and_others_still_enter() {
+        let gate = Arc::new(Gate::default());
+        let mut held: Vec<_> = (0..IN_FLIGHT_MESSAGES_MAX).map(|_| gate.enter(&at("ke"), 10, false).unwrap()).collect();
+        assert!(gate.enter(&at("ke"), 10, true).unwrap_err().contains("256 messages"));
+        assert!(gate.enter(&at("th"), 10, false).is_ok());
+        held.pop();
+        assert!(gate.enter(&at("ke"), 10, false).is_ok());
+    }
+
+    #[test]
+    fn bytes_are_bounded_for_each_and_for_all() {
+        let gate = Arc::new(Gate::default());
+        assert!(gate.enter(&at("ke"), IN_FLIGHT_BYTES_MAX + 1, false).is_err());
+        let _held: Vec<_> = (0..8).map(|n| gate.enter(&at(&format!("ke/cus/x-{n}")), IN_FLIGHT_BYTES_MAX, false).unwrap()).collect();
+        assert_eq!(gate.enter(&at("th"), 1, true).unwrap_err(), "the queue to the ledger is full");
+    }
+
+    #[test]
+    fn an_eighth_is_kept_for_flash() {
+        let gate = Arc::new(Gate::default());
+        let fill = |n: usize, flash| gate.enter(&at(&format!("ke/cus/x-{}", n / IN_FLIGHT_MESSAGES_MAX)), 1, flash);
+        let _held: Vec<_> = (0..QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH).map(|n| fill(n, false).unwrap()).collect();
+        assert!(gate.enter(&at("th"), 1, false).is_err());
+        assert!(gate.enter(&at("th"), 1, true).is_ok());
+    }
+}

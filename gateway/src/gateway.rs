@@ -1,0 +1,384 @@
+//! The gateway as a whole: initialise, start, stop, check. `main.rs` is the command around it, the demo another.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use envelope::Timestamp;
+use envelope::entry::Entry;
+use envelope::genesis::{Genesis, GenesisError};
+use envelope::keys::AwsLc;
+use exchange::{Exchange, Rows as _, Rules};
+use ledger::Engine;
+use proto::v1;
+use proto::v1::audit_server::AuditServer;
+use proto::v1::directory_server::DirectoryServer;
+use proto::v1::messages_server::MessagesServer;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tonic::service::Routes;
+
+use crate::clock::{Clock, SystemTimeSource, TimeSource};
+use crate::config::{Config, ConfigError};
+use crate::connection::Door;
+use crate::limits;
+use crate::node::{Node, NodeError};
+use crate::revocations::Lists;
+use crate::service::Desk;
+use crate::service::audit::AuditService;
+use crate::service::directory::DirectoryService;
+use crate::service::messages::MessagesService;
+use crate::shared::Shared;
+use crate::store::{self, Opener, StoreError};
+use crate::tls;
+use crate::writer::{Command, Writer};
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file cannot be read or written.
+    #[error("{path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is there already; nothing was overwritten.
+    #[error("{0} exists already; nothing was overwritten")]
+    Exists(PathBuf),
+    /// The genesis.
+    #[error("{path} is no sound genesis")]
+    Genesis {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: GenesisError,
+    },
+    /// The node's own keys.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The keys lie where a backup of the data would take them along.
+    #[error("the node folder {0} lies in the data folder; a backup of the data must not hold the log's key")]
+    KeysInData(PathBuf),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The first batch was not appended.
+    #[error("entry 0 was not appended")]
+    Append(#[source] ledger::AppendError),
+    /// TLS does not take the keys.
+    #[error("the tls key and certificate do not fit")]
+    Tls(#[source] rustls::Error),
+    /// The address is taken.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What `init` needs.
+#[derive(Clone, Debug)]
+pub struct Init {
+    /// The configuration to write.
+    pub config: PathBuf,
+    /// The network's genesis.
+    pub genesis: PathBuf,
+    /// The node folder.
+    pub node: PathBuf,
+    /// The data folder to make.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+}
+
+/// Makes the store with entry 0 and writes the configuration; never overwrites.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub fn init(init: &Init) -> Result<Config, StartError> {
+    if init.config.exists() {
+        return Err(StartError::Exists(init.config.clone()));
+    }
+    if store::exists(&init.data) {
+        return Err(StartError::Exists(init.data.clone()));
+    }
+    let absolute = |path: &Path| std::path::absolute(path).map_err(|source| StartError::Io { path: path.to_owned(), source });
+    let genesis_path = absolute(&init.genesis)?;
+    let config = Config {
+        listen: init.listen,
+        data: absolute(&init.data)?,
+        node: absolute(&init.node)?,
+        crls: genesis_path.parent().map(|pki| pki.join("crl")).unwrap_or_default(),
+        genesis: genesis_path,
+        limits: crate::config::Limits::default(),
+    };
+    let (opener, genesis) = opener(&config)?;
+    let now = SystemTimeSource::default().wall();
+    Node::read(&config.node, &genesis, now)?;
+    let ledger = opener.create()?;
+    let exchange = Exchange::new(Rules::default());
+    let mut batch = exchange.batch(0, now);
+    let mut drafts = Vec::new();
+    let mut entry = Some(Entry::Genesis(genesis.signed.clone()));
+    while let Some(next) = entry {
+        batch.push(&next).map_err(|source| StoreError::Apply { index: batch.next(), source })?;
+        drafts.push(next.into_draft());
+        entry = batch.head_due();
+    }
+    ledger.append(0, now, drafts).map_err(StartError::Append)?;
+    ledger.close();
+    write_new(&init.config, &config.to_toml())?;
+    Ok(config)
+}
+
+/// A gateway that is serving.
+pub struct Running {
+    /// Where it listens; the port is known here when the configuration said 0.
+    pub address: SocketAddr,
+    /// Entries in the log when it was ready.
+    pub size: u64,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    door: tokio::task::JoinHandle<()>,
+    ticker: tokio::task::JoinHandle<()>,
+    writer: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Common knowledge, for those who watch the gateway from inside its process.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Stops: no new connections, open calls end, the queue is written, the store is closed.
+    pub async fn stop(self) {
+        // No receiver is left only when everything has ended already.
+        let _ = self.stop.send(true);
+        for task in [self.door, self.ticker] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task did not end well");
+            }
+        }
+        let writer = self.writer;
+        if tokio::task::spawn_blocking(move || writer.join().is_err()).await.unwrap_or(true) {
+            tracing::error!("the writer did not end well");
+        }
+    }
+}
+
+/// Opens the store by checking it, and serves.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub async fn start(config: &Config) -> Result<Running, StartError> {
+    start_with(config, Arc::new(SystemTimeSource::default()), Rules::default(), Engine::Redb).await
+}
+
+/// As [`start`], with a clock, rules and an engine of the caller's.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules, engine: Engine) -> Result<Running, StartError> {
+    let (opener, genesis) = opener(config)?;
+    let opener = Opener { rules, engine, ..opener };
+    let node = Node::read(&config.node, &genesis, time.wall())?;
+    let (ledger, exchange) = opener.open()?;
+    let (ledger, size): (Arc<dyn ledger::Ledger>, u64) = {
+        let size = ledger.size();
+        (Arc::from(ledger), size)
+    };
+    let last_at = exchange.state().clock().map(|clock| Timestamp(clock.last_ms));
+    let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
+    let shared = Arc::new(Shared::new(genesis.network.clone(), anchors, genesis.log_verifier(), exchange, ledger));
+    let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
+    let desk = Desk { shared: shared.clone(), writer: commands };
+    let lists = Lists::new(&config.crls, &genesis, &node);
+    let tls = Arc::new(ArcSwap::from_pointee(tls::server_config(node, &shared).map_err(StartError::Tls)?));
+    let listen = |source| StartError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+
+    let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default());
+    let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(queue));
+    let writer = writer.map_err(|source| StartError::Io { path: "the writer's thread".into(), source })?;
+    announce(&desk).await;
+    let mut ticker = Ticker { desk: desk.clone(), lists, config: config.clone(), genesis, tls: tls.clone(), tls_seen: None };
+    // Revocations are in force before the first connection.
+    ticker.lists.refresh(&desk, SystemTimeSource::default().wall()).await;
+    let (stop, stopping) = watch::channel(false);
+    let ticking = ticker.run(stopping.clone());
+    let ticker = tokio::spawn(ticking);
+    let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits);
+    let door = tokio::spawn(door.run(listener));
+    tracing::info!(%address, entries = size, "serving");
+    Ok(Running { address, size, shared, stop, door, ticker, writer })
+}
+
+/// What is wrong with a stopped store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The entry, when one can be named.
+    pub index: Option<u64>,
+    /// What was found.
+    pub text: String,
+}
+
+/// What a check of a stopped store found.
+#[derive(Debug)]
+pub struct Checked {
+    /// Entries in the log.
+    pub size: u64,
+    /// The log's root.
+    pub root: String,
+    /// Empty when everything holds.
+    pub damage: Vec<Damage>,
+}
+
+/// Verifies a stopped store: pages, every entry, both trees, and every decision again.
+///
+/// # Errors
+/// [`StartError`] when configuration, keys or store do not even open; see [`StoreError::is_damage`].
+pub fn check(config: &Config) -> Result<Checked, StartError> {
+    let (opener, genesis) = opener(config)?;
+    let ledger = opener.open_ledger()?;
+    let mut damage = Vec::new();
+    if let Err(error) = ledger.check_pages() {
+        damage.push(Damage { index: None, text: crate::writer::chain(&error) });
+    }
+    let read = |index, source| StartError::Store(StoreError::Read { index, source });
+    let findings = ledger.scrub(0, ledger.size()).map_err(|source| read(0, source))?;
+    damage.extend(findings_of(&findings));
+    let mut judge = exchange::Judge::new(genesis.sha256, AwsLc);
+    for index in 0..ledger.size() {
+        let Ok(stored) = ledger.read(index) else { continue };
+        let Some(opening) = stored.opening else { continue };
+        let payload = stored.sealed.and_then(|sealed| <v1::SealedPayload as prost::Message>::decode(sealed).ok()).unwrap_or_default();
+        judge.feed(&stored.leaf, &opening, &payload.signatures);
+    }
+    // A judge that has missed an entry would find follow-up errors everywhere.
+    if damage.is_empty() {
+        damage.extend(
+            judge
+                .findings()
+                .iter()
+                .map(|finding| Damage { index: Some(finding.index), text: format!("{}: {}", finding.rule, finding.text) }),
+        );
+    }
+    let (size, note) = ledger.checkpoint().map_err(|source| read(0, source))?;
+    let root = tlog::Checkpoint::open(&note, &genesis.log_verifier()).map(|checkpoint| checkpoint.root.to_string()).unwrap_or_default();
+    ledger.close();
+    Ok(Checked { size, root, damage })
+}
+
+fn findings_of(findings: &ledger::Findings) -> Vec<Damage> {
+    findings.findings.iter().map(|finding| Damage { index: Some(finding.index), text: finding.what.clone() }).collect()
+}
+
+fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
+    let path = &config.genesis;
+    let bytes = std::fs::read(path).map_err(|source| StartError::Io { path: path.clone(), source })?;
+    let genesis = Genesis::open(&bytes, &AwsLc).map_err(|source| StartError::Genesis { path: path.clone(), source })?;
+    if config.node.starts_with(&config.data) {
+        return Err(StartError::KeysInData(config.node.clone()));
+    }
+    let genesis = Arc::new(genesis);
+    let (data, node) = (config.data.clone(), config.node.clone());
+    Ok((Opener { data, node, genesis: genesis.clone(), rules: Rules::default(), engine: Engine::Redb }, genesis))
+}
+
+/// Each start is an entry of its own, so that two machines with one key never write the same log.
+async fn announce(desk: &Desk) {
+    let random = envelope::keys::random::<32>().unwrap_or_default().to_vec().into();
+    let started = v1::Started { random, version: env!("CARGO_PKG_VERSION").to_owned() };
+    if desk.ask(|reply| Command::Started(started, reply)).await.is_err() {
+        tracing::error!("the start was not written; the writer stands still");
+    }
+}
+
+fn routes(desk: Desk) -> Routes {
+    let message = limits::SUBMISSION_BYTES_MAX;
+    let messages = MessagesServer::new(MessagesService(desk.clone())).max_decoding_message_size(message).max_encoding_message_size(message);
+    let directory = DirectoryServer::new(DirectoryService(desk.clone())).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
+    let audit = AuditServer::new(AuditService(desk)).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    drop(reporter);
+    let routes = Routes::new(messages)
+        .add_service(directory.max_encoding_message_size(usize::MAX))
+        .add_service(audit.max_encoding_message_size(usize::MAX));
+    let routes = routes.add_service(health);
+    let reflection = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(proto::DESCRIPTORS).build_v1();
+    match reflection {
+        Ok(reflection) => routes.add_service(reflection).prepare(),
+        Err(error) => {
+            tracing::error!(%error, "reflection is not offered");
+            routes.prepare()
+        }
+    }
+}
+
+/// Once a second: deadlines for the writer, revocation lists, the node's certificate.
+struct Ticker {
+    desk: Desk,
+    lists: Lists,
+    config: Config,
+    genesis: Arc<Genesis>,
+    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    tls_seen: Option<SystemTime>,
+}
+
+impl Ticker {
+    async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        self.tls_seen = self.tls_modified();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(limits::TICK) => {}
+                _ = stopping.wait_for(|stop| *stop) => return,
+            }
+            let now = SystemTimeSource::default().wall();
+            // A full queue ticks by itself: every batch looks at what is due.
+            let _ = self.desk.hand(Command::Tick);
+            self.lists.refresh(&self.desk, now).await;
+            self.reload_certificate(now);
+        }
+    }
+
+    fn tls_modified(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.config.node.join("tls.pem")).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    fn reload_certificate(&mut self, now: Timestamp) {
+        let modified = self.tls_modified();
+        if modified.is_none() || modified == self.tls_seen {
+            return;
+        }
+        self.tls_seen = modified;
+        let config = Node::read(&self.config.node, &self.genesis, now).map_err(|error| error.to_string());
+        match config.and_then(|node| tls::server_config(node, &self.desk.shared).map_err(|error| error.to_string())) {
+            Ok(config) => {
+                self.tls.store(Arc::new(config));
+                tracing::info!("the node's certificate was read again");
+            }
+            Err(reason) => tracing::error!(reason, "the node's new certificate was not taken; the old one stays"),
+        }
+    }
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), StartError> {
+    use std::io::Write as _;
+    let io = |source| StartError::Io { path: path.to_owned(), source };
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(io)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)
+}

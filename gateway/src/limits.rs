@@ -1,0 +1,74 @@
+//! Every bound of the gateway, a sentence each. Bounds of the formats stand in `envelope::limits`.
+
+use std::time::Duration;
+
+/// Messages that one fsync carries.
+pub const BATCH_MESSAGES_MAX: usize = 256;
+/// Bytes that one fsync carries.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Messages that wait for the writer, all senders together.
+pub const QUEUE_MESSAGES_MAX: usize = 4096;
+/// Bytes that wait for the writer.
+pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Of the queue's messages, kept free for FLASH.
+pub const QUEUE_MESSAGES_FOR_FLASH: usize = QUEUE_MESSAGES_MAX / 8;
+/// Messages of one participant between verification and answer.
+pub const IN_FLIGHT_MESSAGES_MAX: usize = 256;
+/// Bytes of one participant between verification and answer.
+pub const IN_FLIGHT_BYTES_MAX: usize = 8 << 20;
+/// Deliveries that a client may ask for at once.
+pub const MAILBOX_CREDIT_MAX: u32 = 1024;
+/// Refusals of one sender that get an entry of their own within a minute; the rest is counted.
+pub const REFUSALS_PER_MINUTE: u32 = 60;
+/// Connections of all participants.
+pub const CONNECTIONS_MAX: usize = 12_288;
+/// Connections of one participant: an eighth of all would let few starve many; a bureau runs a handful.
+pub const CONNECTIONS_PER_PARTICIPANT_MAX: usize = 64;
+/// TLS handshakes under way.
+pub const HANDSHAKES_MAX: usize = 1024;
+/// A handshake takes no longer.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The HTTP/2 preface comes within.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection without a stream is closed after.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(900);
+/// A connection is closed gracefully after this age, plus up to a tenth.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Concurrent streams of a connection.
+pub const STREAMS_MAX: u32 = 128;
+/// Streams that we reset for the peer's errors before the connection ends.
+pub const LOCAL_ERROR_RESETS_MAX: usize = 1024;
+/// Streams that the peer may open and reset before the connection ends.
+pub const PENDING_ACCEPT_RESETS_MAX: usize = 20;
+/// Bytes of a header list.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+/// Bytes of a submission: 512 wraps, a header, the largest content.
+pub const SUBMISSION_BYTES_MAX: usize = 2 << 20;
+/// Bytes of any other request.
+pub const REQUEST_BYTES_MAX: usize = 256 << 10;
+/// Bytes that a connection may have unread.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes that a stream may have unread.
+pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// Bytes that wait to be sent on a stream.
+pub const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Ping of an idle connection, and how long its answer may take.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a ping's answer may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Wall and monotonic clock may part by this much within [`CLOCK_WINDOW_MS`].
+pub const CLOCK_DRIFT_MAX_MS: u64 = 5_000;
+/// The window of [`CLOCK_DRIFT_MAX_MS`].
+pub const CLOCK_WINDOW_MS: u64 = 60_000;
+/// At start, the wall clock may lie this long after the last entry.
+pub const CLOCK_START_GAP_MAX_MS: u64 = 24 * 3_600_000;
+/// Bytes of statements in one response of Snapshot.
+pub const SNAPSHOT_PAGE_BYTES: usize = 3 << 20;
+/// A busy answer asks to come back after.
+pub const RETRY_AFTER_MS: u64 = 500;
+/// How often certificates, revocation lists and deadlines are looked at.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Open connections get this long to end their calls on shutdown.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Places that one tick expires.
+pub const EXPIRED_PLACES_PER_TICK: usize = 128;

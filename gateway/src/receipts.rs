@@ -1,0 +1,104 @@
+//! Receipts and deliveries from what the ledger holds: who is shown which slot of an entry (SPEC.md 7).
+
+use bytes::Bytes;
+use envelope::entry::Entry;
+use envelope::header::Wrap;
+use envelope::slots::{Opening, SlotId};
+use envelope::{Address, Receipt};
+use ledger::{CommittedEntry, Ledger, Stored};
+use prost::Message as _;
+use proto::v1::{self, EntryKind};
+use tlog::small;
+
+use crate::problem::Problem;
+use crate::writer::Answered;
+
+/// What a sender or issuer is shown of its entry: of a MESSAGE slots 0 to 6 and 8, of anything else all.
+pub fn shown_to_author(kind: EntryKind) -> impl Fn(SlotId) -> bool {
+    move |(tag, _)| kind != EntryKind::Message || tag <= 6 || tag == 8
+}
+
+/// What a recipient is shown: as the sender, and its own place.
+pub fn shown_to_recipient(own: u16) -> impl Fn(SlotId) -> bool {
+    move |(tag, sub)| tag <= 6 || tag == 8 || (tag, sub) == (7, own)
+}
+
+/// The receipt of something durable, for its author.
+///
+/// # Errors
+/// [`Problem`] when the ledger cannot be read.
+pub fn for_author(ledger: &dyn Ledger, answered: &Answered) -> Result<Bytes, Problem> {
+    match answered {
+        Answered::New(entry, checkpoint) => Ok(of_committed(entry, checkpoint.clone())),
+        Answered::Known(position) => {
+            let stored = ledger.read(position.index)?;
+            let kind = opened(&stored)?.kind();
+            of_stored(ledger, &stored, shown_to_author(kind))
+        }
+    }
+}
+
+fn of_committed(entry: &CommittedEntry, checkpoint: Bytes) -> Bytes {
+    let shown = shown_to_author(entry.opening.kind());
+    Receipt::new(entry.index, &entry.leaf, &entry.opening, &entry.path, checkpoint, shown).encode().into()
+}
+
+/// The receipt of a stored entry under the newest checkpoint.
+///
+/// # Errors
+/// [`Problem`] when the ledger cannot be read or the opening was purged.
+pub fn of_stored(ledger: &dyn Ledger, stored: &Stored, shown: impl Fn(SlotId) -> bool) -> Result<Bytes, Problem> {
+    let (size, checkpoint) = ledger.checkpoint()?;
+    let path = ledger.inclusion(stored.index, size)?;
+    Ok(Receipt::new(stored.index, &stored.leaf, opened(stored)?, &path, checkpoint, shown).encode().into())
+}
+
+/// A message as its recipient gets it.
+///
+/// # Errors
+/// [`Problem`] when the ledger cannot be read, or the entry is not a message to `recipient`.
+pub fn delivery(ledger: &dyn Ledger, index: u64, recipient: &Address) -> Result<v1::Delivery, Problem> {
+    let stored = ledger.read(index)?;
+    let broken = |what: &'static str| Problem::fault("a delivery could not be made", &what);
+    let Ok(Entry::Message(message)) = Entry::read(opened(&stored)?) else { return Err(broken("the entry is no message")) };
+    let at = message.places.iter().position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not a recipient"))?;
+    let sealed = stored.sealed.as_ref().ok_or_else(|| broken("the sealed payload is gone"))?;
+    let payload = v1::SealedPayload::decode(sealed.clone()).map_err(|_| broken("the sealed payload is malformed"))?;
+    let leaves: Vec<tlog::Hash> = payload.wraps.iter().map(|wrap| tlog::leaf_hash(wrap)).collect();
+    let path = small::path(&leaves, at).ok_or_else(|| broken("fewer wraps than recipients"))?;
+    let wrap = payload.wraps.get(at).cloned().ok_or_else(|| broken("fewer wraps than recipients"))?;
+    debug_assert!(Wrap::parse(&wrap).is_ok(), "wraps were parsed before they were admitted");
+    let receipt = of_stored(ledger, &stored, shown_to_recipient(at as u16 + 1))?;
+    Ok(v1::Delivery {
+        signed: Some(v1::SignedHeader { header: message.header.clone(), signatures: payload.signatures }),
+        wrap,
+        wrap_path: path.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect(),
+        content: payload.content,
+        receipt,
+        position: Some(v1::Position { log: 0, index }),
+        mailbox_seq: message.places[at].mailbox_seq,
+        authorities: Vec::new(),
+    })
+}
+
+/// The newest entry of a mailbox, of which only the place is shown.
+///
+/// # Errors
+/// [`Problem`] when the ledger cannot be read.
+pub fn mailbox_head(ledger: &dyn Ledger, mailbox: &v1::MailboxRow, recipient: &Address) -> Result<v1::MailboxHead, Problem> {
+    let stored = ledger.read(mailbox.last_index)?;
+    let broken = |what: &'static str| Problem::fault("a mailbox head could not be made", &what);
+    let Ok(Entry::Message(message)) = Entry::read(opened(&stored)?) else { return Err(broken("the entry is no message")) };
+    let at = message.places.iter().position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not a recipient"))?;
+    let own = (7, at as u16 + 1);
+    let receipt = of_stored(ledger, &stored, |id| id == own)?;
+    Ok(v1::MailboxHead { last_seq: mailbox.last_seq, receipt })
+}
+
+/// The opening of an entry that must have one.
+///
+/// # Errors
+/// [`Problem`] when it is gone.
+pub fn opened(stored: &Stored) -> Result<&Opening, Problem> {
+    stored.opening.as_ref().ok_or_else(|| Problem::fault("an opening is gone", &stored.index))
+}

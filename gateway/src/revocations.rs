@@ -1,0 +1,145 @@
+//! Revocation lists: read one by one as they change; one that is bad or older leaves the last good one in force.
+//!
+//! The order is fixed: the ledger has the revocation durably, then the state refuses, then live connections are cut.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use envelope::Timestamp;
+use envelope::crl::Crl;
+use envelope::genesis::Genesis;
+use exchange::Rows as _;
+use proto::v1;
+
+use crate::node::Node;
+use crate::service::Desk;
+use crate::shared::Shared;
+use crate::writer::Command;
+
+/// Reads the lists of a folder.
+#[derive(Debug)]
+pub struct Lists {
+    folder: PathBuf,
+    /// Certificates of the CAs whose lists count: roots, and every CA of an enrolled or own chain.
+    issuers: Vec<Vec<u8>>,
+    /// What each file was when it was read last.
+    seen: BTreeMap<PathBuf, (u64, Option<SystemTime>)>,
+}
+
+impl Lists {
+    /// The lists of `folder`, by CAs that the genesis or this node's chain names.
+    #[must_use]
+    pub fn new(folder: &Path, genesis: &Genesis, node: &Node) -> Self {
+        let mut issuers: Vec<Vec<u8>> = genesis.statement.roots.iter().map(|der| der.to_vec()).collect();
+        let enrolled = genesis.statement.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
+        issuers.extend(enrolled.map(|der| der.to_vec()));
+        issuers.extend(node.chain.iter().skip(1).map(|der| der.to_vec()));
+        issuers.sort();
+        issuers.dedup();
+        Self { folder: folder.to_owned(), issuers, seen: BTreeMap::new() }
+    }
+
+    /// Reads what has changed since the last time, and waits until the ledger has it.
+    pub async fn refresh(&mut self, desk: &Desk, now: Timestamp) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+            return tracing::error!(folder = %self.folder.display(), "the folder of revocation lists cannot be read");
+        };
+        let files = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "crl"));
+        let files: Vec<PathBuf> = files.take(FILES_MAX).collect();
+        for file in files {
+            if let Some(seen) = self.changed(&file)
+                && self.take(desk, &file, now).await
+            {
+                self.seen.insert(file, seen);
+            }
+        }
+    }
+
+    fn changed(&self, file: &Path) -> Option<(u64, Option<SystemTime>)> {
+        let metadata = std::fs::metadata(file).ok()?;
+        let now = (metadata.len(), metadata.modified().ok());
+        (self.seen.get(file) != Some(&now)).then_some(now)
+    }
+
+    /// Whether the file is done with: taken, or refused for good.
+    async fn take(&self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let crl = match self.read(file, now) {
+            Ok(crl) => crl,
+            Err(reason) => {
+                tracing::error!(list = name, reason, "a revocation list was not taken; the last good one of its CA stays in force");
+                return true;
+            }
+        };
+        if crl.is_overdue(now) {
+            tracing::error!(list = name, "a revocation list is past its next update");
+        }
+        let Some(seen) = news(&desk.shared, &crl) else {
+            return true;
+        };
+        let added = seen.added.len();
+        match desk.ask(|reply| Command::Revocations(seen, reply)).await {
+            Ok(_) => {
+                tracing::info!(list = name, added, "a revocation list was taken");
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn read(&self, file: &Path, now: Timestamp) -> Result<Crl, String> {
+        let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
+        if size > envelope::limits::CRL_BYTES_MAX as u64 {
+            return Err(format!("it has {size} bytes, at most {} are read", envelope::limits::CRL_BYTES_MAX));
+        }
+        let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
+        let der = der_of(&bytes)?;
+        let mut reason = "it is by no CA of this network".to_owned();
+        for issuer in &self.issuers {
+            match Crl::open(&der, issuer, now) {
+                Ok(crl) => return Ok(crl),
+                Err(envelope::crl::CrlError::OtherIssuer) => {}
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        Err(reason)
+    }
+}
+
+/// What a list adds to the state; `None` when it is the known one or an older.
+fn news(shared: &Arc<Shared>, crl: &Crl) -> Option<v1::RevocationsSeen> {
+    let exchange = shared.exchange();
+    let state = exchange.state();
+    if let Some(known) = state.crl(&crl.issuer_key_sha256) {
+        if crl.is_older_than(&known.number) {
+            tracing::error!("a revocation list has a lower number than the one in force");
+            return None;
+        }
+        if known.sha256 == crl.sha256[..] {
+            return None;
+        }
+    }
+    let unknown = crl.serials.iter().filter(|serial| state.revoked(&crl.issuer_key_sha256, serial).is_none());
+    let added = unknown.map(|serial| v1::RevokedSerial { serial: serial.clone().into() }).collect();
+    Some(v1::RevocationsSeen {
+        issuer_key_sha256: crl.issuer_key_sha256.to_vec().into(),
+        crl_number: crl.number.clone().into(),
+        crl_sha256: crl.sha256.to_vec().into(),
+        added,
+    })
+}
+
+/// A list in DER, whether the file holds that or PEM.
+fn der_of(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    use rustls_pki_types::CertificateRevocationListDer;
+    use rustls_pki_types::pem::PemObject as _;
+    if !bytes.starts_with(b"-----BEGIN") {
+        return Ok(bytes.to_vec());
+    }
+    CertificateRevocationListDer::from_pem_slice(bytes).map(|der| der.to_vec()).map_err(|error| error.to_string())
+}
+
+/// One list for each issuing CA of 200 countries, and room for sub-bureaus.
+const FILES_MAX: usize = 4096;

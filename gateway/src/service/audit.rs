@@ -1,0 +1,234 @@
+//! `Audit`: checkpoints, proofs, tiles, and the replay of the log for whoever may see what.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use envelope::message::Peer;
+use envelope::slots::Opening;
+use envelope::{Address, Class, Receipt};
+use exchange::{Refusal, Rows as _};
+use ledger::Ledger;
+use prost::Message as _;
+use proto::v1::audit_server::Audit;
+use proto::v1::{self, EntryKind};
+use tlog::{Checkpoint, Hash, parse_tile_path};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::problem::Problem;
+use crate::receipts::{opened, shown_to_author, shown_to_recipient};
+use crate::service::{Desk, peer};
+use crate::writer::Command;
+
+/// The service.
+#[derive(Clone)]
+pub struct AuditService(pub Desk);
+
+#[tonic::async_trait]
+impl Audit for AuditService {
+    type ReplayStream = Pin<Box<dyn Stream<Item = Result<v1::ReplayResponse, Status>> + Send>>;
+
+    async fn checkpoint(&self, request: Request<v1::CheckpointRequest>) -> Result<Response<v1::CheckpointResponse>, Status> {
+        let held = request.into_inner().held;
+        Ok(Response::new(self.compare(&held)?))
+    }
+
+    async fn consistency(&self, request: Request<v1::ConsistencyRequest>) -> Result<Response<v1::ConsistencyResponse>, Status> {
+        let asked = request.into_inner();
+        let ledger = self.0.shared.ledger();
+        in_log(&*ledger, asked.from_size <= asked.to_size && asked.to_size <= ledger.size())?;
+        let path = ledger.consistency(asked.from_size, asked.to_size).map_err(Problem::from)?;
+        Ok(Response::new(v1::ConsistencyResponse { path: to_bytes(&path) }))
+    }
+
+    async fn inclusion(&self, request: Request<v1::InclusionRequest>) -> Result<Response<v1::InclusionResponse>, Status> {
+        let asked = request.into_inner();
+        let ledger = self.0.shared.ledger();
+        in_log(&*ledger, asked.index < asked.size && asked.size <= ledger.size())?;
+        let leaf = ledger.leaf_hash(asked.index).map_err(Problem::from)?;
+        let path = ledger.inclusion(asked.index, asked.size).map_err(Problem::from)?;
+        Ok(Response::new(v1::InclusionResponse { leaf_hash: Bytes::copy_from_slice(leaf.as_bytes()), path: to_bytes(&path) }))
+    }
+
+    async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
+        let peer = peer(request.extensions())?;
+        let asked = request.into_inner();
+        let (size, checkpoint) = self.0.shared.ledger().checkpoint().map_err(Problem::from)?;
+        let to = if asked.to_index == 0 { size } else { asked.to_index };
+        in_log(&*self.0.shared.ledger(), asked.from_index <= to && to <= size)?;
+        self.check_access(&peer)?;
+        let (out, responses) = mpsc::channel(64);
+        let service = self.clone();
+        tokio::task::spawn_blocking(move || service.replay_range(&peer, asked.from_index..to, checkpoint, &out));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+
+    async fn tile(&self, request: Request<v1::TileRequest>) -> Result<Response<v1::TileResponse>, Status> {
+        let path = request.into_inner().path;
+        let (id, width) = parse_tile_path(&path).map_err(|error| refused(Refusal::BadEncoding(error.to_string())))?;
+        let ledger = self.0.shared.ledger();
+        // Tile n of level l holds hashes of subtrees of 256^l leaves; the last one asked for must be complete.
+        let span = 256u64.checked_pow(u32::from(id.level));
+        let end = span.and_then(|span| (id.index.checked_mul(256)?).checked_add(u64::from(width))?.checked_mul(span));
+        in_log(&*ledger, end.is_some_and(|end| end <= ledger.size()))?;
+        let tile = ledger.tile(id, width).map_err(Problem::from)?;
+        Ok(Response::new(v1::TileResponse { tile: tile.into() }))
+    }
+}
+
+/// Who may see an entry, and how much of it.
+enum View {
+    Whole,
+    Author,
+    Recipient(u16),
+    Nothing,
+}
+
+impl AuditService {
+    /// Compares the caller's checkpoint with ours. One that is larger or differs stops the writer: a log that is behind
+    /// is never continued.
+    fn compare(&self, held: &[u8]) -> Result<v1::CheckpointResponse, Problem> {
+        let ledger = self.0.shared.ledger();
+        let (size, checkpoint) = ledger.checkpoint()?;
+        let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let response =
+            |consistency: Vec<Hash>| v1::CheckpointResponse { checkpoint: checkpoint.clone(), consistency: to_bytes(&consistency), now_ms };
+        if held.is_empty() {
+            return Ok(response(Vec::new()));
+        }
+        let ours = Checkpoint::open(&checkpoint, &self.0.shared.log_key).map_err(|error| Problem::fault("our own checkpoint", &error))?;
+        let theirs = Checkpoint::open(held, &self.0.shared.log_key).map_err(|error| Refusal::BadSignature(error.to_string()))?;
+        if theirs.size > size {
+            return Err(self.fork(&*ledger, held, "a participant holds a larger checkpoint of this log: the store is behind"));
+        }
+        let path = ledger.consistency(theirs.size, size)?;
+        match tlog::verify_consistency(theirs.size, &theirs.root, size, &ours.root, &path) {
+            Ok(()) => Ok(response(path)),
+            Err(_) => Err(self.fork(&*ledger, held, "a participant holds a checkpoint of this log that this log does not extend")),
+        }
+    }
+
+    fn fork(&self, ledger: &dyn Ledger, held: &[u8], reason: &str) -> Problem {
+        if let Err(error) = ledger.keep_evidence("checkpoint-held-by-a-participant", held) {
+            tracing::error!(%error, "the evidence was not kept");
+        }
+        // Before the command is through the queue, nothing new may be answered as if nothing had happened.
+        self.0.shared.set_halted(Some(reason.to_owned()));
+        if self.0.hand(Command::Halt(reason.to_owned())).is_err() {
+            tracing::error!("the writer's queue is full; it stops with the next command");
+        }
+        Problem::busy(reason)
+    }
+
+    /// An auditor says first what it is about to read, in the log.
+    fn check_access(&self, peer: &Peer) -> Result<(), Problem> {
+        if peer.address.class() != Class::Auditor {
+            return Ok(());
+        }
+        let exchange = self.0.shared.exchange();
+        let now_ms = exchange.state().clock().map_or(0, |clock| clock.last_ms);
+        let access = exchange.state().access(&peer.address);
+        if access.is_some_and(|access| access.expires_ms > now_ms) {
+            return Ok(());
+        }
+        Err(Refusal::NoAuthority("an auditor's access statement comes before the first opening").into())
+    }
+
+    fn replay_range(
+        &self,
+        peer: &Peer,
+        range: std::ops::Range<u64>,
+        checkpoint: Bytes,
+        out: &mpsc::Sender<Result<v1::ReplayResponse, Status>>,
+    ) {
+        let ledger = self.0.shared.ledger();
+        for index in range {
+            let response = self.replay_one(&*ledger, peer, index).map_err(Status::from);
+            let failed = response.is_err();
+            if out.blocking_send(response).is_err() || failed {
+                return;
+            }
+        }
+        let end = v1::ReplayResponse { checkpoint, ..v1::ReplayResponse::default() };
+        // A caller that has gone away needs no end.
+        drop(out.blocking_send(Ok(end)));
+    }
+
+    fn replay_one(&self, ledger: &dyn Ledger, peer: &Peer, index: u64) -> Result<v1::ReplayResponse, Problem> {
+        let view = self.view(peer, index);
+        let leaf_hash = Bytes::copy_from_slice(ledger.leaf_hash(index)?.as_bytes());
+        let mut response = v1::ReplayResponse { index, leaf_hash, ..v1::ReplayResponse::default() };
+        if matches!(view, View::Nothing) {
+            return Ok(response);
+        }
+        let stored = ledger.read(index)?;
+        response.leaf = Bytes::copy_from_slice(&stored.leaf.encode());
+        if stored.opening.is_none() {
+            response.purged = true;
+            return Ok(response);
+        }
+        let opening = opened(&stored)?;
+        let part = |shown: &dyn Fn((u16, u16)) -> bool| part(index, &stored.leaf, opening, shown);
+        match view {
+            View::Whole => response.opening = opening.encode().into(),
+            View::Author => response.part = part(&shown_to_author(opening.kind())),
+            View::Recipient(own) => response.part = part(&shown_to_recipient(own)),
+            View::Nothing => {}
+        }
+        if opening.kind() == EntryKind::Message
+            && let Some(sealed) = &stored.sealed
+        {
+            let payload = v1::SealedPayload::decode(sealed.clone()).map_err(|error| Problem::fault("a sealed payload", &error))?;
+            response.signatures =
+                v1::SealedPayload { signatures: payload.signatures, ..v1::SealedPayload::default() }.encode_to_vec().into();
+        }
+        Ok(response)
+    }
+
+    /// Decided from the state alone, before anything is read: what is not the caller's costs and tells the same for all.
+    fn view(&self, peer: &Peer, index: u64) -> View {
+        let exchange = self.0.shared.exchange();
+        let state = exchange.state();
+        let address = &peer.address;
+        let auditor = address.class() == Class::Auditor;
+        if auditor && !state.access(address).is_some_and(|access| (access.from_index..access.to_index).contains(&index)) {
+            return View::Nothing;
+        }
+        if auditor && address.as_str() == NETWORK_AUDITOR {
+            return View::Whole;
+        }
+        let Some(row) = state.message(index) else { return View::Nothing };
+        // A country's auditor sees what its country takes part in.
+        let country = address.as_str().strip_prefix("aud/").filter(|_| auditor);
+        let own = |text: &str| match country {
+            Some(country) => Address::parse(text).is_ok_and(|one| one.as_str() == country || one.is_below(country)),
+            None => text == address.as_str(),
+        };
+        if row.stub.as_ref().is_some_and(|stub| own(&stub.sender)) {
+            return View::Author;
+        }
+        row.places.iter().position(|place| own(&place.address)).map_or(View::Nothing, |at| View::Recipient(at as u16 + 1))
+    }
+}
+
+/// A receipt without path and checkpoint: the whole tree proves the leaf.
+fn part(index: u64, leaf: &envelope::slots::Leaf, opening: &Opening, shown: &dyn Fn((u16, u16)) -> bool) -> Bytes {
+    Receipt::new(index, leaf, opening, &[], Bytes::new(), shown).encode().into()
+}
+
+fn in_log(ledger: &dyn Ledger, sound: bool) -> Result<(), Problem> {
+    let text = || format!("the place asked for lies beyond the log's {} entries", ledger.size());
+    if sound { Ok(()) } else { Err(Problem::Refused(Refusal::BadEncoding(text()))) }
+}
+
+fn refused(refusal: Refusal) -> Status {
+    Problem::Refused(refusal).into()
+}
+
+fn to_bytes(hashes: &[Hash]) -> Vec<Bytes> {
+    hashes.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect()
+}
+
+const NETWORK_AUDITOR: &str = "aud/network";

@@ -1,0 +1,64 @@
+//! `Directory`: the network's statements, and the way in for new ones.
+
+use std::pin::Pin;
+
+use exchange::Rows as _;
+use proto::v1;
+use proto::v1::directory_server::Directory;
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+use crate::limits::SNAPSHOT_PAGE_BYTES;
+use crate::problem::Problem;
+use crate::receipts;
+use crate::service::{Desk, peer};
+
+/// The service.
+#[derive(Clone)]
+pub struct DirectoryService(pub Desk);
+
+#[tonic::async_trait]
+impl Directory for DirectoryService {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+    async fn snapshot(&self, request: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotResponse>, Status> {
+        let from = request.into_inner().from_size;
+        Ok(Response::new(self.page(from)?))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let from = request.into_inner().from_size;
+        let sizes = WatchStream::new(self.0.shared.directory()).filter(move |size| *size > from);
+        Ok(Response::new(Box::pin(sizes.map(|size| Ok(v1::WatchResponse { size })))))
+    }
+
+    async fn publish_statement(
+        &self,
+        request: Request<v1::PublishStatementRequest>,
+    ) -> Result<Response<v1::PublishStatementResponse>, Status> {
+        let peer = peer(request.extensions())?;
+        let signed = request.into_inner().statement.unwrap_or_default();
+        let answered = self.0.publish(&peer, signed).await?;
+        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered)?;
+        Ok(Response::new(v1::PublishStatementResponse { receipt }))
+    }
+}
+
+impl DirectoryService {
+    fn page(&self, from: u64) -> Result<v1::SnapshotResponse, Problem> {
+        let ledger = self.0.shared.ledger();
+        let directory = ledger.directory()?;
+        let missing = || Problem::busy("the directory's head is being written");
+        let head = self.0.shared.exchange().state().head(directory.size).cloned().ok_or_else(missing)?;
+        let stored = ledger.read(head.index)?;
+        let statements = if from < directory.size { ledger.directory_leaves(from, SNAPSHOT_PAGE_BYTES)? } else { Vec::new() };
+        Ok(v1::SnapshotResponse {
+            // A batch may have been committed in between; the page ends where its head does.
+            statements: statements.into_iter().take(usize::try_from(directory.size - from.min(directory.size)).unwrap_or(0)).collect(),
+            size: directory.size,
+            checkpoint: directory.checkpoint,
+            head: receipts::of_stored(&*ledger, &stored, |_| true)?,
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! `Messages`: submit, receive, status.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use envelope::Reference;
+use envelope::entry::reference_key;
+use envelope::keys::AwsLc;
+use envelope::message::{Envelope, Peer, Verified};
+use exchange::{Refusal, Rows as _};
+use proto::v1;
+use proto::v1::messages_server::Messages;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::limits::IN_FLIGHT_MESSAGES_MAX;
+use crate::problem::Problem;
+use crate::receipts;
+use crate::service::{Desk, peer, receive};
+use crate::writer::{Answer, Command};
+
+/// The service.
+#[derive(Clone)]
+pub struct MessagesService(pub Desk);
+
+type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Messages for MessagesService {
+    type SubmitStreamStream = Out<v1::SubmitStreamResponse>;
+    type ReceiveStream = Out<v1::ReceiveResponse>;
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+        let peer = peer(request.extensions())?;
+        let submission = request.into_inner().submission.unwrap_or_default();
+        let tag = submission.tag;
+        let (verified, bytes) = self.verify(&peer, submission)?;
+        let flash = verified.header().context.priority == v1::Priority::Flash;
+        let permit = self.0.shared.gate.enter(&peer.address, bytes, flash).map_err(Problem::busy)?;
+        let answered = self.0.ask(|reply| Command::Message { verified: Box::new(verified), permit, reply }).await?;
+        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered)?;
+        Ok(Response::new(v1::SubmitResponse { receipt, tag }))
+    }
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<v1::SubmitStreamRequest>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        let peer = peer(request.extensions())?;
+        let mut inbound = request.into_inner();
+        let (results, out) = mpsc::channel(2 * IN_FLIGHT_MESSAGES_MAX);
+        let service = self.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = inbound.message().await {
+                // Room for the answer first: a client that does not read gets no further.
+                let Ok(slot) = results.clone().reserve_owned().await else { return };
+                service.submit_one(&peer, request.submission.unwrap_or_default(), slot);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(out))))
+    }
+
+    async fn receive(&self, request: Request<Streaming<v1::ReceiveRequest>>) -> Result<Response<Self::ReceiveStream>, Status> {
+        let peer = peer(request.extensions())?;
+        let out = receive::start(self.0.clone(), peer, request.into_inner());
+        Ok(Response::new(Box::pin(ReceiverStream::new(out))))
+    }
+
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        let peer = peer(request.extensions())?;
+        let asked = request.into_inner();
+        let reference = Reference { sender: peer.address.clone(), year: asked.year, series: asked.series, number: asked.number };
+        Ok(Response::new(self.status_of(&reference)?))
+    }
+}
+
+type Slot = mpsc::OwnedPermit<Result<v1::SubmitStreamResponse, Status>>;
+
+impl MessagesService {
+    /// `bytes -> Envelope -> Verified`, on the caller's task: the costly part needs no lock.
+    fn verify(&self, peer: &Arc<Peer>, submission: v1::Submission) -> Result<(Verified, usize), Problem> {
+        let bytes = submission.content.len() + submission.wraps.iter().map(bytes::Bytes::len).sum::<usize>();
+        let refuse = |error| Problem::Refused(Refusal::from(error));
+        let envelope = Envelope::parse(submission, &self.0.shared.network).map_err(refuse)?;
+        let verified = envelope.verify(peer, &*self.0.shared, &AwsLc).map_err(refuse);
+        if let Err(Problem::Refused(refusal)) = &verified {
+            tracing::warn!(peer = %peer.address, refusal = refusal.name(), "a submission does not verify");
+        }
+        Ok((verified?, bytes))
+    }
+
+    fn submit_one(&self, peer: &Arc<Peer>, submission: v1::Submission, slot: Slot) {
+        let tag = submission.tag;
+        let verified = self.verify(peer, submission).and_then(|(verified, bytes)| {
+            let flash = verified.header().context.priority == v1::Priority::Flash;
+            Ok((verified, self.0.shared.gate.enter(&peer.address, bytes, flash).map_err(Problem::busy)?))
+        });
+        let (verified, permit) = match verified {
+            Ok(pair) => pair,
+            Err(problem) => return drop(slot.send(Ok(response(tag, Err(problem))))),
+        };
+        let (shared, runtime) = (self.0.shared.clone(), tokio::runtime::Handle::current());
+        let slot = Arc::new(std::sync::Mutex::new(Some(slot)));
+        let take = |slot: &std::sync::Mutex<Option<Slot>>| slot.lock().ok().and_then(|mut slot| slot.take());
+        let for_reply = slot.clone();
+        let reply = Box::new(move |answer: Answer| {
+            if let Some(slot) = take(&for_reply) {
+                // Off the writer's thread: a receipt is hashing.
+                runtime.spawn(async move {
+                    let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
+                    slot.send(Ok(response(tag, receipt)));
+                });
+            }
+        });
+        if let Err(problem) = self.0.hand(Command::Message { verified: Box::new(verified), permit, reply })
+            && let Some(slot) = take(&slot)
+        {
+            slot.send(Ok(response(tag, Err(problem))));
+        }
+    }
+
+    fn status_of(&self, reference: &Reference) -> Result<v1::StatusResponse, Problem> {
+        let ledger = self.0.shared.ledger();
+        let Some(index) = ledger.find(&reference_key(reference))? else { return Ok(v1::StatusResponse::default()) };
+        let stored = ledger.read(index)?;
+        let receipt = receipts::of_stored(&*ledger, &stored, receipts::shown_to_author(v1::EntryKind::Message))?;
+        let exchange = self.0.shared.exchange();
+        let state = exchange.state();
+        let row = state.message(index).cloned().unwrap_or_default();
+        let status = |place: &v1::Place| {
+            let at = envelope::Address::parse(&place.address).ok().and_then(|address| state.place(&address, place.mailbox_seq).cloned());
+            let row = at.unwrap_or_default();
+            v1::RecipientStatus { recipient: place.address.clone(), state: row.state, at_ms: row.at_ms }
+        };
+        let message_id = row.stub.as_ref().map(|stub| stub.message_id.clone()).unwrap_or_default();
+        Ok(v1::StatusResponse { known: true, message_id, receipt, recipients: row.places.iter().map(status).collect() })
+    }
+}
+
+fn response(tag: u64, receipt: Result<bytes::Bytes, Problem>) -> v1::SubmitStreamResponse {
+    match receipt {
+        Ok(receipt) => v1::SubmitStreamResponse { tag, receipt, problem: None },
+        Err(problem) => v1::SubmitStreamResponse { tag, receipt: bytes::Bytes::new(), problem: Some(problem.into()) },
+    }
+}

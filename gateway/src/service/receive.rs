@@ -1,0 +1,161 @@
+//! One Receive stream: a mailbox's head, then deliveries as far as the client's credit goes.
+//!
+//! What was sent moves nothing: only the recipient's signed statement does, and that goes through the writer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use envelope::message::Peer;
+use envelope::statement::digest_of;
+use exchange::Rows as _;
+use exchange::state::{Key, Row};
+use proto::v1::{self, ReceiveRequest, ReceiveResponse, ReceiveStart, StatementKind};
+use tokio::sync::{mpsc, watch};
+use tonic::{Status, Streaming};
+
+use crate::limits::MAILBOX_CREDIT_MAX;
+use crate::problem::Problem;
+use crate::receipts;
+use crate::service::Desk;
+
+type Out = mpsc::Sender<Result<ReceiveResponse, Status>>;
+
+/// Starts the stream's task and gives what it says.
+pub(crate) fn start(
+    desk: Desk,
+    peer: Arc<Peer>,
+    mut inbound: Streaming<ReceiveRequest>,
+) -> mpsc::Receiver<Result<ReceiveResponse, Status>> {
+    let (out, responses) = mpsc::channel(8);
+    tokio::spawn(async move {
+        let first = match inbound.message().await {
+            Ok(Some(ReceiveRequest { start: Some(start), credit, .. })) => (start, credit),
+            _ => {
+                let text = "the first request of Receive is start".to_owned();
+                let problem = Problem::Refused(exchange::Refusal::BadEncoding(text));
+                return drop(out.send(Err(problem.into())).await);
+            }
+        };
+        let mailbox = desk.shared.mailbox(&peer.address);
+        let reader =
+            Reader { desk, peer, out, mailbox, start: first.0, credit: 0, sent: BTreeSet::new(), after: first.0.after_seq, told: false };
+        if let Err(status) = reader.run(inbound, first.1).await {
+            tracing::debug!(code = ?status.code(), "a receive stream ended");
+        }
+    });
+    responses
+}
+
+/// The stream's state; its task owns it.
+struct Reader {
+    desk: Desk,
+    peer: Arc<Peer>,
+    out: Out,
+    mailbox: watch::Receiver<u64>,
+    start: ReceiveStart,
+    credit: u32,
+    /// Numbers sent on this stream that still wait for their DELIVERED.
+    sent: BTreeSet<u64>,
+    /// With `retained`: everything up to here was sent.
+    after: u64,
+    /// Whether the client was told that it has caught up since the last delivery.
+    told: bool,
+}
+
+impl Reader {
+    async fn run(mut self, mut inbound: Streaming<ReceiveRequest>, credit: u32) -> Result<(), Status> {
+        self.send_head().await?;
+        self.add_credit(credit)?;
+        loop {
+            while self.credit > 0 {
+                let Some((seq, index)) = self.next() else { break };
+                let delivery = receipts::delivery(&*self.desk.shared.ledger(), index, &self.peer.address)?;
+                self.note_sent(seq);
+                self.say(ReceiveResponse { delivery: Some(delivery), ..ReceiveResponse::default() }).await?;
+            }
+            if self.next().is_none() && !self.told {
+                self.told = true;
+                self.say(ReceiveResponse { caught_up: true, ..ReceiveResponse::default() }).await?;
+            }
+            tokio::select! {
+                request = inbound.message() => match request? {
+                    Some(request) => self.take(request).await?,
+                    None => return Ok(()),
+                },
+                changed = self.mailbox.changed(), if !self.start.until_caught_up => {
+                    if changed.is_err() { return Ok(()) }
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, request: ReceiveRequest) -> Result<(), Status> {
+        self.add_credit(request.credit)?;
+        let Some(signed) = request.statement else { return Ok(()) };
+        let sha256 = digest_of(&signed).to_vec().into();
+        let mailbox_kind = matches!(signed.kind(), StatementKind::Delivered | StatementKind::Acknowledged);
+        let published = if mailbox_kind {
+            self.desk.publish(&self.peer, signed).await.map(drop)
+        } else {
+            Err(Problem::Refused(exchange::Refusal::NoAuthority("only DELIVERED and ACKNOWLEDGED are said in Receive")))
+        };
+        let statement = Some(v1::StatementResult { sha256, problem: published.err().map(Into::into) });
+        self.say(ReceiveResponse { statement, ..ReceiveResponse::default() }).await
+    }
+
+    // The type is tonic's; a box would only move it.
+    #[allow(clippy::result_large_err)]
+    fn add_credit(&mut self, credit: u32) -> Result<(), Status> {
+        self.credit = self.credit.saturating_add(credit);
+        if self.credit > MAILBOX_CREDIT_MAX {
+            let text = format!("a credit of {} is open, at most {MAILBOX_CREDIT_MAX} are allowed", self.credit);
+            return Err(Problem::Refused(exchange::Refusal::TooLarge(text)).into());
+        }
+        Ok(())
+    }
+
+    /// The next message to send: with `retained` by number, then by urgency whatever waits.
+    fn next(&self) -> Option<(u64, u64)> {
+        let exchange = self.desk.shared.exchange();
+        let state = exchange.state();
+        let address = &self.peer.address;
+        if self.start.retained {
+            let (key, row) = state.rows_from(&Key::Place(address.clone(), self.after + 1)).next()?;
+            return match (key, row) {
+                (Key::Place(owner, seq), Row::Place(place)) if owner == address => Some((*seq, place.index)),
+                _ => None,
+            };
+        }
+        let seq = state.waiting(address).find(|seq| *seq > self.start.after_seq && !self.sent.contains(seq))?;
+        Some((seq, state.place(address, seq)?.index))
+    }
+
+    fn note_sent(&mut self, seq: u64) {
+        self.credit -= 1;
+        self.told = false;
+        if self.start.retained {
+            self.after = seq;
+        } else {
+            self.sent.insert(seq);
+        }
+        // What was taken in the meantime no longer waits, so it need not be remembered.
+        if self.sent.len() > 2 * MAILBOX_CREDIT_MAX as usize {
+            let exchange = self.desk.shared.exchange();
+            let waiting: BTreeSet<u64> = exchange.state().waiting(&self.peer.address).collect();
+            self.sent.retain(|seq| waiting.contains(seq));
+        }
+    }
+
+    async fn send_head(&mut self) -> Result<(), Status> {
+        let mailbox = self.desk.shared.exchange().state().mailbox(&self.peer.address).cloned();
+        let head = match mailbox {
+            Some(mailbox) => receipts::mailbox_head(&*self.desk.shared.ledger(), &mailbox, &self.peer.address)?,
+            None => v1::MailboxHead::default(),
+        };
+        self.say(ReceiveResponse { head: Some(head), ..ReceiveResponse::default() }).await
+    }
+
+    async fn say(&self, response: ReceiveResponse) -> Result<(), Status> {
+        self.out.send(Ok(response)).await.map_err(|_| Status::cancelled("the client has gone"))
+    }
+}

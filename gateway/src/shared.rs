@@ -1,0 +1,144 @@
+//! What all tasks read: the durable state, the ledger, and who waits for what. Only the writer changes it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use envelope::identity::{Anchors, Link};
+use envelope::message::{Identity, Keyring};
+use envelope::{Address, Network};
+use exchange::{Exchange, Rows as _};
+use ledger::Ledger;
+use tlog::VerifierKey;
+use tokio::sync::watch;
+
+use crate::gate::Gate;
+
+/// The gateway's common knowledge.
+pub struct Shared {
+    /// The network.
+    pub network: Network,
+    /// Its roots.
+    pub anchors: Anchors,
+    /// The key of the log's checkpoints.
+    pub log_key: VerifierKey,
+    /// Room for messages on their way to the writer.
+    pub gate: Arc<Gate>,
+    /// Changed by the writer only, after a commit has returned.
+    exchange: RwLock<Exchange>,
+    /// Replaced by the writer only, when it has to open the store again.
+    ledger: RwLock<Arc<dyn Ledger>>,
+    /// One for each mailbox that somebody reads.
+    mailboxes: Mutex<BTreeMap<Address, watch::Sender<u64>>>,
+    /// The directory's size.
+    directory: watch::Sender<u64>,
+    /// Counts changes of the revoked set.
+    revocations: watch::Sender<u64>,
+    /// Why nothing is written, if so.
+    halted: watch::Sender<Option<String>>,
+}
+
+impl Shared {
+    /// Common knowledge of an opened ledger.
+    #[must_use]
+    pub fn new(network: Network, anchors: Anchors, log_key: VerifierKey, exchange: Exchange, ledger: Arc<dyn Ledger>) -> Self {
+        let size = exchange.state().directory().map_or(0, |row| row.size);
+        Self {
+            network,
+            anchors,
+            log_key,
+            gate: Arc::new(Gate::default()),
+            exchange: RwLock::new(exchange),
+            ledger: RwLock::new(ledger),
+            mailboxes: Mutex::default(),
+            directory: watch::Sender::new(size),
+            revocations: watch::Sender::new(0),
+            halted: watch::Sender::new(None),
+        }
+    }
+
+    /// The state, for reading; hold it briefly.
+    pub fn exchange(&self) -> RwLockReadGuard<'_, Exchange> {
+        self.exchange.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for the writer.
+    pub(crate) fn exchange_mut(&self) -> RwLockWriteGuard<'_, Exchange> {
+        self.exchange.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a ledger that was opened again in the place of the closed one.
+    pub(crate) fn replace_ledger(&self, ledger: Arc<dyn Ledger>) {
+        *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = ledger;
+    }
+
+    /// Wakes when something arrives for `address`.
+    pub fn mailbox(&self, address: &Address) -> watch::Receiver<u64> {
+        self.mailbox_senders().entry(address.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Wakes when the directory grows.
+    pub fn directory(&self) -> watch::Receiver<u64> {
+        self.directory.subscribe()
+    }
+
+    /// Wakes when certificates are revoked.
+    pub fn revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.subscribe()
+    }
+
+    /// Why the writer stands still, if it does.
+    pub fn halted(&self) -> watch::Receiver<Option<String>> {
+        self.halted.subscribe()
+    }
+
+    /// Says that the writer stands still, or goes on.
+    pub fn set_halted(&self, reason: Option<String>) {
+        self.halted.send_if_modified(|now| {
+            let changed = *now != reason;
+            if changed {
+                tracing::error!(reason = reason.as_deref().unwrap_or("none"), "the writer's state has changed");
+            }
+            *now = reason;
+            changed
+        });
+    }
+
+    pub(crate) fn tell(&self, effects: Vec<exchange::Effect>) {
+        for effect in effects {
+            match effect {
+                exchange::Effect::Available { recipient, mailbox_seq } => {
+                    if let Some(mailbox) = self.mailbox_senders().get(&recipient) {
+                        mailbox.send_replace(mailbox_seq);
+                    }
+                }
+                exchange::Effect::DirectoryGrew => {
+                    let size = self.exchange().state().directory().map_or(0, |row| row.size);
+                    self.directory.send_replace(size);
+                }
+                exchange::Effect::Revoked => self.revocations.send_modify(|count| *count += 1),
+            }
+        }
+    }
+
+    /// Whether the ledger holds a revocation of this certificate.
+    #[must_use]
+    pub fn is_revoked(&self, link: &Link) -> bool {
+        exchange::rules::is_revoked(self.exchange().state(), link)
+    }
+
+    fn mailbox_senders(&self) -> MutexGuard<'_, BTreeMap<Address, watch::Sender<u64>>> {
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The enrolled identity keys as they are now.
+impl Keyring for Shared {
+    fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
+        self.exchange().state().identity(key_id)
+    }
+}

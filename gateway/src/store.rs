@@ -1,0 +1,153 @@
+//! Opening the ledger and the state that follows from it: newest sound snapshot, then the tail, by the normal path.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use envelope::entry::{Entry, EntryError};
+use envelope::genesis::Genesis;
+use exchange::{ApplyError, Exchange, Rules};
+use ledger::{Engine, Ledger};
+
+use crate::node::{Node, NodeError};
+
+/// How to open this gateway's ledger, as often as it must be opened.
+#[derive(Clone, Debug)]
+pub struct Opener {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The folder with the signing keys.
+    pub node: PathBuf,
+    /// The genesis.
+    pub genesis: Arc<Genesis>,
+    /// The rules that judge.
+    pub rules: Rules,
+    /// Where rows are kept.
+    pub engine: Engine,
+}
+
+/// Why ledger or state cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Keys.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The ledger does not open.
+    #[error(transparent)]
+    Open(#[from] ledger::OpenError),
+    /// An entry cannot be read.
+    #[error("entry {index} cannot be read")]
+    Read {
+        /// Which.
+        index: u64,
+        /// Why.
+        #[source]
+        source: ledger::ReadError,
+    },
+    /// The snapshots cannot be read.
+    #[error("the snapshots cannot be read")]
+    Snapshots(#[source] ledger::ReadError),
+    /// An entry is not what its kind says.
+    #[error("entry {index} is not sound")]
+    Entry {
+        /// Which.
+        index: u64,
+        /// Why.
+        #[source]
+        source: EntryError,
+    },
+    /// An entry does not make sense at its place.
+    #[error("entry {index} does not make sense at its place")]
+    Apply {
+        /// Which.
+        index: u64,
+        /// Why.
+        #[source]
+        source: ApplyError,
+    },
+    /// An opening that no rule has purged is gone.
+    #[error("the opening of entry {index} is gone")]
+    Missing {
+        /// Which.
+        index: u64,
+    },
+}
+
+impl StoreError {
+    /// Whether the store itself is at fault: it did not pass its check.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Self::Node(_))
+    }
+}
+
+impl Opener {
+    /// What the store says of itself.
+    #[must_use]
+    pub fn config(&self) -> ledger::Config {
+        ledger::Config {
+            origin: self.genesis.log_origin(),
+            directory_origin: self.genesis.directory_origin(),
+            genesis_sha256: self.genesis.sha256,
+            created_by: concat!("ecowire-gateway ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// Makes the store; it must not exist.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn create(&self) -> Result<Box<dyn Ledger>, StoreError> {
+        let signers = Node::signers(&self.node, &self.genesis)?;
+        Ok(ledger::create(self.engine.clone(), &self.data, &self.config(), signers)?)
+    }
+
+    /// Opens the store by checking it.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn open_ledger(&self) -> Result<Box<dyn Ledger>, StoreError> {
+        let signers = Node::signers(&self.node, &self.genesis)?;
+        Ok(ledger::open(self.engine.clone(), &self.data, &self.config(), signers)?)
+    }
+
+    /// Opens the store and derives the state.
+    ///
+    /// # Errors
+    /// [`StoreError`] names the entry.
+    pub fn open(&self) -> Result<(Box<dyn Ledger>, Exchange), StoreError> {
+        let ledger = self.open_ledger()?;
+        let exchange = derive(&*ledger, &self.rules)?;
+        Ok((ledger, exchange))
+    }
+}
+
+/// The state of a ledger: the newest snapshot that is sound, and every entry after it.
+///
+/// # Errors
+/// [`StoreError`] names the entry that does not apply.
+pub fn derive(ledger: &dyn Ledger, rules: &Rules) -> Result<Exchange, StoreError> {
+    let snapshots = ledger.snapshots().map_err(StoreError::Snapshots)?;
+    let sound = |(size, bytes): &(u64, bytes::Bytes)| {
+        let (exchange, named) = Exchange::from_snapshot(bytes, rules.clone()).ok()?;
+        (named == *size && *size <= ledger.size()).then_some((exchange, *size))
+    };
+    let (mut exchange, from) = snapshots.iter().find_map(sound).unwrap_or((Exchange::new(rules.clone()), 0));
+    for index in from..ledger.size() {
+        replay(ledger, &mut exchange, index)?;
+    }
+    tracing::info!(snapshot = from, tail = ledger.size() - from, "the state was derived");
+    Ok(exchange)
+}
+
+fn replay(ledger: &dyn Ledger, exchange: &mut Exchange, index: u64) -> Result<(), StoreError> {
+    let stored = ledger.read(index).map_err(|source| StoreError::Read { index, source })?;
+    let opening = stored.opening.ok_or(StoreError::Missing { index })?;
+    let entry = Entry::read(&opening).map_err(|source| StoreError::Entry { index, source })?;
+    exchange.replay(index, stored.leaf.at, &entry).map_err(|source| StoreError::Apply { index, source })
+}
+
+/// Whether a folder holds a store already.
+#[must_use]
+pub fn exists(data: &Path) -> bool {
+    data.join("ledger.redb").exists()
+}

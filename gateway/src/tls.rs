@@ -1,0 +1,122 @@
+//! TLS 1.3 with client certificates: who may knock, and with which keys the gateway answers.
+//!
+//! The door judges certificates; it does not know what a participant may send.
+
+use std::sync::Arc;
+
+use envelope::Timestamp;
+use envelope::identity::{Anchors, Link, Revoked, Role};
+use envelope::message::Peer;
+use rustls::DigitallySignedStruct;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+use crate::node::Node;
+use crate::shared::Shared;
+
+/// The one provider of this program: hybrid post-quantum key exchange first.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    let kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
+    Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
+}
+
+/// The server's configuration. No resumption: a resumed session would skip a newer revocation list.
+///
+/// # Errors
+/// [`rustls::Error`] when key and certificate do not fit.
+pub fn server_config(node: Node, shared: &Arc<Shared>) -> Result<rustls::ServerConfig, rustls::Error> {
+    let door = Arc::new(Door { shared: shared.clone(), provider: provider() });
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(door)
+        .with_single_cert(node.chain, node.key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+/// Judges a client's chain as it is now.
+///
+/// # Errors
+/// [`envelope::identity::IdentityError`] as text, for the log.
+pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Peer, String> {
+    let certified = anchors.judge(Role::Tls, chain, now, &RevokedByState(shared)).map_err(|error| error.to_string())?;
+    Ok(Peer {
+        address: certified.address,
+        fingerprint: certified.fingerprint,
+        chain_sha256: certified.chain_sha256,
+        links: certified.links,
+        not_after_ms: certified.not_after.ms(),
+    })
+}
+
+/// What the ledger says is revoked.
+struct RevokedByState<'a>(&'a Shared);
+
+impl Revoked for RevokedByState<'_> {
+    fn is_revoked(&self, link: &Link) -> bool {
+        self.0.is_revoked(link)
+    }
+}
+
+/// rustls' own verifier judges the list that was sent; this one judges the path that was built.
+struct Door {
+    shared: Arc<Shared>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Door")
+    }
+}
+
+impl ClientCertVerifier for Door {
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let chain: Vec<CertificateDer<'_>> = std::iter::once(leaf).chain(others).cloned().collect();
+        let now = Timestamp(now.as_secs().saturating_mul(1000));
+        match judge(&self.shared.anchors, &self.shared, &chain, now) {
+            Ok(_) => Ok(ClientCertVerified::assertion()),
+            Err(reason) => {
+                tracing::warn!(reason, "a certificate was refused at the door");
+                Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("tls 1.2 is not spoken here".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        vec![rustls::SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}

@@ -1,0 +1,436 @@
+//! The writer: one thread admits, appends, applies. Nobody else calls `append`, and nothing is answered before its fsync.
+//!
+//! As soon as it is idle it takes what queued up during the last commit; there is no timer. Changes lie over the state
+//! until the commit has returned; after a commit whose outcome nobody knows it closes the store and opens it again by
+//! the normal path.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envelope::entry::{Entry, message_key, statement_key};
+use envelope::keys::AwsLc;
+use envelope::message::Verified;
+use envelope::statement::digest_of;
+use envelope::{Address, Draft, Position, Timestamp};
+use exchange::{Admission, Batch, Refusal, STATE_CLAIM_INTERVAL};
+use ledger::{AppendError, Committed, CommittedEntry};
+use proto::v1::{self, SignedStatement, StatementKind};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::gate::Permit;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, EXPIRED_PLACES_PER_TICK};
+use crate::problem::Problem;
+use crate::refusals::RefusalLimiter;
+use crate::shared::Shared;
+use crate::store::{Opener, derive};
+
+/// What the writer is asked to do.
+pub enum Command {
+    /// Admit and append a message.
+    Message {
+        /// The message.
+        verified: Box<Verified>,
+        /// Its room in the queue, given back when it is answered.
+        permit: Permit,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// Admit and append a statement that `peer` brought.
+    Statement {
+        /// Who brought it.
+        peer: Address,
+        /// The statement.
+        signed: Box<SignedStatement>,
+        /// Its room in the queue.
+        permit: Permit,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// A newer revocation list was read.
+    Revocations(v1::RevocationsSeen, Reply),
+    /// The gateway has started.
+    Started(v1::Started, Reply),
+    /// A second has passed: heads and deadlines may be due.
+    Tick,
+    /// Stop writing: somebody holds a checkpoint of ours that we do not have.
+    Halt(String),
+}
+
+/// Takes the answer; called once, after the commit.
+pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+
+/// What became of a command.
+pub type Answer = Result<Answered, Problem>;
+
+/// Something durable.
+#[derive(Clone, Debug)]
+pub enum Answered {
+    /// In this commit: all that a receipt needs.
+    New(Arc<CommittedEntry>, Bytes),
+    /// It was in the ledger before.
+    Known(Position),
+}
+
+/// The writer's own state; it lives on the writer's thread.
+pub struct Writer {
+    shared: Arc<Shared>,
+    opener: Opener,
+    clock: Clock,
+    refusals: RefusalLimiter,
+    halted: Option<String>,
+    last_at: Timestamp,
+}
+
+/// What a command leads to, while the batch is open.
+enum Pending {
+    /// Entry number n of the batch.
+    Entry(usize),
+    Known(Position),
+    Problem(Problem),
+}
+
+/// A batch that is being filled.
+struct Filling<'a> {
+    batch: Batch<'a>,
+    drafts: Vec<Draft>,
+    /// Message ids and statement digests that this batch has already, by their place in it.
+    own: BTreeMap<[u8; 32], usize>,
+    pending: Vec<(Option<Reply>, Option<Permit>, Pending)>,
+}
+
+impl Writer {
+    /// A writer over an opened ledger.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, opener: Opener, clock: Clock, last_at: Timestamp) -> Self {
+        Self { shared, opener, clock, refusals: RefusalLimiter::default(), halted: None, last_at }
+    }
+
+    /// Takes commands until the queue is closed and empty.
+    pub fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut bytes = first.bytes();
+            let mut commands = vec![first];
+            while commands.len() < COMMANDS_MAX && bytes < BATCH_BYTES_MAX - envelope::limits::CIPHERTEXT_BYTES_MAX * 3 {
+                let Ok(next) = queue.try_recv() else { break };
+                bytes += next.bytes();
+                commands.push(next);
+            }
+            self.handle(commands);
+        }
+        self.shared.ledger().close();
+    }
+
+    fn handle(&mut self, commands: Vec<Command>) {
+        for command in &commands {
+            if let Command::Halt(reason) = command {
+                self.halt(reason.clone());
+            }
+            self.believe_authority(command);
+        }
+        if self.halted.is_some() {
+            return refuse_all(commands, "the gateway has stopped writing; its operator has the reason");
+        }
+        let now = match self.clock.now() {
+            Ok(now) => now.max(self.last_at),
+            Err(fault) => {
+                self.shared.set_halted(Some(fault.to_string()));
+                return refuse_all(commands, "the gateway's clock is not believed; its operator has the reason");
+            }
+        };
+        self.shared.set_halted(None);
+        self.commit(now, commands);
+    }
+
+    /// Fills a batch under the read lock, appends it without any lock, then folds it in.
+    fn commit(&mut self, now: Timestamp, commands: Vec<Command>) {
+        let shared = self.shared.clone();
+        let ledger = shared.ledger();
+        let first = ledger.size();
+        let exchange = shared.exchange();
+        let mut filling = Filling { batch: exchange.batch(first, now), drafts: Vec::new(), own: BTreeMap::new(), pending: Vec::new() };
+        for command in commands {
+            self.fill(&mut filling, &*ledger, command);
+        }
+        if !filling.drafts.is_empty() || filling.pending.is_empty() {
+            filling.add_own_entries(&exchange);
+        }
+        let Filling { batch, drafts, pending, .. } = filling;
+        let (changes, effects) = batch.finish();
+        drop(exchange);
+        if drafts.is_empty() {
+            return answer(pending, None);
+        }
+        let claims = (first / STATE_CLAIM_INTERVAL) != ((first + drafts.len() as u64) / STATE_CLAIM_INTERVAL);
+        match ledger.append(first, now, drafts) {
+            Ok(committed) => {
+                self.last_at = now;
+                shared.exchange_mut().fold(changes);
+                shared.tell(effects);
+                answer(pending, Some(committed));
+                if claims {
+                    self.save_snapshot();
+                }
+            }
+            Err(error) => self.after_failure(error, pending),
+        }
+    }
+
+    fn fill(&mut self, filling: &mut Filling<'_>, ledger: &dyn ledger::Ledger, command: Command) {
+        match command {
+            Command::Message { verified, permit, reply } => {
+                let pending = self.message(filling, ledger, *verified);
+                filling.pending.push((Some(reply), Some(permit), pending));
+            }
+            Command::Statement { peer, signed, permit, reply } => {
+                let pending = filling.statement(ledger, &peer, *signed);
+                filling.pending.push((Some(reply), Some(permit), pending));
+            }
+            Command::Revocations(seen, reply) => {
+                let pending = filling.push(Entry::RevocationsSeen(seen), None);
+                filling.pending.push((Some(reply), None, pending));
+            }
+            Command::Started(started, reply) => {
+                let pending = filling.push(Entry::Started(started), None);
+                filling.pending.push((Some(reply), None, pending));
+            }
+            Command::Tick | Command::Halt(_) => {}
+        }
+    }
+
+    fn message(&mut self, filling: &mut Filling<'_>, ledger: &dyn ledger::Ledger, verified: Verified) -> Pending {
+        let key = message_key(&verified.header().message_id);
+        let prior = match filling.known(ledger, &key) {
+            Ok(Some(pending)) => return pending,
+            Ok(None) => None,
+            Err(problem) => return Pending::Problem(problem),
+        };
+        let refused = refused_entry(&verified);
+        match filling.batch.admit(prior, verified) {
+            Ok(Admission::Known(position)) => Pending::Known(position),
+            Ok(Admission::New(admitted)) => {
+                let entry = admitted.entry();
+                filling.push_draft(&entry, admitted.into_draft(), Some(key))
+            }
+            Err(refusal) => self.refuse(filling, refusal, refused),
+        }
+    }
+
+    /// A refusal of a correctly signed header has an entry, up to a bound; the rest is counted.
+    fn refuse(&mut self, filling: &mut Filling<'_>, refusal: Refusal, mut refused: v1::Refused) -> Pending {
+        let now = filling.batch.now();
+        if let Some(counted) = filling.has_room().then(|| self.refusals.take_counted(&refused.sender, now)).flatten() {
+            filling.push(Entry::RefusalsCounted(counted), None);
+        }
+        if self.refusals.may_record(&refused.sender, now) {
+            refused.name = refusal.name().to_owned();
+            filling.push(Entry::Refused(refused), None);
+        }
+        Pending::Problem(refusal.into())
+    }
+
+    /// An authority's clock step is judged by the rules like any statement; here the clock only listens to it.
+    fn believe_authority(&mut self, command: &Command) {
+        let Command::Statement { signed, .. } = command else { return };
+        if signed.kind() != StatementKind::ClockStep {
+            return;
+        }
+        let wall = self.clock.wall().max(self.last_at);
+        let exchange = self.shared.exchange();
+        let admitted = exchange.batch(self.shared.ledger().size(), wall).admit_statement(None, (**signed).clone(), &AwsLc);
+        drop(exchange);
+        if admitted.is_ok() && envelope::statement::read::<v1::ClockStep>(signed).is_ok_and(|step| self.clock.step(Timestamp(step.now_ms)))
+        {
+            tracing::warn!("the network authority has set the ledger's time");
+        }
+    }
+
+    fn halt(&mut self, reason: String) {
+        self.shared.set_halted(Some(reason.clone()));
+        self.halted = Some(reason);
+    }
+
+    /// Whatever is not `Unknown` has changed nothing. After `Unknown`, only the store itself can say what is durable.
+    fn after_failure(&mut self, error: AppendError, pending: Vec<(Option<Reply>, Option<Permit>, Pending)>) {
+        let problem = match &error {
+            AppendError::Unknown { .. } | AppendError::Closed => Problem::not_known(),
+            AppendError::Full { .. } => Problem::busy("the gateway's disk is full"),
+            other => Problem::fault("a batch was not appended", other),
+        };
+        tracing::error!(error = %chain(&error), "a commit failed; the batch is dropped");
+        let unknown = matches!(problem, Problem::Busy { outcome: crate::problem::Outcome::NotKnown, .. });
+        for (reply, permit, _) in pending {
+            drop(permit);
+            if let Some(reply) = reply {
+                reply(Err(problem.clone()));
+            }
+        }
+        if unknown {
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.shared.ledger().close();
+        let opened = self.opener.open_ledger().and_then(|ledger| derive(&*ledger, &self.opener.rules).map(|exchange| (ledger, exchange)));
+        match opened {
+            Ok((ledger, exchange)) => {
+                self.last_at = exchange::Rows::clock(exchange.state()).map_or(self.last_at, |clock| Timestamp(clock.last_ms));
+                *self.shared.exchange_mut() = exchange;
+                self.shared.replace_ledger(Arc::from(ledger));
+                tracing::warn!("the store was opened again after a failed commit");
+            }
+            Err(error) => self.halt(format!("the store does not open again: {}", chain(&error))),
+        }
+    }
+
+    fn save_snapshot(&self) {
+        let ledger = self.shared.ledger();
+        let snapshot = self.shared.exchange().snapshot(ledger.size());
+        if let Err(error) = ledger.save_snapshot(ledger.size(), snapshot.into()) {
+            tracing::error!(error = %chain(&error), "the snapshot was not kept; the next start reads a longer tail");
+        }
+    }
+}
+
+impl Filling<'_> {
+    fn known(&self, ledger: &dyn ledger::Ledger, key: &[u8; 32]) -> Result<Option<Pending>, Problem> {
+        if let Some(at) = self.own.get(key) {
+            return Ok(Some(Pending::Entry(*at)));
+        }
+        Ok(ledger.find(key)?.map(|index| Pending::Known(Position::at(index))))
+    }
+
+    fn statement(&mut self, ledger: &dyn ledger::Ledger, peer: &Address, signed: SignedStatement) -> Pending {
+        let key = statement_key(&digest_of(&signed));
+        match self.known(ledger, &key) {
+            Ok(Some(pending)) => return pending,
+            Ok(None) => {}
+            Err(problem) => return Pending::Problem(problem),
+        }
+        let by_authority = signed.kind() == StatementKind::ClockStep;
+        match self.batch.admit_statement(if by_authority { None } else { Some(peer) }, signed, &AwsLc) {
+            Ok(admitted) => self.push(admitted.into_entry(), Some(key)),
+            Err(refusal) => Pending::Problem(refusal.into()),
+        }
+    }
+
+    /// Whether the batch may take what can also wait: the commands still to come need at most one draft each.
+    fn has_room(&self) -> bool {
+        self.drafts.len() < BATCH_MESSAGES_MAX - OWN_ENTRIES_MAX - COMMANDS_MAX + self.pending.len()
+    }
+
+    fn push(&mut self, entry: Entry, key: Option<[u8; 32]>) -> Pending {
+        let draft = entry.clone().into_draft();
+        self.push_draft(&entry, draft, key)
+    }
+
+    fn push_draft(&mut self, entry: &Entry, draft: Draft, key: Option<[u8; 32]>) -> Pending {
+        if let Err(error) = self.batch.push(entry) {
+            return Pending::Problem(Problem::fault("an admitted entry does not apply", &error));
+        }
+        let at = self.drafts.len();
+        self.drafts.push(draft);
+        self.own.extend(key.map(|key| (key, at)));
+        Pending::Entry(at)
+    }
+
+    /// What the gateway says by itself: expiries, the directory's head, the state's digest.
+    fn add_own_entries(&mut self, exchange: &exchange::Exchange) {
+        for expired in exchange.overdue(self.batch.now(), EXPIRED_PLACES_PER_TICK) {
+            if self.has_room() && self.still_waits(&expired) {
+                self.push(expired, None);
+            }
+        }
+        if let Some(head) = self.batch.head_due() {
+            self.push(head, None);
+        }
+        let (first, next) = (self.batch.next() - self.drafts.len() as u64, self.batch.next());
+        if first / STATE_CLAIM_INTERVAL != (next + 1) / STATE_CLAIM_INTERVAL {
+            let claim = self.batch.state_claim();
+            self.push(claim, None);
+        }
+    }
+
+    /// A recipient may have taken the message in this very batch.
+    fn still_waits(&self, expired: &Entry) -> bool {
+        let Entry::Expired(expired) = expired else { return false };
+        expired.places.iter().all(|place| {
+            let row = Address::parse(&place.address).ok().and_then(|address| self.batch.rows().place(&address, place.mailbox_seq).cloned());
+            row.is_some_and(|row| row.state() == v1::RecipientState::Available)
+        })
+    }
+}
+
+impl Command {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Message { verified, .. } => verified.sealed().len() + verified.header().bytes.len(),
+            Self::Statement { signed, .. } => signed.statement.len(),
+            Self::Revocations(seen, _) => seen.added.len() * 24,
+            Self::Started(..) | Self::Tick | Self::Halt(_) => 0,
+        }
+    }
+}
+
+fn answer(pending: Vec<(Option<Reply>, Option<Permit>, Pending)>, committed: Option<Committed>) {
+    let (entries, checkpoint) = committed.map_or((Vec::new(), Bytes::new()), |committed| (committed.entries, committed.checkpoint));
+    let entries: Vec<Arc<CommittedEntry>> = entries.into_iter().map(Arc::new).collect();
+    for (reply, permit, pending) in pending {
+        let answer = match pending {
+            Pending::Entry(at) => match entries.get(at) {
+                Some(entry) => Ok(Answered::New(entry.clone(), checkpoint.clone())),
+                None => Err(Problem::fault("a commit", &"returned fewer entries than it was given")),
+            },
+            Pending::Known(position) => Ok(Answered::Known(position)),
+            Pending::Problem(problem) => Err(problem),
+        };
+        drop(permit);
+        if let Some(reply) = reply {
+            reply(answer);
+        }
+    }
+}
+
+fn refuse_all(commands: Vec<Command>, text: &str) {
+    for command in commands {
+        match command {
+            Command::Message { reply, .. }
+            | Command::Statement { reply, .. }
+            | Command::Revocations(_, reply)
+            | Command::Started(_, reply) => reply(Err(Problem::busy(text))),
+            Command::Tick | Command::Halt(_) => {}
+        }
+    }
+}
+
+fn refused_entry(verified: &Verified) -> v1::Refused {
+    let (header, reference) = (verified.header(), &verified.header().context.reference);
+    v1::Refused {
+        sender: reference.sender.to_string(),
+        year: reference.year,
+        series: reference.series,
+        number: reference.number,
+        message_id: header.message_id.to_vec().into(),
+        name: String::new(),
+        rules_version: 1,
+    }
+}
+
+/// Head, state claim and a little room, in every batch.
+const OWN_ENTRIES_MAX: usize = 4;
+/// Commands of a batch; the rest of [`BATCH_MESSAGES_MAX`] is for what the gateway says by itself.
+const COMMANDS_MAX: usize = BATCH_MESSAGES_MAX - 16;
+
+/// An error with its causes, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
