@@ -232,7 +232,7 @@ impl Outbox {
             Event::SealLater(_, wait) | Event::Later(_, wait) => self.pause(now, wait),
             Event::Admitted(id) => self.done(id, &mut actions),
             Event::Refused { id, refusal } => self.refused(now, id, refusal, &mut actions),
-            Event::Known(id, message_id) => self.known(now, id, message_id, &mut actions),
+            Event::Known(id, message_id) => self.known(id, message_id, &mut actions),
             Event::Unknown(id) => self.unknown(id),
             Event::Last(last) => self.adopt(now, last),
             Event::Tick => self.next(now, &mut actions),
@@ -318,15 +318,14 @@ impl Outbox {
         let Some(item) = self.items.get(&id) else { return };
         let (void, reseals) = (item.void, item.reseals);
         match refusal {
-            Refusal::Stale if reseals < RESEALS_MAX => self.with(id, |item| {
+            Refusal::Expired if !void => self.give_up(id, actions),
+            Refusal::Stale | Refusal::Expired if reseals < RESEALS_MAX => self.with(id, |item| {
                 (item.sent, item.sealed) = (false, false);
                 item.reseals += 1;
             }),
-            Refusal::Expired if void => self.with(id, |item| (item.sent, item.sealed) = (false, false)),
-            Refusal::Expired => self.give_up(id, actions),
             Refusal::Reused => self.with(id, |item| item.reused = true),
             Refusal::Reference(last) => self.bad_reference(now, id, last, actions),
-            Refusal::Stale | Refusal::Other => self.drop_refused(id, actions),
+            Refusal::Stale | Refusal::Expired | Refusal::Other => self.drop_refused(id, actions),
         }
     }
 
@@ -361,7 +360,7 @@ impl Outbox {
         });
     }
 
-    fn known(&mut self, now: Timestamp, id: Id, message_id: [u8; 32], actions: &mut Vec<Action>) {
+    fn known(&mut self, id: Id, message_id: [u8; 32], actions: &mut Vec<Action>) {
         if self.items.get(&id).is_some_and(|item| item.message_ids.contains(&message_id)) {
             return self.done(id, actions);
         }
@@ -372,7 +371,6 @@ impl Outbox {
             (item.number, item.sent, item.sealed, item.reused) = (None, false, false, false);
             item.message_ids.clear();
         });
-        self.next(now, actions);
     }
 
     fn unknown(&mut self, id: Id) {

@@ -14,7 +14,7 @@ use envelope::{Receipt, Timestamp, seal};
 use prost::Message as _;
 use proto::v1::{self, EntryKind};
 use stage::{Enrolled, Post, body, context, delivery, message, network, parsed, read, sealed, signed};
-use tlog::{Checkpoint, Ed25519Signer, Hash, leaf_hash, small};
+use tlog::{Checkpoint, Ed25519Signer, Hash, NoteSigner as _, leaf_hash, small};
 
 const RECIPIENTS: [usize; 3] = [1, 10, 195];
 

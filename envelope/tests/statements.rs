@@ -383,8 +383,10 @@ mod heads {
 mod bounds {
     use super::*;
 
-    /// Each edit of a sound statement with the field that refuses it, "" for none.
-    fn bounds<S: Statement + Clone>(base: &S, edits: &[(&str, fn(&mut S), &str)]) {
+    /// An edit, and the field that refuses what it made, "" for none.
+    type Edit<S> = (&'static str, fn(&mut S), &'static str);
+
+    fn bounds<S: Statement + Clone>(base: &S, edits: &[Edit<S>]) {
         assert_eq!(fault(base, |_| {}), "", "{} as it is", S::WHAT);
         for (name, edit, expected) in edits {
             assert_eq!(fault(base, edit), *expected, "{}: {name}", S::WHAT);

@@ -190,7 +190,10 @@ fn by_signers<S: Statement>(signed: &v1::SignedStatement, case: &Value) -> Resul
     Ok(S::PAYLOAD_TYPE)
 }
 
-fn by_authority<S: Statement>(signed: &v1::SignedStatement, keys: impl Fn(&S) -> (Vec<v1::AuthorityKey>, u32)) -> Result<&'static str, String> {
+fn by_authority<S: Statement>(
+    signed: &v1::SignedStatement,
+    keys: impl Fn(&S) -> (Vec<v1::AuthorityKey>, u32),
+) -> Result<&'static str, String> {
     let (authority, threshold) = keys(&statement::read::<S>(signed).map_err(quiet)?);
     statement::open_by_authority::<S>(&Ring, signed, &authority, threshold).map_err(quiet)?;
     Ok(S::PAYLOAD_TYPE)
@@ -254,7 +257,8 @@ fn delivery(case: &Value) -> Outcome {
     for (at, (reference, chunks)) in header.attachments.iter().zip(array(case, "chunks")).enumerate() {
         let chunks: Vec<_> = chunks.as_array().unwrap().iter().map(|chunk| unhex(chunk).to_vec()).collect();
         let opened = open_chunks(&cek, &header.context_hash, at as u32, reference, &chunks);
-        plain.push(hex(opened.map_err(|error| if matches!(error, envelope::attachment::AttachmentError::Root) { "Root" } else { "Chunk" }.to_owned())?));
+        plain.push(hex(opened
+            .map_err(|error| if matches!(error, envelope::attachment::AttachmentError::Root) { "Root" } else { "Chunk" }.to_owned())?));
     }
     Ok(json!({"media_type": body.media_type, "body": hex(&body.content), "cek": hex(cek.as_bytes()), "attachments": plain}))
 }

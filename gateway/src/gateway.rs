@@ -287,7 +287,11 @@ fn findings_of(findings: &ledger::Findings) -> Vec<Damage> {
     findings.findings.iter().map(|finding| Damage { index: Some(finding.index), text: finding.what.clone() }).collect()
 }
 
-fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
+/// How to open the ledger of a configuration, and its genesis.
+///
+/// # Errors
+/// [`StartError`] when the genesis does not hold, or the keys lie in the data folder.
+pub fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
     let path = &config.genesis;
     let bytes = std::fs::read(path).map_err(|source| StartError::Io { path: path.clone(), source })?;
     let genesis = Genesis::open(&bytes, &AwsLc).map_err(|source| StartError::Genesis { path: path.clone(), source })?;

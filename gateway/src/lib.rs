@@ -28,5 +28,7 @@ pub mod writer;
 
 pub mod gateway;
 
+pub mod cli;
+
 pub use config::Config;
 pub use gateway::{Init, Running, StartError, check, init, start, start_with};

@@ -107,8 +107,8 @@ impl Reader<'_> {
         let tile = self.tiles(which).tile(id, width)?;
         if usize::from(width) < TILE_HASHES {
             // The root of the tree that ends with this tile is made of all its hashes.
-            self.root_at(which, end)?;
-            return Ok(tile);
+            let root = root_at(end, self.tiles(which)).map_err(of_tiles)?;
+            return if root == self.root_at(which, end)? { Ok(tile) } else { Err(damaged(id)) };
         }
         // A full tile's root stands in the level above, which ends at the same leaf.
         let above = TileId { level: id.level + 1, index: id.index / TILE_HASHES as u64 };

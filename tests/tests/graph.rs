@@ -23,6 +23,7 @@ fn edges(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
 fn our_crates_depend_on_each_other_like_this() {
     let lines: Vec<String> = edges(&metadata()).iter().map(|(name, on)| format!("{name}: {}", on.iter().cloned().collect::<Vec<_>>().join(" ")).trim_end().to_owned()).collect();
     expect![[r#"
+        bench: certs-dev client envelope exchange gateway ledger proto tlog
         certs-dev: envelope proto tlog
         client: envelope exchange proto tlog
         demo: certs-dev client envelope gateway proto tlog

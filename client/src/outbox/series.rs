@@ -104,13 +104,16 @@ impl Numbering {
 
     /// Opens the series after the last that the gateway knows.
     pub(super) fn adopt(&mut self, year: u32, last: Option<Number>) {
-        let (year, number) = match last {
-            Some(last) if last.year >= year => (last.year, last.series + 1),
+        let (year, mut number) = match last {
+            Some(last) if last.year >= year => (last.year, last.series.saturating_add(1)),
             _ => (year, 1),
         };
+        while self.series.iter().any(|series| (series.year, series.series) == (year, number) && series.opened) {
+            number += 1;
+        }
         let last = last.map(|last| Number { number: last.number.max(1), ..last });
         self.known = true;
-        match self.series.iter().position(|series| (series.year, series.series) == (year, number) && !series.opened) {
+        match self.series.iter().position(|series| (series.year, series.series) == (year, number)) {
             // Ours already, but after another one than we thought.
             Some(at) => {
                 let mut series = self.series.remove(at);

@@ -16,7 +16,16 @@ use crate::{CREATED_MS, Files, flip, hex, log_signer, numbered, signing_key};
 fn message_slots(places: usize) -> Slots {
     let place = |at: usize| v1::Place { address: format!("ke/cus/p{at}"), mailbox_seq: at as u64 + 1 }.encode_to_vec().into();
     let decision = v1::Decision { rules_version: 1, policy_position: 1, available: true };
-    let stub = v1::Stub { sender: "ke".to_owned(), year: 2026, series: 1, number: 5, retention_class: 3, message_id: vec![3; 32].into(), priority: 1, expires_ms: CREATED_MS };
+    let stub = v1::Stub {
+        sender: "ke".to_owned(),
+        year: 2026,
+        series: 1,
+        number: 5,
+        retention_class: 3,
+        message_id: vec![3; 32].into(),
+        priority: 1,
+        expires_ms: CREATED_MS,
+    };
     Slots::new(EntryKind::Message)
         .with(1, context().encode_to_vec())
         .with(2, vec![2; 32])

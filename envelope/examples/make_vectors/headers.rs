@@ -56,7 +56,9 @@ pub(crate) fn headers(files: &mut Files, submission: &v1::Submission) {
     canonical_case::<v1::Header>(files, "header", bytes);
     canonical_case::<v1::Wrap>(files, "wrap", &submission.wraps[0]);
     bad_contexts(files);
-    let mut bad = |name: &str, what: &str, bytes: Vec<u8>| files.bad("canonical", what, json!({"type": name, "bytes": hex(bytes), "refusal": "BAD_ENCODING"}));
+    let mut bad = |name: &str, what: &str, bytes: Vec<u8>| {
+        files.bad("canonical", what, json!({"type": name, "bytes": hex(bytes), "refusal": "BAD_ENCODING"}))
+    };
     let with = |change: &dyn Fn(&mut v1::Header)| {
         let mut header = header.clone();
         change(&mut header);
@@ -66,7 +68,11 @@ pub(crate) fn headers(files: &mut Files, submission: &v1::Submission) {
     let attached = |one: v1::AttachmentRef| with(&move |header| header.attachments = vec![one.clone()]);
     bad("header", "an unknown field", [&bytes[..], &[0x78, 1]].concat());
     bad("header", "a field twice", [&bytes[..], &[0x20, 9]].concat());
-    bad("header", "another network", with(&|header| header.context = v1::Context { network: "ecowire.live".to_owned(), ..context() }.encode_to_vec().into()));
+    bad(
+        "header",
+        "another network",
+        with(&|header| header.context = v1::Context { network: "ecowire.live".to_owned(), ..context() }.encode_to_vec().into()),
+    );
     bad("header", "a context that is not canonical", with(&|header| header.context = [&header.context[..], &[0xd8, 1, 0]].concat().into()));
     bad("header", "no content", with(&|header| header.content_size = 0));
     bad("header", "content over the limit", with(&|header| header.content_size = 300 * 1024 + 1));
@@ -85,7 +91,11 @@ pub(crate) fn headers(files: &mut Files, submission: &v1::Submission) {
     bad("wrap", "another kem's sizes", v1::Wrap { kem: KemId::X25519.into(), ..wrap.clone() }.encode_to_vec());
     bad("wrap", "ct of 47 bytes", v1::Wrap { ct: wrap.ct.slice(1..), ..wrap.clone() }.encode_to_vec());
     bad("wrap", "key id of 31 bytes", v1::Wrap { key_id: wrap.key_id.slice(1..), ..wrap }.encode_to_vec());
-    let large = v1::Context { recipients: (0..512).map(|at| format!("{}{at:03}", "ke/".to_owned() + &"a".repeat(58))).collect(), authorities: vec![], ..context() };
+    let large = v1::Context {
+        recipients: (0..512).map(|at| format!("{}{at:03}", "ke/".to_owned() + &"a".repeat(58))).collect(),
+        authorities: vec![],
+        ..context()
+    };
     let fits = large.encode_to_vec();
     canonical_case::<v1::Context>(files, "context", &fits);
     files.bad("canonical", "over 64 KiB", json!({"type": "header", "bytes": hex(vec![0; 65_537]), "refusal": "TOO_LARGE"}));
@@ -93,7 +103,9 @@ pub(crate) fn headers(files: &mut Files, submission: &v1::Submission) {
 }
 
 fn bad_contexts(files: &mut Files) {
-    let mut bad = |what: &str, bytes: Vec<u8>| files.bad("canonical", what, json!({"type": "context", "bytes": hex(bytes), "refusal": "BAD_ENCODING"}));
+    let mut bad = |what: &str, bytes: Vec<u8>| {
+        files.bad("canonical", what, json!({"type": "context", "bytes": hex(bytes), "refusal": "BAD_ENCODING"}))
+    };
     let good = context().encode_to_vec();
     bad("an unknown field", [&good[..], &[0xf8, 1, 1]].concat());
     bad("a false bool written out", [&good[..], &[0xd8, 1, 0]].concat());

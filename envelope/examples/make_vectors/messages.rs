@@ -75,22 +75,34 @@ fn bad_messages(files: &mut Files, good: &v1::Submission, key: &SigningKey) {
     bad("a bit of the content", "BAD_COMMITMENT", with(&|one| one.content = flip(&one.content, 3)));
     bad("content cut", "BAD_COMMITMENT", with(&|one| one.content = one.content.slice(1..)));
     bad("no signature", "BAD_SIGNATURE", with(&|one| one.signed.as_mut().unwrap().signatures.clear()));
-    bad("a signature twice", "BAD_SIGNATURE", with(&|one| {
-        let signatures = &mut one.signed.as_mut().unwrap().signatures;
-        signatures.push(signatures[0].clone());
-    }));
-    bad("a bit of the signature", "BAD_SIGNATURE", with(&|one| {
-        let signature = &mut one.signed.as_mut().unwrap().signatures[0].signature;
-        *signature = flip(signature, 40);
-    }));
-    bad("another priority under the old signature", "BAD_SIGNATURE", with(&|one| {
-        let signed = one.signed.as_mut().unwrap();
-        let mut header = v1::Header::decode(&signed.header[..]).unwrap();
-        let mut context = v1::Context::decode(&header.context[..]).unwrap();
-        context.priority = v1::Priority::Flash.into();
-        header.context = context.encode_to_vec().into();
-        signed.header = header.encode_to_vec().into();
-    }));
+    bad(
+        "a signature twice",
+        "BAD_SIGNATURE",
+        with(&|one| {
+            let signatures = &mut one.signed.as_mut().unwrap().signatures;
+            signatures.push(signatures[0].clone());
+        }),
+    );
+    bad(
+        "a bit of the signature",
+        "BAD_SIGNATURE",
+        with(&|one| {
+            let signature = &mut one.signed.as_mut().unwrap().signatures[0].signature;
+            *signature = flip(signature, 40);
+        }),
+    );
+    bad(
+        "another priority under the old signature",
+        "BAD_SIGNATURE",
+        with(&|one| {
+            let signed = one.signed.as_mut().unwrap();
+            let mut header = v1::Header::decode(&signed.header[..]).unwrap();
+            let mut context = v1::Context::decode(&header.context[..]).unwrap();
+            context.priority = v1::Priority::Flash.into();
+            header.context = context.encode_to_vec().into();
+            signed.header = header.encode_to_vec().into();
+        }),
+    );
 }
 
 fn delivery_case(submission: &v1::Submission, me: &str, at: usize, seed: u8) -> Value {

@@ -65,15 +65,38 @@ pub(crate) fn names(files: &mut Files) {
     for text in ["", ".a", "a.", "a..b", "A", "a/b", "a:1", "-a", "a-", "a b", "a\n", long.as_str()] {
         files.bad("network", "", json!({"text": text}));
     }
-    for text in ["KE.CUS.KEMBA/2026/000417", "ke.cus.kemba/2026/000417", "KE/2026.2/000001", "IPSG.ENS/2026/1234567", "KE/9999.4294967295/18446744073709551615"] {
+    for text in [
+        "KE.CUS.KEMBA/2026/000417",
+        "ke.cus.kemba/2026/000417",
+        "KE/2026.2/000001",
+        "IPSG.ENS/2026/1234567",
+        "KE/9999.4294967295/18446744073709551615",
+    ] {
         let one: envelope::Reference = text.parse().unwrap();
         let gives = json!({"sender": one.sender.as_str(), "year": one.year, "series": one.series, "number": one.number, "canonical": one.to_string()});
         files.good("reference", json!({"text": text}), gives);
     }
     for text in [
-        "", "KE", "KE/2026", "KE/2026/0", "KE/2026/000000", "KE/2026.1/000001", "KE/2026.0/000001", "KE/2026/1", "KE/2026/0000001", "KE/2026/000001/2",
-        "K/2026/000001", "KE/26/000001", "KE/1999/000001", "KE/10000/000001", "KE/2026/+00001", "KE/2026/000001 ", "KE/2026.4294967296/000001",
-        "KE/2026/18446744073709551616", "KE/02026/000001", "KE/2026.02/000001",
+        "",
+        "KE",
+        "KE/2026",
+        "KE/2026/0",
+        "KE/2026/000000",
+        "KE/2026.1/000001",
+        "KE/2026.0/000001",
+        "KE/2026/1",
+        "KE/2026/0000001",
+        "KE/2026/000001/2",
+        "K/2026/000001",
+        "KE/26/000001",
+        "KE/1999/000001",
+        "KE/10000/000001",
+        "KE/2026/+00001",
+        "KE/2026/000001 ",
+        "KE/2026.4294967296/000001",
+        "KE/2026/18446744073709551616",
+        "KE/02026/000001",
+        "KE/2026.02/000001",
     ] {
         files.bad("reference", "", json!({"text": text}));
     }

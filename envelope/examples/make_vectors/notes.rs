@@ -34,9 +34,14 @@ pub(crate) fn notes(files: &mut Files) {
     for note in [&signed, &both, &extended] {
         files.good("checkpoint", json!({"note": hex(note), "key": text}), json!({"size": 9, "root": hex(root)}));
     }
-    let note = |note: &[u8], keys: &[&VerifierKey]| json!({"note": hex(note), "keys": keys.iter().map(ToString::to_string).collect::<Vec<_>>()});
+    let note =
+        |note: &[u8], keys: &[&VerifierKey]| json!({"note": hex(note), "keys": keys.iter().map(ToString::to_string).collect::<Vec<_>>()});
     files.good("note", note(&both, &[log.key()]), json!({"text": checkpoint.to_text(), "signed_by": [log.key().name]}));
-    files.good("note", note(&both, &[log.key(), other.key()]), json!({"text": checkpoint.to_text(), "signed_by": [other.key().name, log.key().name]}));
+    files.good(
+        "note",
+        note(&both, &[log.key(), other.key()]),
+        json!({"text": checkpoint.to_text(), "signed_by": [other.key().name, log.key().name]}),
+    );
     let plain = Note::sign("one\n\ntwo\n", &[&log]).unwrap().to_bytes();
     files.good("note", note(&plain, &[log.key()]), json!({"text": "one\n\ntwo\n", "signed_by": [log.key().name]}));
     let replaced = |from: &str, to: &str| String::from_utf8(both.clone()).unwrap().replacen(from, to, 1).into_bytes();

@@ -39,7 +39,11 @@ pub(crate) fn signatures(files: &mut Files) {
     for text in TORSION.iter().chain(&SECOND_SPELLINGS) {
         let constant = [&base[..], &one].concat();
         files.bad("ed25519", "A of small order or in a second encoding; R = B and S = 1", case(&unhex(text), b"anything", &constant));
-        files.bad("ed25519", "R of small order or in a second encoding", case(&public, b"message", &[&unhex(text)[..], &good[32..]].concat()));
+        files.bad(
+            "ed25519",
+            "R of small order or in a second encoding",
+            case(&public, b"message", &[&unhex(text)[..], &good[32..]].concat()),
+        );
     }
     files.bad("ed25519", "A is no point of the curve", case(&unhex(&("02".to_owned() + &"00".repeat(31))), b"message", &good));
     for kem in [KemId::XWing, KemId::X25519, KemId::P256] {
@@ -63,7 +67,8 @@ fn envelopes(files: &mut Files) {
         let signers: Vec<_> = signers.iter().map(|key| signer(key)).collect();
         json!({"payload_type": kind, "payload": hex(payload), "signers": signers, "signatures": signatures})
     };
-    for (kind, payload) in [(HEADER_TYPE, &b"payload"[..]), ("http://example.com/HelloWorld", b"hello world"), ("", b""), ("t", &[0; 1000])] {
+    for (kind, payload) in [(HEADER_TYPE, &b"payload"[..]), ("http://example.com/HelloWorld", b"hello world"), ("", b""), ("t", &[0; 1000])]
+    {
         for keys in [vec![&one], vec![&one, &two]] {
             let signed = dsse::sign(kind, payload, &keys);
             files.good("dsse", case(kind, payload, &keys, &signed), json!({"pae": hex(dsse::pae(kind, payload))}));
@@ -84,8 +89,8 @@ fn envelopes(files: &mut Files) {
 
 /// L, little endian.
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0x10,
 ];
 
 /// The eight points whose order divides 8.

@@ -32,7 +32,8 @@ pub(crate) fn statements(files: &mut Files) {
     let keys = key_statement();
     add_statement(files, &keys, &key);
     let items = (1..=3).map(|seq| v1::ReceiptItem { mailbox_seq: seq * 2, message_id: vec![seq as u8; 32].into() }).collect();
-    let mailbox = v1::MailboxStatement { head: head("ke/cus/kemba", "ke/cus/kemba"), items, at_ms: CREATED_MS, clock: 2, checkpoint_size: 9 };
+    let mailbox =
+        v1::MailboxStatement { head: head("ke/cus/kemba", "ke/cus/kemba"), items, at_ms: CREATED_MS, clock: 2, checkpoint_size: 9 };
     add_statement(files, &Delivered(mailbox.clone()), &key);
     add_statement(files, &Acknowledged(mailbox.clone()), &key);
     let mut access_head = head("aud/network", "aud/network");
@@ -48,7 +49,8 @@ pub(crate) fn statements(files: &mut Files) {
     let signed = statement::sign(&keys, &[&key]);
     let case = |signed: &v1::SignedStatement, key: &SigningKey| json!({"signed": hex(signed.encode_to_vec()), "signers": [signer(key)]});
     files.bad("statement", "another signer", case(&signed, &signing_key(2)));
-    let as_other = v1::SignedStatement { kind: v1::StatementKind::Acknowledged.into(), ..statement::sign(&Delivered(mailbox.clone()), &[&key]) };
+    let as_other =
+        v1::SignedStatement { kind: v1::StatementKind::Acknowledged.into(), ..statement::sign(&Delivered(mailbox.clone()), &[&key]) };
     files.bad("statement", "DELIVERED shown as ACKNOWLEDGED", case(&as_other, &key));
     let two = statement::sign(&keys, &[&key, &signing_key(2)]);
     files.bad("statement", "one signature too many", case(&two, &key));
@@ -64,7 +66,9 @@ fn add_statement<S: Statement>(files: &mut Files, statement: &S, key: &SigningKe
 }
 
 fn bad_statements(files: &mut Files, keys: &v1::KeyStatement, mailbox: &v1::MailboxStatement, access: &v1::AccessStatement) {
-    let mut bad = |name: &str, what: &str, bytes: Vec<u8>| files.bad("canonical", what, json!({"type": name, "bytes": hex(bytes), "refusal": "BAD_ENCODING"}));
+    let mut bad = |name: &str, what: &str, bytes: Vec<u8>| {
+        files.bad("canonical", what, json!({"type": name, "bytes": hex(bytes), "refusal": "BAD_ENCODING"}))
+    };
     let with = |change: &dyn Fn(&mut v1::StatementHead)| {
         let mut keys = keys.clone();
         change(keys.head.as_mut().unwrap());

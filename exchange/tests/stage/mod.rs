@@ -18,7 +18,7 @@ use envelope::key_id::encryption_key_id;
 use envelope::keys::{AwsLc, SigningKey};
 use envelope::message::{Envelope, Peer};
 use envelope::slots::{Leaf, Opening};
-use envelope::statement::{self, Statement};
+use envelope::statement::{self, Acknowledged, Delivered, Statement};
 use envelope::{Address, Draft, Network, Position, Timestamp, dsse};
 use exchange::state::Rows as _;
 use exchange::{Admission, Exchange, Judge, Refusal, Rules, series};
@@ -274,6 +274,13 @@ impl Stage {
             ["head"] => self.append_all(Vec::new()),
             ["revoke", who, what] => self.revoke(who, what),
             ["keys", who, generation, rest @ ..] => return self.rotate(who, generation.parse().expect("a generation"), rest.contains(&"alone")),
+            ["got", who, seqs] => return self.take(who, StatementKind::Delivered, seqs),
+            ["seen", who, seqs] => return self.take(who, StatementKind::Acknowledged, seqs),
+            ["expire"] => {
+                let overdue = self.exchange.overdue(self.now, 64);
+                overdue.into_iter().for_each(|entry| self.append(entry));
+            }
+            ["box", who] => return self.mailbox(who),
             ["again", which] => {
                 let (submission, peer) = self.sent[which.parse::<usize>().expect("the number of a letter") - 1].clone();
                 return self.outcome(submission, &peer);
@@ -287,6 +294,23 @@ impl Stage {
             [] => panic!("an empty step"),
         }
         String::new()
+    }
+
+    fn take(&mut self, who: &str, kind: StatementKind, seqs: &str) -> String {
+        let seqs: Vec<u64> = seqs.split(',').map(|seq| seq.parse().expect("a number")).collect();
+        let statement = self.mailbox_statement(who, kind, &seqs);
+        let signed = if kind == StatementKind::Delivered { sign(&Delivered(statement), who) } else { sign(&Acknowledged(statement), who) };
+        self.publish(who, signed).map_or_else(|refusal| told(&refusal), |()| String::new())
+    }
+
+    /// What waits for somebody in the order of delivery, then every message with its state.
+    fn mailbox(&self, who: &str) -> String {
+        let (state, who) = (self.exchange.state(), address(who));
+        let waiting: Vec<String> = state.waiting(&who).map(|seq| seq.to_string()).collect();
+        let last = state.mailbox(&who).map_or(0, |row| row.last_seq);
+        let place = |seq: u64| state.place(&who, seq).map(|row| format!("{seq} {:?}", row.state()));
+        let places: Vec<String> = (1..=last).filter_map(place).collect();
+        format!("waiting {}; {}", waiting.join(" "), places.join(", "))
     }
 
     fn outcome(&mut self, submission: v1::Submission, peer: &Peer) -> String {
@@ -421,10 +445,10 @@ impl Stage {
         self.exchange.state().revoked(&link.issuer_key_sha256, &link.serial).is_some()
     }
 
-    /// An item of somebody's mailbox.
+    /// An item of somebody's mailbox; of a message that is not there, too.
     pub(crate) fn item(&self, mailbox: &str, seq: u64) -> v1::ReceiptItem {
-        let row = self.exchange.state().place(&address(mailbox), seq).unwrap_or_else(|| panic!("{mailbox} has no message {seq}"));
-        v1::ReceiptItem { mailbox_seq: seq, message_id: row.message_id.clone() }
+        let row = self.exchange.state().place(&address(mailbox), seq);
+        v1::ReceiptItem { mailbox_seq: seq, message_id: row.map_or_else(|| vec![8; 32].into(), |row| row.message_id.clone()) }
     }
 
     /// DELIVERED or ACKNOWLEDGED of these numbers.

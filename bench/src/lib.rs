@@ -1,0 +1,8 @@
+//! Load: many participants that submit sealed messages over real connections to a gateway in another process.
+//!
+//! For the benchmark command and for tests that need a gateway under load. It measures; it claims nothing.
+
+pub mod fleet;
+pub mod load;
+pub mod process;
+pub mod yardstick;

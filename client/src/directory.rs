@@ -1,0 +1,205 @@
+//! The directory as this member has verified it: every statement in order, and the Head that binds it into the log.
+//!
+//! Participants, policy and keys are read from the rules' own state, replayed here; the log is not needed for it. It
+//! does not know how the statements arrived. **Invariant:** leaf 0 is the genesis that the trust file names, the root is
+//! signed by the directory's key and stands in a Head entry of the log.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use envelope::entry::Entry;
+use envelope::keys::AwsLc;
+use envelope::{Address, Receipt, Timestamp};
+use exchange::state::{Rows as _, State};
+use exchange::{Exchange, edge, statements};
+use prost::Message as _;
+use proto::v1::{self, EntryKind, KemId, KeyState};
+use tlog::{Checkpoint, Hash};
+
+use crate::error::Error;
+use crate::profile::Profile;
+use crate::store::{Table, Write};
+
+/// The verified directory. A clone costs as much as its participants.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    exchange: Exchange,
+    /// Root of the first n + 1 leaves.
+    roots: Vec<Hash>,
+    keys: BTreeMap<Address, v1::KeyStatement>,
+    head: Option<Head>,
+}
+
+/// A Head entry of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Statements that it covers.
+    pub size: u64,
+    /// Their root.
+    pub root: Hash,
+    /// Ledger time.
+    pub at: Timestamp,
+}
+
+impl Directory {
+    /// What the profile's store holds; empty before the first contact.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when the store was tampered with.
+    pub fn load(profile: &Profile) -> Result<Self, Error> {
+        let mut directory = Self::default();
+        let leaves = profile.store().numbered(Table::Directory)?;
+        for (at, (index, leaf)) in leaves.iter().enumerate() {
+            if *index != at as u64 {
+                return Err(Error::Row("directory"));
+            }
+            directory.append(leaf, profile)?;
+        }
+        if directory.size() > 0 {
+            let row = |key: &str| Ok::<_, Error>(profile.store().get(Table::Meta, key.as_bytes())?.unwrap_or_default());
+            directory.bind(&row(NOTE_KEY)?, &row(HEAD_KEY)?, profile)?;
+        }
+        Ok(directory)
+    }
+
+    /// Number of statements.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.roots.len() as u64
+    }
+
+    /// Root of the first `size` statements.
+    #[must_use]
+    pub fn root_at(&self, size: u64) -> Option<Hash> {
+        let at = usize::try_from(size.checked_sub(1)?).ok()?;
+        self.roots.get(at).copied()
+    }
+
+    /// The Head that covers all of it.
+    #[must_use]
+    pub fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// Participants, identities, policy.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.exchange.state()
+    }
+
+    /// The network's policy.
+    #[must_use]
+    pub fn policy(&self) -> v1::Policy {
+        self.state().network().and_then(|row| row.policy.clone()).unwrap_or_default()
+    }
+
+    /// The public X-Wing key that messages to `address` are sealed for; `None` when it has published none.
+    #[must_use]
+    pub fn current_key(&self, address: &Address) -> Option<Bytes> {
+        let current = |key: &&v1::EncryptionKey| key.state() == KeyState::Current && key.kem() == KemId::XWing;
+        self.keys.get(address)?.keys.iter().find(current).map(|key| key.public.clone())
+    }
+
+    /// The last set of keys that `address` has published.
+    #[must_use]
+    pub fn key_statement(&self, address: &Address) -> Option<&v1::KeyStatement> {
+        self.keys.get(address)
+    }
+
+    /// Adds the leaves of a page, and on the last page checks note and Head; gives what to store.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] names what does not hold; drop the directory then.
+    pub fn extend(&mut self, page: &v1::SnapshotResponse, profile: &Profile) -> Result<Vec<Write>, Error> {
+        let mut writes = Vec::new();
+        for leaf in &page.statements {
+            writes.push(Write::number(Table::Directory, self.size(), leaf.to_vec()));
+            self.append(leaf, profile)?;
+        }
+        if self.size() > page.size {
+            return Err(Error::unsound(format!("the gateway shows a directory of {} statements, {} are known", page.size, self.size())));
+        }
+        if self.size() == page.size {
+            self.bind(&page.checkpoint, &page.head, profile)?;
+            writes.push(Write::text(Table::Meta, NOTE_KEY, page.checkpoint.to_vec()));
+            writes.push(Write::text(Table::Meta, HEAD_KEY, page.head.to_vec()));
+        }
+        Ok(writes)
+    }
+
+    /// Verifies one statement and applies it.
+    fn append(&mut self, leaf: &[u8], profile: &Profile) -> Result<(), Error> {
+        let index = self.size();
+        let fault = |why: String| Error::Unsound(format!("statement {index} of the directory: {why}"));
+        let signed = envelope::statement::decode_signed(leaf).map_err(|error| fault(error.to_string()))?;
+        if index == 0 && tlog::sha256(leaf) != profile.trust().genesis_sha256 {
+            return Err(fault("it is not the genesis that the trust file names".to_owned()));
+        }
+        let (at, entry) = if index == 0 {
+            (Timestamp(0), Entry::Genesis(signed))
+        } else {
+            self.judge(signed, index).map_err(fault)?
+        };
+        self.exchange.replay(index, at, &entry).map_err(|error| fault(error.to_string()))?;
+        let row = self.state().directory().ok_or_else(|| fault("it leads to no directory".to_owned()))?;
+        self.roots.push(edge::root(row));
+        Ok(())
+    }
+
+    /// A key statement is judged at its own time, by the state before it.
+    fn judge(&mut self, signed: v1::SignedStatement, index: u64) -> Result<(Timestamp, Entry), String> {
+        let statement: v1::KeyStatement = envelope::statement::read(&signed).map_err(|error| error.to_string())?;
+        let head = envelope::statement::read_head(statement.head.as_ref()).map_err(|error| error.to_string())?;
+        let at = Timestamp(head.created_ms);
+        let admitted = statements::admit_statement(self.state(), at, None, signed, &AwsLc).map_err(|refusal| refusal.to_string())?;
+        let entry = admitted.into_entry();
+        match &entry {
+            Entry::Directory { directory_index, .. } if *directory_index == index => {}
+            _ => return Err("it does not belong into the directory".to_owned()),
+        }
+        if let Some(issuer) = head.issuer {
+            self.keys.insert(issuer, statement);
+        }
+        Ok((at, entry))
+    }
+
+    /// Checks the signed note and the Head entry against the leaves.
+    fn bind(&mut self, note: &[u8], head: &[u8], profile: &Profile) -> Result<(), Error> {
+        let (size, root) = (self.size(), self.root_at(self.size()).unwrap_or_else(tlog::empty_root));
+        let checkpoint = Checkpoint::open(note, profile.directory()).map_err(Error::unsound)?;
+        if (checkpoint.size, checkpoint.root) != (size, root) {
+            return Err(Error::unsound("the directory's statements do not lead to its checkpoint"));
+        }
+        let proven = Receipt::decode(head)?.verify(profile.log())?;
+        let value = proven.slot(1, 0).filter(|_| proven.kind == EntryKind::Head);
+        let named = value.and_then(|bytes| v1::Head::decode(bytes.as_ref()).ok());
+        let fits = named.is_some_and(|named| named.directory_size == size && named.directory_root == root.as_bytes()[..]);
+        if !fits {
+            return Err(Error::unsound("the Head entry of the log names another directory"));
+        }
+        self.head = Some(Head { size, root, at: proven.leaf.at });
+        Ok(())
+    }
+
+    /// The Head to seal under: not older than a day, offline two weeks and then only to the own NCB.
+    ///
+    /// # Errors
+    /// `STALE_DIRECTORY`.
+    pub(crate) fn fresh_head(&self, now: Timestamp, own_ncb_only: bool) -> Result<Head, Error> {
+        let head = self.head.ok_or_else(|| Error::refused("STALE_DIRECTORY", "the directory was never fetched"))?;
+        let age_max_ms = if own_ncb_only { HEAD_AGE_OWN_NCB_MAX_MS } else { HEAD_AGE_MAX_MS };
+        if now.ms().saturating_sub(head.at.ms()) > age_max_ms {
+            let text = format!("the directory's newest head is of {}; keys may have been revoked since", head.at);
+            return Err(Error::refused("STALE_DIRECTORY", text));
+        }
+        Ok(head)
+    }
+}
+
+
+const NOTE_KEY: &str = "directory_note";
+const HEAD_KEY: &str = "directory_head";
+/// A withheld REVOKED key is noticed after a day.
+const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
+/// An offline post may still report to its own NCB.
+const HEAD_AGE_OWN_NCB_MAX_MS: u64 = 14 * 24 * 3_600_000;

@@ -1,0 +1,160 @@
+//! The command `ecowire-gateway`: initialise, serve, check.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::gateway::StartError;
+use crate::{Config, Init, gateway};
+
+/// A gateway of an Ecowire network: routes sealed messages and keeps the log that nobody can quietly change.
+#[derive(Parser)]
+#[command(name = "ecowire-gateway", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a commented configuration and entry 0 of the ledger; never overwrites
+    Init {
+        /// The configuration file to write
+        #[arg(long)]
+        config: PathBuf,
+        /// The network's genesis.bin
+        #[arg(long)]
+        genesis: PathBuf,
+        /// This node's folder: tls.pem, tls.key, log.key, directory.key
+        #[arg(long)]
+        node: PathBuf,
+        /// The data folder to make
+        #[arg(long)]
+        data: PathBuf,
+        /// Address and port to listen on
+        #[arg(long, default_value = "127.0.0.1:7247")]
+        listen: SocketAddr,
+    },
+    /// Open the store by checking it, and serve until SIGINT or SIGTERM
+    Serve {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// One JSON object a log line
+        #[arg(long)]
+        log_json: bool,
+    },
+    /// Verify a stopped store: every entry, both trees, every decision
+    Check {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const EXAMPLES: &str = "Examples:
+  ecowire-gateway init --config gateway.toml --genesis pki/genesis.bin --node pki/node_dev-1 --data data --listen 127.0.0.1:7247
+  ecowire-gateway serve --config gateway.toml
+  ecowire-gateway check --config gateway.toml
+
+Exit codes: 0 done, 1 anything not named here, 2 usage, 5 the store does not verify (the entry is named).
+Log levels: ECOWIRE_LOG=info,gateway=debug";
+
+/// Runs the command with its arguments, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = Cli::parse_from(args);
+    let done = match cli.command {
+        Command::Init { config, genesis, node, data, listen } => init(&Init { config, genesis, node, data, listen }),
+        Command::Serve { config, log_json } => serve(&config, log_json),
+        Command::Check { config, json } => check(&config, json),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        let damaged =
+            error.downcast_ref::<StartError>().is_some_and(|error| matches!(error, StartError::Store(store) if store.is_damage()));
+        ExitCode::from(if damaged { EXIT_VERIFICATION } else { 1 })
+    })
+}
+
+fn init(options: &Init) -> anyhow::Result<ExitCode> {
+    let config = gateway::init(options)?;
+    println!("wrote {} and entry 0 in {}", options.config.display(), config.data.display());
+    println!("next: ecowire-gateway serve --config {}", options.config.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(path: &std::path::Path, log_json: bool) -> anyhow::Result<ExitCode> {
+    log_to_stderr(log_json)?;
+    let config = Config::read(path).map_err(StartError::from)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let running = gateway::start(&config).await?;
+        println!("serving on {} with {} entries", running.address, running.size);
+        stop_signal().await?;
+        tracing::info!("stopping");
+        running.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn check(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+    let config = Config::read(path).map_err(StartError::from)?;
+    let checked = gateway::check(&config)?;
+    for damage in &checked.damage {
+        match (json, damage.index) {
+            (true, index) => println!("{}", finding_json(index, &damage.text)),
+            (false, Some(index)) => println!("entry {index}: {}", damage.text),
+            (false, None) => println!("store: {}", damage.text),
+        }
+    }
+    if !checked.damage.is_empty() {
+        eprintln!("error: the store does not verify: {} findings", checked.damage.len());
+        return Ok(ExitCode::from(EXIT_VERIFICATION));
+    }
+    if json {
+        println!("{{\"entries\":{},\"root\":\"{}\",\"findings\":0}}", checked.size, checked.root);
+    } else {
+        println!("{} entries, root {}: everything verifies", checked.size, checked.root);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One finding as JSON; its text is ours and holds no control characters.
+fn finding_json(index: Option<u64>, text: &str) -> String {
+    let entry = index.map_or("null".to_owned(), |index| index.to_string());
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("{{\"entry\":{entry},\"finding\":\"{escaped}\"}}")
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn log_to_stderr(json: bool) -> anyhow::Result<()> {
+    let targets: Targets = std::env::var("ECOWIRE_LOG").unwrap_or_else(|_| "info".to_owned()).parse()?;
+    let registry = tracing_subscriber::registry().with(targets);
+    if json {
+        registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).init();
+    } else {
+        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        registry.with(tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).init();
+    }
+    Ok(())
+}
+
+const EXIT_VERIFICATION: u8 = 5;
