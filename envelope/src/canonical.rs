@@ -77,6 +77,13 @@ pub trait Canonical: Message + Default {
 /// # Errors
 /// [`EncodingError`] when the bytes are too many, malformed, of another version, not canonical, or a field is out of bounds.
 pub fn decode<M: Canonical>(bytes: &[u8]) -> Result<M, EncodingError> {
+    let message: M = decode_form(bytes)?;
+    message.check()?;
+    Ok(message)
+}
+
+/// As [`decode`], for a caller that checks the fields itself while it reads them.
+pub(crate) fn decode_form<M: Canonical>(bytes: &[u8]) -> Result<M, EncodingError> {
     let what = M::WHAT;
     if bytes.len() > M::BYTES_MAX {
         return Err(EncodingError::TooLarge { what, bytes: bytes.len(), max: M::BYTES_MAX });
@@ -88,7 +95,6 @@ pub fn decode<M: Canonical>(bytes: &[u8]) -> Result<M, EncodingError> {
     if message.encoded_len() != bytes.len() || message.encode_to_vec() != bytes {
         return Err(EncodingError::NotCanonical { what });
     }
-    message.check()?;
     Ok(message)
 }
 

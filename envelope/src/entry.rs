@@ -190,19 +190,21 @@ impl MessageEntry {
     }
 
     /// The TLS peer as recorded.
-    #[must_use]
-    pub fn peer(&self, address: Address) -> Peer {
+    ///
+    /// # Errors
+    /// [`EntryError`] when slot 3 holds digests of another length.
+    pub fn peer(&self, address: Address) -> Result<Peer, EntryError> {
+        let digest = |bytes: &[u8]| bytes.try_into().map_err(|_| bad(3, "holds a digest that is not 32 bytes".to_owned()));
         let link = |link: &v1::CertLink| {
-            let issuer_key_sha256 = link.issuer_key_sha256.as_ref().try_into().unwrap_or_default();
-            crate::identity::Link { issuer_key_sha256, serial: link.serial.to_vec() }
+            Ok(crate::identity::Link { issuer_key_sha256: digest(&link.issuer_key_sha256)?, serial: link.serial.to_vec() })
         };
-        Peer {
+        Ok(Peer {
             address,
             fingerprint: self.tls_fingerprint,
-            chain_sha256: self.judged.tls_chain_sha256.as_ref().try_into().unwrap_or_default(),
-            links: self.judged.tls_links.iter().map(link).collect(),
+            chain_sha256: digest(&self.judged.tls_chain_sha256)?,
+            links: self.judged.tls_links.iter().map(link).collect::<Result<_, EntryError>>()?,
             not_after_ms: self.judged.tls_not_after_ms,
-        }
+        })
     }
 
     fn into_draft(self) -> Draft {

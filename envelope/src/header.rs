@@ -7,7 +7,7 @@ use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, Kind
 use tlog::{Hash, leaf_hash, sha256_parts, small};
 
 use crate::canonical::{self, Canonical, EncodingError, address, digest, digest_or_empty, ensure, named, network};
-use crate::limits::{ATTACHMENTS_MAX, AUTHORITIES_MAX, CIPHERTEXT_BYTES_MAX, HEADER_BYTES_MAX, RECIPIENTS_MAX, SIGNERS_MAX, WRAP_BYTES_MAX};
+use crate::limits::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, AUTHORITIES_MAX, CIPHERTEXT_BYTES_MAX, HEADER_BYTES_MAX, RECIPIENTS_MAX, SIGNERS_MAX, WRAP_BYTES_MAX};
 use crate::seal_sizes::{WRAPPED_KEY_BYTES, enc_bytes};
 use crate::{Address, Network, Reference};
 
@@ -111,7 +111,7 @@ impl Header {
     /// [`EncodingError`] names what is not canonical, out of bounds or of another network.
     pub fn parse(bytes: &Bytes, network: &Network) -> Result<Self, EncodingError> {
         let header: v1::Header = canonical::decode(bytes)?;
-        let context: v1::Context = canonical::decode(&header.context)?;
+        let context: v1::Context = canonical::decode_form(&header.context)?;
         if context.network != network.as_str() {
             return Err(EncodingError::Network);
         }
@@ -178,6 +178,16 @@ impl Context {
     /// # Errors
     /// [`EncodingError`] names the field that is out of bounds.
     pub fn read(context: v1::Context) -> Result<Self, EncodingError> {
+        check_counts(&context)?;
+        let read = Self::read_fields(context)?;
+        ensure(read.reference.is_sound(), "number", "year, series or number is out of bounds")?;
+        ensure(read.created_ms > 0 && read.created_ms < read.expires_ms, "expires_ms", "is not after created_ms")?;
+        let sound = |previous: &v1::Previous| (2000..=9999).contains(&previous.year) && previous.series >= 1 && previous.number >= 1;
+        ensure(read.previous.as_ref().is_none_or(sound), "previous", "is empty or out of bounds")?;
+        Ok(read)
+    }
+
+    fn read_fields(context: v1::Context) -> Result<Self, EncodingError> {
         let sender = address(&context.sender, "sender")?;
         let reference = Reference { sender, year: context.year, series: context.series, number: context.number };
         let signer = |signer: &v1::SignerRef| Ok(Signer { key_id: digest(&signer.key_id, "signers.key_id")?, alg: named(signer.alg, "signers.alg")? });
@@ -224,21 +234,19 @@ impl Canonical for v1::Context {
     }
 
     fn check(&self) -> Result<(), EncodingError> {
-        ensure((1..=SIGNERS_MAX).contains(&self.signers.len()), "signers", "are not 1 to 4")?;
-        ensure((1..=RECIPIENTS_MAX).contains(&self.recipients.len()), "recipients", "are not 1 to 512")?;
-        ensure(self.authorities.len() <= AUTHORITIES_MAX, "authorities", "are more than 16")?;
-        let mut sorted: Vec<&String> = self.recipients.iter().collect();
-        sorted.sort_unstable();
-        ensure(sorted.windows(2).all(|pair| pair[0] != pair[1]), "recipients", "name one twice")?;
-        let keys = &self.signers;
-        ensure((1..keys.len()).all(|at| keys[..at].iter().all(|key| key.key_id != keys[at].key_id)), "signers", "name one twice")?;
-        let context = Self::clone(self);
-        let read = Context::read(context)?;
-        ensure(read.reference.is_sound(), "number", "year, series or number is out of bounds")?;
-        ensure(read.created_ms > 0 && read.created_ms < read.expires_ms, "expires_ms", "is not after created_ms")?;
-        let sound = |previous: &v1::Previous| previous.year >= 2000 && previous.series >= 1 && previous.number >= 1;
-        ensure(read.previous.as_ref().is_none_or(sound), "previous", "is empty or out of bounds")
+        Context::read(self.clone()).map(drop)
     }
+}
+
+fn check_counts(context: &v1::Context) -> Result<(), EncodingError> {
+    ensure((1..=SIGNERS_MAX).contains(&context.signers.len()), "signers", "are not 1 to 4")?;
+    ensure((1..=RECIPIENTS_MAX).contains(&context.recipients.len()), "recipients", "are not 1 to 512")?;
+    ensure(context.authorities.len() <= AUTHORITIES_MAX, "authorities", "are more than 16")?;
+    let mut sorted: Vec<&String> = context.recipients.iter().collect();
+    sorted.sort_unstable();
+    ensure(sorted.windows(2).all(|pair| pair[0] != pair[1]), "recipients", "name one twice")?;
+    let keys = &context.signers;
+    ensure((1..keys.len()).all(|at| keys[..at].iter().all(|key| key.key_id != keys[at].key_id)), "signers", "name one twice")
 }
 
 impl Canonical for v1::Header {
@@ -265,7 +273,7 @@ impl Canonical for v1::Wrap {
 
 fn attachment(reference: &v1::AttachmentRef) -> Result<Attachment, EncodingError> {
     ensure((16..=18).contains(&reference.chunk_log2), "attachments.chunk_log2", "is not 16 to 18")?;
-    ensure(reference.ciphertext_size > 0, "attachments.ciphertext_size", "is 0")?;
+    ensure((1..=ATTACHMENT_BYTES_MAX).contains(&reference.ciphertext_size), "attachments.ciphertext_size", "is 0 or above 1 GiB")?;
     let chunks_root = Hash(digest(&reference.chunks_root, "attachments.chunks_root")?);
     Ok(Attachment { chunk_log2: reference.chunk_log2, ciphertext_size: reference.ciphertext_size, chunks_root })
 }

@@ -16,6 +16,8 @@ pub const SIGNERS_MAX: usize = 4;
 pub const AUTHORITIES_MAX: usize = 16;
 /// Attachments that a header may name.
 pub const ATTACHMENTS_MAX: usize = 32;
+/// Bytes of an encrypted attachment: 1 GiB and the tags of its chunks.
+pub const ATTACHMENT_BYTES_MAX: u64 = (1 << 30) + (1 << 18);
 /// Bytes of a file that is sent inline, before padding and sealing.
 pub const CONTENT_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of an encrypted content: the largest file, its media type, padding of at most 12 % and the tag.

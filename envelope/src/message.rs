@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use proto::v1::{self, SigAlg, Signature};
 use tlog::ed25519::Verifier;
-use tlog::sha256_parts;
+use tlog::{Hash, sha256_parts};
 
 use crate::canonical::{EncodingError, ensure};
 use crate::dsse::{self, SignerKey};
@@ -112,7 +112,7 @@ impl Envelope {
         let wrap_keys = self.wraps.iter().map(|wrap| (wrap.key_id, wrap.kem)).collect();
         let payload = v1::SealedPayload { signatures: self.signatures, wraps: self.wraps.into_iter().map(|wrap| wrap.bytes).collect(), content: self.content };
         let signatures_sha256 = signatures_sha256(&payload.signatures);
-        let sealed_sha256 = sealed_sha256(&payload.wraps, &payload.content);
+        let sealed_sha256 = sealed_sha256(&self.header.wraps_root, &payload.content);
         Ok(Verified { header: self.header, signatures_sha256, sealed_sha256, wrap_keys, peer: peer.clone(), sealed: payload.encode_to_vec().into() })
     }
 
@@ -227,9 +227,9 @@ pub fn signatures_sha256(signatures: &[Signature]) -> [u8; 32] {
 
 /// SHA-256("ecowire/1 sealed\0" || wraps_root || u64be content length || content).
 #[must_use]
-pub fn sealed_sha256(wraps: &[Bytes], content: &[u8]) -> [u8; 32] {
+pub fn sealed_sha256(wraps_root: &Hash, content: &[u8]) -> [u8; 32] {
     let length = (content.len() as u64).to_be_bytes();
-    sha256_parts(&[b"ecowire/1 sealed\0", wraps_root(wraps).as_bytes(), &length, content])
+    sha256_parts(&[b"ecowire/1 sealed\0", wraps_root.as_bytes(), &length, content])
 }
 
 /// Raw keys of the signers after `NOT_SENDER` was checked.

@@ -48,6 +48,9 @@ pub enum SealError {
         /// Recipients named.
         recipients: usize,
     },
+    /// The signing keys are not those that the context names, in their order.
+    #[error("the signing keys are not the signers that the context names")]
+    Signers,
     /// A recipient's key is none of X-Wing.
     #[error("the encryption key of {0} is not a sound X-Wing key")]
     Key(Address),
@@ -131,6 +134,12 @@ impl std::fmt::Debug for DecryptionKey {
 }
 
 impl ContentKey {
+    /// A key that was kept.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
     /// The 32 bytes, for the client's store.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -153,6 +162,9 @@ pub fn seal(context: &v1::Context, body: &SealedBody, keys: &[Bytes], signers: &
     let recipients = context.recipients.len();
     if keys.len() != recipients {
         return Err(SealError::Keys { keys: keys.len(), recipients });
+    }
+    if context.signers.len() != signers.len() || context.signers.iter().zip(signers).any(|(named, key)| named.key_id != key.key_id()[..]) {
+        return Err(SealError::Signers);
     }
     let context_bytes = Bytes::from(context.encode_to_vec());
     let _: v1::Context = canonical::decode(&context_bytes)?;
@@ -224,7 +236,7 @@ pub fn open_with(cek: &ContentKey, header: &Header, content: &[u8]) -> Result<Se
     if content.len() as u64 != header.content_size || sha256(content) != header.content_sha256 {
         return Err(OpenError::Content);
     }
-    let mut bytes = content.to_vec();
+    let mut bytes = Zeroizing::new(content.to_vec());
     let plain = cipher(cek, &header.context_hash).open_in_place(zero_nonce(), Aad::from(&header.context_hash), &mut bytes).map_err(|_| OpenError::Content)?;
     unpad(plain).ok_or(OpenError::Body)
 }

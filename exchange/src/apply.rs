@@ -119,8 +119,11 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
     let mut used = rows.series(sender, reference.year, reference.series).cloned().unwrap_or_default();
     series::insert(&mut used, reference.number);
     rows.set(Key::Series(sender.clone(), reference.year, reference.series), Row::Series(used));
-    let latest = rows.sender(sender).map_or((0, 0), |row| (row.year, row.series)).max((reference.year, reference.series));
-    rows.set(Key::Sender(sender.clone()), Row::Sender(v1::SenderRow { year: latest.0, series: latest.1 }));
+    let own = (reference.year, reference.series);
+    let before = rows.sender(sender).copied();
+    let (year, series) = before.map_or(own, |row| (row.year, row.series)).max(own);
+    let (first_year, first_series) = before.map_or(own, |row| (row.first_year, row.first_series));
+    rows.set(Key::Sender(sender.clone()), Row::Sender(v1::SenderRow { year, series, first_year, first_series }));
     if stub.priority() == v1::Priority::Flash {
         let before = rows.quota(sender).filter(|row| row.day == at.day()).map_or(0, |row| row.flash);
         rows.set(Key::Quota(sender.clone()), Row::Quota(v1::QuotaRow { day: at.day(), flash: before + 1 }));

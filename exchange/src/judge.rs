@@ -165,12 +165,13 @@ impl<V: Verifier> Judge<V> {
         ensure(signatures_sha256(signatures) == recorded.signatures_sha256, "BAD_SIGNATURE", "the signatures are not those of slot 2")?;
         let network = state.network().and_then(|row| Network::parse(&row.network).ok()).ok_or(("GENESIS", "there is none".to_owned()))?;
         let sender = Address::parse(&recorded.stub.sender).map_err(|error| ("NOT_SENDER", error.to_string()))?;
+        let peer = recorded.peer(sender).map_err(|error| ("ENTRY", error.to_string()))?;
         let record = Record {
             header: recorded.header.clone(),
             signatures: signatures.to_vec(),
             sealed_sha256: recorded.sealed_sha256,
             wrap_keys: recorded.wrap_keys.clone(),
-            peer: recorded.peer(sender),
+            peer,
         };
         let refused = |refusal: crate::Refusal| (refusal.name(), refusal.to_string());
         let verified = Verified::again(record, &network, state, &self.verifier).map_err(|error| refused(error.into()))?;
@@ -188,7 +189,8 @@ impl<V: Verifier> Judge<V> {
         let overlay = Overlay::new(self.exchange.state());
         let admitted = admit_statement(&overlay, at, None, signed.clone(), &self.verifier);
         let admitted = admitted.map_err(|refusal| (refusal.name(), refusal.to_string()))?.into_entry();
-        ensure(admitted.kind() == entry.kind(), "DECISION", "the statement stands in an entry of another kind")
+        let same = admitted.into_draft().slots == entry.clone().into_draft().slots;
+        ensure(same, "DECISION", "the entry is not the one that the statement leads to")
     }
 
     fn judge_expired(&self, at: Timestamp, expired: &v1::Expired) -> Result<(), (&'static str, String)> {

@@ -8,7 +8,7 @@ use envelope::identity::Link;
 use envelope::message::{Peer, Verified};
 use envelope::{Address, Class, Timestamp};
 use envelope::limits::NUMBER_LEAP_MAX;
-use proto::v1::{self, Kind, KeyState, OptOut, ParticipantClass, ParticipantState, Priority};
+use proto::v1::{self, Classification, Kind, KeyState, OptOut, ParticipantClass, ParticipantState, Priority};
 
 use crate::refusal::Refusal;
 use crate::series;
@@ -173,15 +173,21 @@ fn reference(case: &Case<'_>) -> Result<(), Refusal> {
     if reference.number > used.map_or(0, series::highest) + NUMBER_LEAP_MAX {
         return bad("the number lies more than 1024 above the highest of its series");
     }
-    if used.is_some() {
-        return if context.previous.is_none() { Ok(()) } else { bad("previous stands in a message that does not open a series") };
+    let own = (reference.year, reference.series);
+    let follows = own == (last_year, last_series + 1) || (reference.year > last_year && reference.series == 1);
+    if used.is_none() && !(if latest.is_some() { follows } else { reference.series == 1 }) {
+        return bad("a new series is the next of its year, or the first of a later one");
     }
-    let opens = (reference.year, reference.series);
-    let follows = opens == (last_year, last_series + 1) || (reference.year > last_year && reference.series == 1);
-    match (&context.previous, latest) {
-        (None, None) if reference.series == 1 => Ok(()),
-        (Some(previous), Some(_)) if follows && (previous.year, previous.series) == (last_year, last_series) => Ok(()),
-        _ => bad("a new series follows the last one and its first message names that in previous"),
+    // Messages come in any order: number 1 opens a series, whichever number comes first.
+    let first = latest.is_none_or(|row| (row.first_year, row.first_series) == own);
+    let names_earlier = |previous: &v1::Previous| {
+        (previous.year, previous.series) < own && case.rows.series(&reference.sender, previous.year, previous.series).is_some()
+    };
+    match &context.previous {
+        None if first || reference.number > 1 => Ok(()),
+        Some(previous) if !first && reference.number == 1 && names_earlier(previous) => Ok(()),
+        None => bad("number 1 of a later series names the series and number known last in previous"),
+        Some(_) => bad("previous stands only in number 1 of a later series, and names an earlier series"),
     }
 }
 
@@ -229,7 +235,8 @@ fn state(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
-    let lapsed = |peer: &Peer| peer.not_after_ms < case.now.ms() || peer.links.iter().any(|link| is_revoked(case.rows, link));
+    // A certificate holds to the end of the second that it names.
+    let lapsed = |peer: &Peer| Timestamp(peer.not_after_ms).secs() < case.now.secs() || peer.links.iter().any(|link| is_revoked(case.rows, link));
     if case.peer.is_some_and(lapsed) {
         return Err(Refusal::Revoked { address: case.sender().clone(), what: "TLS certificate" });
     }
@@ -241,7 +248,7 @@ pub(crate) fn identity_holds(rows: &dyn Rows, address: &Address, now: Timestamp)
     let revoked = || Refusal::Revoked { address: address.clone(), what: "identity certificate" };
     let row = rows.participant(address).ok_or_else(revoked)?;
     let link = |link: &v1::CertLink| Some((<[u8; 32]>::try_from(link.issuer_key_sha256.as_ref()).ok()?, link.serial.to_vec()));
-    let current = (row.not_before_ms..=row.not_after_ms).contains(&now.ms());
+    let current = row.not_before_ms <= now.ms() && now.secs() <= Timestamp(row.not_after_ms).secs();
     let free = row.links.iter().all(|one| link(one).is_some_and(|(issuer, serial)| rows.revoked(&issuer, &serial).is_none()));
     if current && free { Ok(()) } else { Err(revoked()) }
 }
@@ -254,7 +261,10 @@ pub fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
 /// Rule 5. Closed by default: what no grant names is refused, and so is every field that later rules will read.
 fn grant(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
-    let extras: [(bool, &'static str); 6] = [
+    let extras: [(bool, &'static str); 9] = [
+        (!GRANTABLE_KINDS.contains(&context.kind), "the kind"),
+        (context.classification > CLASSIFICATION_MAX, "the classification"),
+        (context.parent.is_some(), "a parent"),
         (case.attachments > 0, "attachments"),
         (context.via_group.is_some(), "a group"),
         (context.room.is_some(), "a room"),
@@ -375,4 +385,8 @@ pub(crate) fn retention_class(kind: Kind) -> u32 {
 }
 
 
+/// Kinds whose rules version 1 knows; whatever a genesis grants, the others wait for the rules that judge them.
+const GRANTABLE_KINDS: [Kind; 6] = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];
+/// Above it, an audience must be judged, which version 1 does not.
+const CLASSIFICATION_MAX: Classification = Classification::Restricted;
 const IPSG_DESK: &str = "ipsg/ens";

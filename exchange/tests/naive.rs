@@ -153,8 +153,7 @@ fn nobody_is_excluded(model: &Model<'_>, stage: &Stage) {
 }
 
 /// Everybody in the play; `fr` is not enrolled.
-const NAMES: [&str; 10] =
-    ["aud/network", "cn", "cn/hk", "ipsg/ens", "ke", "ke/cus/kemba", "org/latf", "svc/imaf", "th", "th/cus/thbkk"];
+const NAMES: [&str; 10] = ["aud/network", "cn", "cn/hk", "ipsg/ens", "ke", "ke/cus/kemba", "org/latf", "svc/imaf", "th", "th/cus/thbkk"];
 const STRANGER: &str = "fr";
 const SECOND: &str = "svc/imaf";
 
@@ -208,8 +207,7 @@ fn a_world() -> impl Strategy<Value = World> {
         use ParticipantState::{Active, Pending, Supervised, Suspended, Withdrawn};
         prop_oneof![12 => Just(Active), 1 => Just(Supervised), 1 => select(vec![Pending, Suspended, Withdrawn])]
     };
-    let clearance =
-        prop_oneof![1 => Just(Classification::OfficialUseOnly), 3 => Just(Classification::Restricted), 3 => Just(Classification::Confidential)];
+    let clearance = prop_oneof![1 => Just(Classification::OfficialUseOnly), 3 => Just(Classification::Restricted), 3 => Just(Classification::Confidential)];
     let member = (state(), clearance, prop::bool::weighted(0.7), any::<bool>());
     let kinds = prop::sample::subsequence(KINDS.to_vec(), 3..=KINDS.len());
     let priorities = prop::sample::subsequence(PRIORITIES.to_vec(), 2..=3);
@@ -324,7 +322,8 @@ fn a_wish() -> impl Strategy<Value = Wish> {
     use Fault as F;
     let from = prop_oneof![2 => select(vec!["ke", "ke/cus/kemba", "th", "cn/hk"]), 1 => select(NAMES.to_vec())];
     let to = prop_oneof![8 => prop::sample::subsequence(NAMES.to_vec(), 1..4), 1 => Just(vec![STRANGER]), 1 => Just(vec!["ke", STRANGER])];
-    let number = prop_oneof![12 => Just(Number::Next), 2 => select(vec![2, 1024, 1025, 5000]).prop_map(Number::Above), 2 => Just(Number::Used)];
+    let number =
+        prop_oneof![12 => Just(Number::Next), 2 => select(vec![2, 1024, 1025, 5000]).prop_map(Number::Above), 2 => Just(Number::Used)];
     let opening = prop_oneof![
         16 => Just(Opening::Current),
         2 => Just(Opening::NextSeries),
@@ -440,7 +439,8 @@ impl<'a> Model<'a> {
         let mut to: Vec<&'static str> = wish.to.clone();
         if wish.copies {
             let posts = [wish.from].into_iter().chain(wish.to.iter().copied()).filter(|name| is_post(name));
-            let bureaus: Vec<&'static str> = posts.filter_map(|name| NAMES.into_iter().find(|bureau| Some(*bureau) == name.split('/').next())).collect();
+            let bureaus: Vec<&'static str> =
+                posts.filter_map(|name| NAMES.into_iter().find(|bureau| Some(*bureau) == name.split('/').next())).collect();
             to.extend(bureaus.into_iter().chain((wish.kind == Kind::Ecomessage).then_some("ipsg/ens")));
             to.retain(|name| *name != wish.from);
             let mut seen = BTreeSet::new();
@@ -605,7 +605,10 @@ impl<'a> Model<'a> {
             _ => 7,
         };
         let granted = self.world.grants.iter().any(|(whose, kinds, priorities, classes)| {
-            *whose == class && kinds.contains(&attempt.kind) && priorities.contains(&attempt.priority) && classes.contains(&attempt.classification)
+            *whose == class
+                && kinds.contains(&attempt.kind)
+                && priorities.contains(&attempt.priority)
+                && classes.contains(&attempt.classification)
         });
         let own = if is_post(attempt.from) { &attempt.from[..2] } else { attempt.from };
         granted && (attempt.kind != Kind::Void || attempt.to == [own])

@@ -122,13 +122,7 @@ fn wraps_and_content_are_those_that_were_signed() {
 #[test]
 fn every_signer_signs_once_and_nobody_else_does() {
     check(
-        &[
-            "ke>th signature=altered",
-            "ke>th signature=missing",
-            "ke>th signature=twice",
-            "ke>th signature=renamed",
-            "ke>th",
-        ],
+        &["ke>th signature=altered", "ke>th signature=missing", "ke>th signature=twice", "ke>th signature=renamed", "ke>th"],
         expect![[r#"
             ke>th signature=altered: BAD_SIGNATURE
             ke>th signature=missing: BAD_SIGNATURE
@@ -142,16 +136,7 @@ fn every_signer_signs_once_and_nobody_else_does() {
 #[test]
 fn a_known_message_gets_its_receipt_again_whatever_has_changed() {
     check(
-        &[
-            "ke>th,np flash",
-            "again 1",
-            "keys th 2 alone",
-            "revoke ke identity",
-            "revoke ke tls",
-            "wait 60d",
-            "again 1",
-            "ke>th",
-        ],
+        &["ke>th,np flash", "again 1", "keys th 2 alone", "revoke ke identity", "revoke ke tls", "wait 60d", "again 1", "ke>th"],
         expect![[r#"
             ke>th,np flash: accepted, at th 1, np 1
             again 1: receipt again, of entry 39
@@ -163,12 +148,15 @@ fn a_known_message_gets_its_receipt_again_whatever_has_changed() {
 
 #[test]
 fn a_broken_copy_of_a_known_message_is_refused_by_its_own_fault() {
-    check(&["ke>th", "ke>th number=1 signature=altered", "ke>th number=1 content=altered", "ke>th number=1 tls=th"], expect![[r#"
+    check(
+        &["ke>th", "ke>th number=1 signature=altered", "ke>th number=1 content=altered", "ke>th number=1 tls=th"],
+        expect![[r#"
         ke>th: accepted, at th 1
         ke>th number=1 signature=altered: BAD_SIGNATURE
         ke>th number=1 content=altered: BAD_COMMITMENT
         ke>th number=1 tls=th: NOT_SENDER
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -197,22 +185,19 @@ fn a_number_stands_for_one_message() {
 
 #[test]
 fn a_refused_message_takes_no_number() {
-    check(&["ke>th number=2 life=1h", "ke>th number=2"], expect![[r#"
+    check(
+        &["ke>th number=2 life=1h", "ke>th number=2"],
+        expect![[r#"
         ke>th number=2 life=1h: BAD_ENCODING
         ke>th number=2: accepted, at th 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_number_leaps_at_most_1024() {
     check(
-        &[
-            "ke>th number=1025",
-            "ke>th number=1024",
-            "ke>th number=2049",
-            "ke>th number=2048",
-            "ke>th number=1",
-        ],
+        &["ke>th number=1025", "ke>th number=1024", "ke>th number=2049", "ke>th number=2048", "ke>th number=1"],
         expect![[r#"
             ke>th number=1025: BAD_REFERENCE last_year=0 last_series=0 last_number=0
             ke>th number=1024: accepted, at th 1
@@ -298,20 +283,26 @@ fn a_year_opens_with_its_first_series_and_the_year_before_may_still_arrive() {
 
 #[test]
 fn a_message_ends_at_the_millisecond_that_it_names() {
-    check(&["ke>th created=-72h+1ms", "ke>th created=-72h", "ke>th created=-40d", "ke>th created=-29d life=30d"], expect![[r#"
+    check(
+        &["ke>th created=-72h+1ms", "ke>th created=-72h", "ke>th created=-40d", "ke>th created=-29d life=30d"],
+        expect![[r#"
         ke>th created=-72h+1ms: accepted, at th 1
         ke>th created=-72h: EXPIRED
         ke>th created=-40d: EXPIRED
         ke>th created=-29d life=30d: accepted, at th 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_clock_may_be_five_minutes_fast() {
-    check(&["ke>th created=5m", "ke>th created=5m+1ms"], expect![[r#"
+    check(
+        &["ke>th created=5m", "ke>th created=5m+1ms"],
+        expect![[r#"
         ke>th created=5m: accepted, at th 1
         ke>th created=5m+1ms: CLOCK_SKEW
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -350,22 +341,29 @@ fn wraps_are_to_current_keys_or_to_one_retired_within_a_day() {
 
 #[test]
 fn the_grace_of_a_retired_key_does_not_begin_anew_with_each_statement() {
-    check(&["keys th 2", "wait 20h", "keys np 2", "keys th 2", "wait 5h", "ke>th key=th:1", "ke>np key=np:1"], expect![[r#"
+    check(
+        &["keys th 2", "wait 20h", "keys np 2", "keys th 2", "wait 5h", "ke>th key=th:1", "ke>np key=np:1"],
+        expect![[r#"
         ke>th key=th:1: STALE_KEY recipient=th
         ke>np key=np:1: accepted, at np 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn who_is_not_active_sends_nothing() {
     let world = &["ke pending", "th suspended", "np withdrawn", "gb supervised"];
-    check_in(world, &["ke>us", "th>us", "np>us", "gb>us", "us>gb"], expect![[r#"
+    check_in(
+        world,
+        &["ke>us", "th>us", "np>us", "gb>us", "us>gb"],
+        expect![[r#"
         ke>us: SUSPENDED address=ke state=pending
         th>us: SUSPENDED address=th state=suspended
         np>us: SUSPENDED address=np state=withdrawn
         gb>us: accepted, at us 1
         us>gb: accepted, at gb 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -458,15 +456,7 @@ fn what_no_grant_names_is_refused() {
 #[test]
 fn fields_that_no_rule_reads_yet_are_refused() {
     check(
-        &[
-            "ke>th attachment",
-            "ke>th group",
-            "ke>th room",
-            "ke>th target",
-            "ke>th authority",
-            "ke>th signer=ke/desk/duty-1",
-            "ke>th",
-        ],
+        &["ke>th attachment", "ke>th group", "ke>th room", "ke>th target", "ke>th authority", "ke>th signer=ke/desk/duty-1", "ke>th"],
         expect![[r#"
             ke>th attachment: NO_GRANT sender=ke what=attachments kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th group: NO_GRANT sender=ke what=a group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
@@ -511,13 +501,16 @@ fn a_void_goes_to_the_own_bureau_and_nowhere_else() {
 
 #[test]
 fn recipients_exist() {
-    check(&["ke>gb,fr", "ke>node/dev-1", "ke>grp/wg/wildlife", "ke>fr,gb", "ke>gb,us"], expect![[r#"
+    check(
+        &["ke>gb,fr", "ke>node/dev-1", "ke>grp/wg/wildlife", "ke>fr,gb", "ke>gb,us"],
+        expect![[r#"
         ke>gb,fr: UNKNOWN_RECIPIENT recipient=fr
         ke>node/dev-1: UNKNOWN_RECIPIENT recipient=node/dev-1
         ke>grp/wg/wildlife: UNKNOWN_RECIPIENT recipient=grp/wg/wildlife
         ke>fr,gb: UNKNOWN_RECIPIENT recipient=fr
         ke>gb,us: accepted, at gb 1, us 1
-    "#]]);
+    "#]],
+    );
 }
 
 /// Its state was another when it published its keys; that entry is appended unjudged here, since no statement of this
@@ -646,10 +639,14 @@ fn a_post_abroad_is_reached_where_its_bureau_opened_it_and_gets_a_copy() {
             ke/cus/kemba>th/cus/thbkk,ke,th: accepted, at th/cus/thbkk 3, ke 1, th 3
         "#]],
     );
-    check_in(&["np/bor/x-birgunj open", "th/cus/thbkk closed"], &["ke>np/bor/x-birgunj,np", "ke>th/cus/thbkk,th"], expect![[r#"
+    check_in(
+        &["np/bor/x-birgunj open", "th/cus/thbkk closed"],
+        &["ke>np/bor/x-birgunj,np", "ke>th/cus/thbkk,th"],
+        expect![[r#"
         ke>np/bor/x-birgunj,np: accepted, at np/bor/x-birgunj 1, np 1
         ke>th/cus/thbkk,th: OVERSIGHT_MISSING ncb=th recipient=th/cus/thbkk
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -692,17 +689,7 @@ fn the_general_secretariat_gets_its_copy_or_a_reason() {
 fn flash_messages_of_a_day_are_counted() {
     check_in(
         &["flash 2"],
-        &[
-            "ke>th flash",
-            "ke>th urgent",
-            "ke>th flash",
-            "again 3",
-            "ke>th flash",
-            "ke>th urgent",
-            "th>ke flash",
-            "wait 5h",
-            "ke>th flash",
-        ],
+        &["ke>th flash", "ke>th urgent", "ke>th flash", "again 3", "ke>th flash", "ke>th urgent", "th>ke flash", "wait 5h", "ke>th flash"],
         expect![[r#"
             ke>th flash: accepted, at th 1
             ke>th urgent: accepted, at th 2
@@ -714,24 +701,20 @@ fn flash_messages_of_a_day_are_counted() {
             ke>th flash: accepted, at th 5
         "#]],
     );
-    check_in(&["flash 0"], &["ke>th flash", "ke>th"], expect![[r#"
+    check_in(
+        &["flash 0"],
+        &["ke>th flash", "ke>th"],
+        expect![[r#"
         ke>th flash: QUOTA sender=ke used=0 max=0
         ke>th: accepted, at th 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_directory_that_was_used_is_a_head_of_this_one() {
     check(
-        &[
-            "ke>th size=19",
-            "ke>th root=other",
-            "ke>th size=20",
-            "ke>th size=0",
-            "keys np 2",
-            "ke>th",
-            "ke>th size=18",
-        ],
+        &["ke>th size=19", "ke>th root=other", "ke>th size=20", "ke>th size=0", "keys np 2", "ke>th", "ke>th size=18"],
         expect![[r#"
             ke>th size=19: accepted, at th 1
             ke>th root=other: STALE_DIRECTORY size=19 newest=19
@@ -809,12 +792,15 @@ fn the_first_rule_that_fails_is_named() {
 /// Of two recipients, the first in the signed list is named, by the earliest rule.
 #[test]
 fn the_first_recipient_that_fails_is_named() {
-    check(&["ke>th,np key=th:2 key=np:2", "ke>fr,de", "ke>org/latf,aud/ke", "ke/cus/kemba>th,gb"], expect![[r#"
+    check(
+        &["ke>th,np key=th:2 key=np:2", "ke>fr,de", "ke>org/latf,aud/ke", "ke/cus/kemba>th,gb"],
+        expect![[r#"
         ke>th,np key=th:2 key=np:2: STALE_KEY recipient=th
         ke>fr,de: UNKNOWN_RECIPIENT recipient=fr
         ke>org/latf,aud/ke: NOT_CLEARED recipient=org/latf classification=CLASSIFICATION_RESTRICTED
         ke/cus/kemba>th,gb: OVERSIGHT_MISSING ncb=ke recipient=th
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -855,7 +841,9 @@ fn grants_do_not_add_up() {
     let policy = stage::genesis().policy.expect("a policy");
     let mut stage = Stage::new();
     let mut accepted = 0;
-    for (from, class) in [("ke", 1), ("cn/hk", 2), ("ke/cus/kemba", 3), ("ipsg/ens", 4), ("svc/imaf", 5), ("org/latf", 6), ("aud/network", 7)] {
+    for (from, class) in
+        [("ke", 1), ("cn/hk", 2), ("ke/cus/kemba", 3), ("ipsg/ens", 4), ("svc/imaf", 5), ("org/latf", 6), ("aud/network", 7)]
+    {
         let to = address(from).own_ncb().map_or_else(|| "us,ipsg/ens".to_owned(), |own| format!("{own},ipsg/ens"));
         let to = if from == "ipsg/ens" { "us" } else { &to };
         for kind in (1..=25).filter_map(|kind| Kind::try_from(kind).ok()).filter(|kind| *kind != Kind::Void) {

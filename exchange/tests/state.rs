@@ -10,8 +10,8 @@ use exchange::rules::Rule;
 use exchange::state::{Key, Overlay, Row, Rows as _, State};
 use exchange::{Exchange, Rules};
 use expect_test::{Expect, expect};
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 use proto::v1::{self, RecipientState, StatementKind};
 use stage::{START, Stage, address};
 
@@ -309,14 +309,17 @@ fn a_message_is_delivered_then_acknowledged_and_never_goes_back() {
 
 #[test]
 fn what_is_not_in_the_mailbox_cannot_be_taken() {
-    check(&["ke>th", "got th 2", "got th 1,2", "got np 1", "seen th 2", "box th", "got th 1", "box th"], expect![[r#"
+    check(
+        &["ke>th", "got th 2", "got th 1,2", "got np 1", "seen th 2", "box th", "got th 1", "box th"],
+        expect![[r#"
         got th 2: UNKNOWN_MESSAGE mailbox_seq=2
         got th 1,2: UNKNOWN_MESSAGE mailbox_seq=2
         got np 1: UNKNOWN_MESSAGE mailbox_seq=1
         seen th 2: UNKNOWN_MESSAGE mailbox_seq=2
         box th: waiting 1; 1 Available
         box th: waiting ; 1 Delivered
-    "#]]);
+    "#]],
+    );
     let mut stage = Stage::new();
     ["ke>th", "gb>th"].iter().for_each(|step| drop(stage.act(step)));
     let mut statement = stage.mailbox_statement("th", StatementKind::Delivered, &[1]);

@@ -236,7 +236,10 @@ fn check_others(kind: StatementKind, who: &str, expected: Expect) {
 
 #[test]
 fn keys_are_their_owners() {
-    check_others(StatementKind::Keys, "th", expect![[r#"
+    check_others(
+        StatementKind::Keys,
+        "th",
+        expect![[r#"
         "": accepted
         "created=-1m": accepted
         "signed=np": BAD_SIGNATURE
@@ -267,12 +270,16 @@ fn keys_are_their_owners() {
         "peer=none": accepted
         "": accepted
         "": REVOKED address=th what=identity certificate
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_access_is_its_auditors() {
-    check_others(StatementKind::Access, "aud/network", expect![[r#"
+    check_others(
+        StatementKind::Access,
+        "aud/network",
+        expect![[r#"
         "": accepted
         "created=-1m": accepted
         "signed=np": BAD_SIGNATURE
@@ -303,12 +310,16 @@ fn an_access_is_its_auditors() {
         "peer=none": accepted
         "": accepted
         "": REVOKED address=aud/network what=identity certificate
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_delivery_is_its_recipients() {
-    check_others(StatementKind::Delivered, "th", expect![[r#"
+    check_others(
+        StatementKind::Delivered,
+        "th",
+        expect![[r#"
         "": accepted
         "created=-1m": accepted
         "signed=np": BAD_SIGNATURE
@@ -339,12 +350,16 @@ fn a_delivery_is_its_recipients() {
         "peer=none": accepted
         "": accepted
         "": REVOKED address=th what=identity certificate
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_acknowledgement_is_its_recipients() {
-    check_others(StatementKind::Acknowledged, "th", expect![[r#"
+    check_others(
+        StatementKind::Acknowledged,
+        "th",
+        expect![[r#"
         "": accepted
         "created=-1m": accepted
         "signed=np": BAD_SIGNATURE
@@ -375,22 +390,33 @@ fn an_acknowledgement_is_its_recipients() {
         "peer=none": accepted
         "": accepted
         "": REVOKED address=th what=identity certificate
-    "#]]);
+    "#]],
+    );
 }
 
 /// The payload's type is signed: DELIVERED never passes for ACKNOWLEDGED, though both have the same fields.
 #[test]
 fn a_label_is_part_of_what_is_signed() {
-    check(StatementKind::Delivered, "th", &["label=acknowledged", "label=keys", "label=access", ""], expect![[r#"
+    check(
+        StatementKind::Delivered,
+        "th",
+        &["label=acknowledged", "label=keys", "label=access", ""],
+        expect![[r#"
         "label=acknowledged": BAD_SIGNATURE
         "label=keys": BAD_ENCODING
         "label=access": BAD_ENCODING
         "": accepted
-    "#]]);
-    check(StatementKind::Acknowledged, "th", &["label=delivered", ""], expect![[r#"
+    "#]],
+    );
+    check(
+        StatementKind::Acknowledged,
+        "th",
+        &["label=delivered", ""],
+        expect![[r#"
         "label=delivered": BAD_SIGNATURE
         "": accepted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -419,7 +445,11 @@ fn only_an_active_participant_states_anything() {
             }
             ["ke>th", "gb>th"].iter().for_each(|step| drop(stage.act(step)));
             let outcome = Attempt::new(&stage, kind, who, "", None).publish(&mut stage);
-            let expected = if state == ParticipantState::Supervised { "accepted".to_owned() } else { format!("SUSPENDED address={who} state=not active") };
+            let expected = if state == ParticipantState::Supervised {
+                "accepted".to_owned()
+            } else {
+                format!("SUSPENDED address={who} state=not active")
+            };
             assert_eq!(outcome, expected, "{state:?} {kind:?}");
         }
     }
@@ -427,12 +457,22 @@ fn only_an_active_participant_states_anything() {
 
 #[test]
 fn a_revoked_ca_takes_its_bureaus_statements_along() {
-    check(StatementKind::Keys, "th/cus/thbkk", &["revoke th ca", ""], expect![[r#"
+    check(
+        StatementKind::Keys,
+        "th/cus/thbkk",
+        &["revoke th ca", ""],
+        expect![[r#"
         "": REVOKED address=th/cus/thbkk what=identity certificate
-    "#]]);
-    check(StatementKind::Delivered, "th", &["revoke th ca", ""], expect![[r#"
+    "#]],
+    );
+    check(
+        StatementKind::Delivered,
+        "th",
+        &["revoke th ca", ""],
+        expect![[r#"
         "": REVOKED address=th what=identity certificate
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -508,25 +548,41 @@ fn a_key_belongs_to_one_participant_for_ever() {
 
 #[test]
 fn a_key_is_of_a_kem_that_the_policy_allows() {
-    check(StatementKind::Keys, "th", &["key=2:current:x25519", "key=2:current,3:current:x25519", "key=2:current"], expect![[r#"
+    check(
+        StatementKind::Keys,
+        "th",
+        &["key=2:current:x25519", "key=2:current,3:current:x25519", "key=2:current"],
+        expect![[r#"
         "key=2:current:x25519": KEY_REFUSED
         "key=2:current,3:current:x25519": KEY_REFUSED
         "key=2:current": accepted
-    "#]]);
+    "#]],
+    );
     let mut genesis = stage::genesis();
     genesis.policy.as_mut().expect("a policy").kems.push(KemId::X25519.into());
     let stage = Stage::with(genesis, Rules::default());
-    check_on(stage, StatementKind::Keys, "th", &["key=2:current:x25519"], expect![[r#"
+    check_on(
+        stage,
+        StatementKind::Keys,
+        "th",
+        &["key=2:current:x25519"],
+        expect![[r#"
         "key=2:current:x25519": accepted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn keys_name_the_certificate_that_is_enrolled() {
-    check(StatementKind::Keys, "th", &["chain=np", "chain=th"], expect![[r#"
+    check(
+        StatementKind::Keys,
+        "th",
+        &["chain=np", "chain=th"],
+        expect![[r#"
         "chain=np": KEY_REFUSED
         "chain=th": accepted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -535,10 +591,15 @@ fn only_auditors_get_access() {
         let mut stage = a_stage();
         assert_eq!(Attempt::new(&stage, StatementKind::Access, who, "", None).publish(&mut stage), "NO_AUTHORITY", "{who}");
     }
-    check(StatementKind::Access, "aud/ke", &["", "created=-1h expires=-1ms"], expect![[r#"
+    check(
+        StatementKind::Access,
+        "aud/ke",
+        &["", "created=-1h expires=-1ms"],
+        expect![[r#"
         "": accepted
         "created=-1h expires=-1ms": EXPIRED
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::OversightMissing { .. } | Refusal::IpsgCopyMissing { .. } => Code::PermissionDenied,
         Refusal::ReferenceReused { .. } => Code::AlreadyExists,
         Refusal::UnknownRecipient { .. } | Refusal::UnknownMessage { .. } => Code::NotFound,
-        Refusal::Quota { .. } => Code::ResourceExhausted,
+        // Not RESOURCE_EXHAUSTED: that invites a retry, and today's quota stays used up.
+        Refusal::Quota { .. } => Code::FailedPrecondition,
         Refusal::BadReference { .. } | Refusal::BadSequence { .. } | Refusal::KeyRefused(_) => Code::FailedPrecondition,
         Refusal::Expired { .. } | Refusal::ClockSkew { .. } | Refusal::StaleKey { .. } | Refusal::StaleDirectory { .. } => {
             Code::FailedPrecondition

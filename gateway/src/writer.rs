@@ -11,7 +11,7 @@ use bytes::Bytes;
 use envelope::entry::{Entry, message_key, statement_key};
 use envelope::keys::AwsLc;
 use envelope::message::Verified;
-use envelope::statement::digest_of;
+use envelope::statement::{self, Acknowledged, Delivered, digest_of};
 use envelope::{Address, Draft, Position, Timestamp};
 use exchange::{Admission, Batch, Refusal, STATE_CLAIM_INTERVAL};
 use ledger::{AppendError, Committed, CommittedEntry};
@@ -304,12 +304,15 @@ impl Filling<'_> {
 
     fn statement(&mut self, ledger: &dyn ledger::Ledger, peer: &Address, signed: SignedStatement) -> Pending {
         let key = statement_key(&digest_of(&signed));
-        match self.known(ledger, &key) {
-            Ok(Some(pending)) => return pending,
-            Ok(None) => {}
-            Err(problem) => return Pending::Problem(problem),
-        }
         let by_authority = signed.kind() == StatementKind::ClockStep;
+        // Only its issuer gets a known statement's receipt again; to anybody else it is one that is not theirs to say.
+        if by_authority || is_issuer(peer, &signed) {
+            match self.known(ledger, &key) {
+                Ok(Some(pending)) => return pending,
+                Ok(None) => {}
+                Err(problem) => return Pending::Problem(problem),
+            }
+        }
         match self.batch.admit_statement(if by_authority { None } else { Some(peer) }, signed, &AwsLc) {
             Ok(admitted) => self.push(admitted.into_entry(), Some(key)),
             Err(refusal) => Pending::Problem(refusal.into()),
@@ -403,6 +406,18 @@ fn refuse_all(commands: Vec<Command>, text: &str) {
             Command::Tick | Command::Halt(_) => {}
         }
     }
+}
+
+/// Whether the statement's head names `peer` as issuer. Every published kind but the authority's opens with its head.
+fn is_issuer(peer: &Address, signed: &SignedStatement) -> bool {
+    let head = match signed.kind() {
+        StatementKind::Keys => statement::read::<v1::KeyStatement>(signed).ok().and_then(|statement| statement.head),
+        StatementKind::Access => statement::read::<v1::AccessStatement>(signed).ok().and_then(|statement| statement.head),
+        StatementKind::Delivered => statement::read::<Delivered>(signed).ok().and_then(|statement| statement.0.head),
+        StatementKind::Acknowledged => statement::read::<Acknowledged>(signed).ok().and_then(|statement| statement.0.head),
+        StatementKind::Unspecified | StatementKind::Genesis | StatementKind::Trust | StatementKind::ClockStep => None,
+    };
+    head.is_some_and(|head| head.issuer == peer.as_str())
 }
 
 fn refused_entry(verified: &Verified) -> v1::Refused {

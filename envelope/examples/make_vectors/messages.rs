@@ -47,7 +47,7 @@ fn add_message(files: &mut Files, submission: &v1::Submission, key: &SigningKey)
         "context_hash": hex(header.context_hash),
         "reference": header.context.reference.to_string(),
         "signatures_sha256": hex(signatures_sha256(&signed.signatures)),
-        "sealed_sha256": hex(sealed_sha256(&submission.wraps, &submission.content)),
+        "sealed_sha256": hex(sealed_sha256(&envelope::header::wraps_root(&submission.wraps), &submission.content)),
     });
     files.good("message", message_case(submission, "ke/cus/kemba", "ke/cus/kemba", key), gives);
 }

@@ -178,12 +178,13 @@ pub(crate) fn authority_key(key: &SigningKey) -> v1::AuthorityKey {
 fn policy() -> v1::Policy {
     use v1::Kind::{Alert, ControlledDelivery, Diffusion, Ecomessage, Message, NoticeRequest, Reply, Request, Void};
     use v1::ParticipantClass::{Endpoint, Ipsg, Ncb, SubBureau};
-    let grant = |class: v1::ParticipantClass, kinds: &[v1::Kind], priorities: &[v1::Priority], classes: &[v1::Classification]| v1::ClassGrant {
-        class: class.into(),
-        kinds: kinds.iter().copied().map(Into::into).collect(),
-        priorities: priorities.iter().copied().map(Into::into).collect(),
-        classifications: classes.iter().copied().map(Into::into).collect(),
-    };
+    let grant =
+        |class: v1::ParticipantClass, kinds: &[v1::Kind], priorities: &[v1::Priority], classes: &[v1::Classification]| v1::ClassGrant {
+            class: class.into(),
+            kinds: kinds.iter().copied().map(Into::into).collect(),
+            priorities: priorities.iter().copied().map(Into::into).collect(),
+            classifications: classes.iter().copied().map(Into::into).collect(),
+        };
     let all = [v1::Priority::Routine, v1::Priority::Urgent, v1::Priority::Flash];
     let low = [v1::Classification::OfficialUseOnly, v1::Classification::Restricted];
     let kinds = [Message, Request, Reply, Ecomessage, Alert, Void];
@@ -273,7 +274,9 @@ impl Stage {
             ["wait", time] => self.now = self.now.plus(duration(time).unsigned_abs()),
             ["head"] => self.append_all(Vec::new()),
             ["revoke", who, what] => self.revoke(who, what),
-            ["keys", who, generation, rest @ ..] => return self.rotate(who, generation.parse().expect("a generation"), rest.contains(&"alone")),
+            ["keys", who, generation, rest @ ..] => {
+                return self.rotate(who, generation.parse().expect("a generation"), rest.contains(&"alone"));
+            }
             ["got", who, seqs] => return self.take(who, StatementKind::Delivered, seqs),
             ["seen", who, seqs] => return self.take(who, StatementKind::Acknowledged, seqs),
             ["expire"] => {

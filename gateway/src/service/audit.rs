@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::problem::Problem;
-use crate::receipts::{opened, shown_to_author, shown_to_recipient};
+use crate::receipts::{opened, shown_to_author};
 use crate::service::{Desk, peer};
 use crate::writer::Command;
 
@@ -81,8 +81,8 @@ impl Audit for AuditService {
 /// Who may see an entry, and how much of it.
 enum View {
     Whole,
-    Author,
-    Recipient(u16),
+    /// What both ends are shown, and these places.
+    Part(Vec<u16>),
     Nothing,
 }
 
@@ -173,8 +173,10 @@ impl AuditService {
         let part = |shown: &dyn Fn((u16, u16)) -> bool| part(index, &stored.leaf, opening, shown);
         match view {
             View::Whole => response.opening = opening.encode().into(),
-            View::Author => response.part = part(&shown_to_author(opening.kind())),
-            View::Recipient(own) => response.part = part(&shown_to_recipient(own)),
+            View::Part(places) => {
+                let common = shown_to_author(opening.kind());
+                response.part = part(&|id: (u16, u16)| common(id) || (id.0 == 7 && places.contains(&id.1)));
+            }
             View::Nothing => {}
         }
         if opening.kind() == EntryKind::Message
@@ -206,10 +208,9 @@ impl AuditService {
             Some(country) => Address::parse(text).is_ok_and(|one| one.as_str() == country || one.is_below(country)),
             None => text == address.as_str(),
         };
-        if row.stub.as_ref().is_some_and(|stub| own(&stub.sender)) {
-            return View::Author;
-        }
-        row.places.iter().position(|place| own(&place.address)).map_or(View::Nothing, |at| View::Recipient(at as u16 + 1))
+        let sends = row.stub.as_ref().is_some_and(|stub| own(&stub.sender));
+        let places: Vec<u16> = (1..).zip(&row.places).filter(|(_, place)| own(&place.address)).map(|(sub, _)| sub).collect();
+        if sends || !places.is_empty() { View::Part(places) } else { View::Nothing }
     }
 }
 

@@ -1,0 +1,393 @@
+//! A member at work: its profile, and a connection when there is one.
+//!
+//! Every connection begins with the checkpoints: what the gateway shows must extend what was seen before. Then the
+//! directory is brought up to date. **Invariant:** nothing is believed because the gateway says so.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use envelope::receipt::Proven;
+use envelope::{Address, Receipt, Timestamp};
+use proto::v1::audit_client::AuditClient;
+use proto::v1::directory_client::DirectoryClient;
+use proto::v1::messages_client::MessagesClient;
+use proto::v1::{self, StatementKind};
+use tlog::{Checkpoint, Hash, verify_consistency};
+use tonic::Status;
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::files;
+use crate::link::Link;
+use crate::outbox::{Number, Numbering, Outbox};
+use crate::profile::{Draft, Origin, Profile};
+use crate::store::{Table, Write};
+use crate::trouble::{Trouble, error_of};
+
+/// A member of the network, online or not.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), client::Error> {
+/// use client::{Client, Compose, Profile};
+///
+/// let profile = Profile::open("profiles/ke_cus_kemba".as_ref())?;
+/// let mut client = Client::connect(&profile).await?;
+/// let to = vec!["ke".parse().expect("an address")];
+/// let sent = client.send(Compose::new(to, b"hello".to_vec())).await?;
+/// println!("{} stands at {}", sent.reference, sent.position.index);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) profile: Profile,
+    pub(crate) link: Option<Link>,
+    pub(crate) directory: Directory,
+    pub(crate) outbox: Outbox,
+    /// Largest checkpoint that was verified.
+    held: Option<Checkpoint>,
+    /// Checkpoints that were found to lie on the way to it.
+    consistent: BTreeMap<u64, Hash>,
+}
+
+impl Client {
+    /// A member without a connection: it can queue and open, and connects when it must.
+    ///
+    /// # Errors
+    /// What is wrong with the profile's store.
+    pub fn offline(profile: &Profile) -> Result<Self, Error> {
+        let store = profile.store();
+        let held = match store.get(Table::Meta, CHECKPOINT_KEY.as_bytes())? {
+            Some(note) => Some(Checkpoint::open(&note, profile.log()).map_err(|_| Error::Row("meta"))?),
+            None => None,
+        };
+        let numbering = match store.get(Table::Meta, NUMBERING_KEY.as_bytes())? {
+            Some(row) => serde_json::from_slice(&row).map_err(|_| Error::Row("meta"))?,
+            None => Numbering::unknown(),
+        };
+        let item = |(_, row): (u64, Vec<u8>)| serde_json::from_slice(&row).map_err(|_| Error::Row("outbox"));
+        let items = store.numbered(Table::Outbox)?.into_iter().map(item).collect::<Result<_, _>>()?;
+        Ok(Self {
+            directory: Directory::load(profile)?,
+            outbox: Outbox::load(numbering, items),
+            profile: profile.clone(),
+            link: None,
+            held,
+            consistent: BTreeMap::new(),
+        })
+    }
+
+    /// Connects, verifies the gateway's checkpoint against the one held, and brings the directory up to date.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::CertificateRefused`], [`Error::Server`], [`Error::Forked`] or what is unsound.
+    pub async fn connect(profile: &Profile) -> Result<Self, Error> {
+        let mut client = Self::offline(profile)?;
+        client.reconnect(CONNECT_TIMEOUT).await?;
+        Ok(client)
+    }
+
+    /// Makes a profile at `dir` and publishes its encryption key. The profile is there when the key is published.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], and what [`Client::connect`] and [`Client::publish_keys`] say.
+    pub async fn init(dir: &Path, origin: &Origin) -> Result<Self, Error> {
+        let draft = Draft::new(dir, origin)?;
+        let mut client = Self::connect(&draft.profile()?).await?;
+        client.publish_keys().await?;
+        let link = client.link.take();
+        drop(client);
+        let mut client = Self::offline(&draft.finish()?)?;
+        client.link = link;
+        Ok(client)
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.profile.address()
+    }
+
+    /// The profile.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The verified directory.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The largest checkpoint that was verified.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.held.as_ref()
+    }
+
+    /// The outbox.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The connection, when there is one.
+    #[must_use]
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref().filter(|link| !link.is_closed())
+    }
+
+    /// Drops the connection, if there is one, and makes a new one.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn reconnect(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.link = None;
+        let credentials = self.profile.credentials()?;
+        let link = Link::connect(self.profile.gateway(), self.profile.trust(), credentials, timeout).await?;
+        self.link = Some(link);
+        let met = tokio::time::timeout(timeout.max(CONNECT_TIMEOUT), self.meet()).await;
+        let met = met.unwrap_or_else(|_| Err(self.unreachable("the gateway does not answer")));
+        if met.is_err() {
+            self.link = None;
+        }
+        met?;
+        self.outbox.resume();
+        Ok(())
+    }
+
+    async fn meet(&mut self) -> Result<(), Error> {
+        self.refresh_checkpoint().await?;
+        self.refresh_directory().await
+    }
+
+    /// Shows the gateway the checkpoint held, and takes its newer one if that extends it.
+    ///
+    /// # Errors
+    /// [`Error::Forked`] when it does not; both notes are kept as evidence.
+    pub async fn refresh_checkpoint(&mut self) -> Result<Checkpoint, Error> {
+        let held = self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default();
+        let request = v1::CheckpointRequest { held: held.clone().into() };
+        let answer = match self.audit()?.checkpoint(request).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => {
+                let error = self.failed(&status).await;
+                // The gateway itself has found that what we hold does not fit what it has.
+                return Err(if error.name() == Some("LOG_FORKED") { self.forked("the gateway cannot extend it", &held, &[])? } else { error });
+            }
+        };
+        let checkpoint = Checkpoint::open(&answer.checkpoint, self.profile.log()).map_err(Error::unsound)?;
+        if let Some(held_checkpoint) = &self.held {
+            let path = hashes(&answer.consistency)?;
+            let old = held_checkpoint;
+            if let Err(error) = verify_consistency(old.size, &old.root, checkpoint.size, &checkpoint.root, &path) {
+                return Err(self.forked(&error.to_string(), &held, &answer.checkpoint)?);
+            }
+        }
+        self.hold(&checkpoint, &answer.checkpoint)?;
+        Ok(checkpoint)
+    }
+
+    /// Brings the directory up to date.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when what the gateway sends does not hold; the old directory stays.
+    pub async fn refresh_directory(&mut self) -> Result<(), Error> {
+        let mut next = self.directory.clone();
+        let mut writes = Vec::new();
+        loop {
+            let request = v1::SnapshotRequest { from_size: next.size() };
+            let page = match self.directory_service()?.snapshot(request).await {
+                Ok(page) => page.into_inner(),
+                Err(status) => return Err(self.failed(&status).await),
+            };
+            writes.extend(next.extend(&page, &self.profile)?);
+            if next.size() == page.size {
+                self.witness_receipt(&page.head).await?;
+                break;
+            }
+            if page.statements.is_empty() {
+                return Err(Error::unsound("the gateway withholds a part of the directory"));
+            }
+        }
+        self.profile.store().commit(&writes)?;
+        self.directory = next;
+        Ok(())
+    }
+
+    /// Demands that a checkpoint of the log, whose signature was verified, lies on one way with the one held.
+    ///
+    /// # Errors
+    /// [`Error::Forked`] when it does not.
+    pub(crate) async fn witness(&mut self, checkpoint: &Checkpoint, note: &[u8]) -> Result<(), Error> {
+        let Some(held) = self.held.clone() else { return self.hold(checkpoint, note) };
+        let known = if checkpoint.size == held.size { Some(&held.root) } else { self.consistent.get(&checkpoint.size) };
+        match known {
+            Some(root) if *root == checkpoint.root => return Ok(()),
+            Some(_) => {
+                let held_note = self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default();
+                return Err(self.forked("two roots for one size", &held_note, note)?);
+            }
+            None => {}
+        }
+        let (old, new) = if checkpoint.size < held.size { (checkpoint, &held) } else { (&held, checkpoint) };
+        let request = v1::ConsistencyRequest { from_size: old.size, to_size: new.size };
+        let path = match self.audit()?.consistency(request).await {
+            Ok(answer) => hashes(&answer.into_inner().path)?,
+            Err(status) => return Err(self.failed(&status).await),
+        };
+        if let Err(error) = verify_consistency(old.size, &old.root, new.size, &new.root, &path) {
+            let held_note = self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default();
+            return Err(self.forked(&error.to_string(), &held_note, note)?);
+        }
+        if checkpoint.size > held.size { self.hold(checkpoint, note) } else { self.remember(checkpoint) }
+    }
+
+    /// Verifies a receipt of this log, and its checkpoint as [`Client::witness`] does.
+    pub(crate) async fn witness_receipt(&mut self, bytes: &[u8]) -> Result<Proven, Error> {
+        let receipt = Receipt::decode(bytes)?;
+        let proven = receipt.verify(self.profile.log())?;
+        self.witness(&proven.checkpoint, &receipt.fields().checkpoint).await?;
+        Ok(proven)
+    }
+
+    /// Stores a checkpoint that extends the one held.
+    fn hold(&mut self, checkpoint: &Checkpoint, note: &[u8]) -> Result<(), Error> {
+        if self.held.as_ref() != Some(checkpoint) {
+            self.profile.store().commit(&[Write::text(Table::Meta, CHECKPOINT_KEY, note)])?;
+            self.held = Some(checkpoint.clone());
+        }
+        self.remember(checkpoint)
+    }
+
+    fn remember(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        while self.consistent.len() >= CONSISTENT_MAX {
+            self.consistent.pop_first();
+        }
+        self.consistent.insert(checkpoint.size, checkpoint.root);
+        Ok(())
+    }
+
+    /// Keeps both notes, synced, and gives the error that names the place.
+    pub(crate) fn forked(&self, text: &str, held: &[u8], shown: &[u8]) -> Result<Error, Error> {
+        let evidence = self.profile.evidence_dir().join(clock::now().ms().to_string());
+        match files::make_folder(&evidence) {
+            Ok(()) | Err(Error::Exists(_)) => {}
+            Err(error) => return Err(error),
+        }
+        files::replace(&evidence.join("held.note"), held)?;
+        files::replace(&evidence.join("shown.note"), shown)?;
+        files::sync_folder(&self.profile.evidence_dir())?;
+        Ok(Error::Forked { text: text.to_owned(), evidence })
+    }
+
+    /// Publishes the profile's encryption keys as this member's complete set, all CURRENT or the newest alone. Also
+    /// tells whether the sender is new to the network, and so where its numbers begin.
+    ///
+    /// # Errors
+    /// What the gateway refuses, or [`Error::Unreachable`].
+    pub async fn publish_keys(&mut self) -> Result<(), Error> {
+        let keys = self.profile.decryption_keys()?;
+        let key = |(at, key): (usize, &envelope::seal::DecryptionKey)| v1::EncryptionKey {
+            kem: v1::KemId::XWing.into(),
+            public: key.public().clone(),
+            state: if at == 0 { v1::KeyState::Current } else { v1::KeyState::DecryptOnly }.into(),
+        };
+        let body = v1::KeyStatement {
+            head: None,
+            keys: keys.iter().enumerate().map(key).collect(),
+            cert_chain_sha256: self.profile.identity_chain_sha256().to_vec().into(),
+        };
+        let seq = self.publish(StatementKind::Keys, |head| v1::KeyStatement { head: Some(head), ..body.clone() }, 0).await?;
+        let fresh = self.profile.store().get(Table::Meta, NUMBERING_KEY.as_bytes())?.is_none();
+        if fresh {
+            // Who publishes for the first time has never had an outbox; anybody else is asked about his last number.
+            let numbering = if seq == 1 { Numbering::brand_new() } else { self.ask_last_number().await? };
+            self.save_numbering(&numbering)?;
+            self.outbox = Outbox::load(numbering, Vec::new());
+        }
+        self.refresh_directory().await
+    }
+
+    async fn ask_last_number(&mut self) -> Result<Numbering, Error> {
+        let last: Option<Number> = self.probe().await.map_err(|trouble| trouble.into_error(self.profile.gateway()))?;
+        let mut outbox = Outbox::load(Numbering::unknown(), Vec::new());
+        let actions = outbox.handle(clock::now(), crate::outbox::Event::Last(last));
+        let saved = actions.into_iter().find_map(|action| match action {
+            crate::outbox::Action::Save(changes) => changes.numbering,
+            _ => None,
+        });
+        Ok(saved.unwrap_or_else(Numbering::unknown))
+    }
+
+    fn save_numbering(&self, numbering: &Numbering) -> Result<(), Error> {
+        let row = serde_json::to_vec(numbering).map_err(|_| Error::Row("meta"))?;
+        self.profile.store().commit(&[Write::text(Table::Meta, NUMBERING_KEY, row)])
+    }
+
+    /// Sends a submission as it is, without outbox, and gives the receipt unverified: for tests of the gateway.
+    ///
+    /// # Errors
+    /// What the gateway refuses, or [`Error::Unreachable`].
+    pub async fn submit_raw(&mut self, submission: v1::Submission) -> Result<v1::SubmitResponse, Error> {
+        let request = v1::SubmitRequest { submission: Some(submission) };
+        match self.messages()?.submit(request).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.failed(&status).await),
+        }
+    }
+
+    pub(crate) fn messages(&self) -> Result<MessagesClient<Link>, Error> {
+        let link = self.live()?;
+        Ok(MessagesClient::with_origin(link.clone(), link.origin()))
+    }
+
+    pub(crate) fn directory_service(&self) -> Result<DirectoryClient<Link>, Error> {
+        let link = self.live()?;
+        Ok(DirectoryClient::with_origin(link.clone(), link.origin()).max_decoding_message_size(LARGE_BYTES_MAX))
+    }
+
+    pub(crate) fn audit(&self) -> Result<AuditClient<Link>, Error> {
+        let link = self.live()?;
+        Ok(AuditClient::with_origin(link.clone(), link.origin()).max_decoding_message_size(LARGE_BYTES_MAX))
+    }
+
+    fn live(&self) -> Result<&Link, Error> {
+        self.link.as_ref().ok_or_else(|| self.unreachable("there is no connection"))
+    }
+
+    pub(crate) fn unreachable(&self, cause: &str) -> Error {
+        Error::Unreachable { gateway: self.profile.gateway().to_owned(), cause: cause.to_owned(), reference: None }
+    }
+
+    /// The error that a failed call stands for.
+    pub(crate) async fn failed(&self, status: &Status) -> Error {
+        match &self.link {
+            Some(link) => error_of(status, link, self.profile.gateway()).await,
+            None => Trouble::of_status(status).into_error(self.profile.gateway()),
+        }
+    }
+
+    /// The frame of one's own messages.
+    pub(crate) fn now(&self) -> Timestamp {
+        clock::now()
+    }
+}
+
+pub(crate) fn hashes(bytes: &[bytes::Bytes]) -> Result<Vec<Hash>, Error> {
+    let hash = |bytes: &bytes::Bytes| Hash::try_from(bytes.as_ref()).map_err(Error::unsound);
+    bytes.iter().map(hash).collect()
+}
+
+/// How long a connection may take, TLS and the client's certificate included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows of the table `meta`.
+pub(crate) const CHECKPOINT_KEY: &str = "checkpoint";
+pub(crate) const NUMBERING_KEY: &str = "numbering";
+/// Checkpoints remembered as consistent; each costs 40 bytes, forgetting one costs a question.
+const CONSISTENT_MAX: usize = 4096;
+/// A directory's page holds 4 MiB, but a genesis alone may have 32.
+const LARGE_BYTES_MAX: usize = 40 * 1024 * 1024;

@@ -1,0 +1,537 @@
+//! Sending: a message is made durable under its number, then sent until a definite answer comes.
+//!
+//! It carries out what the outbox decides and reads answers for it; it decides nothing about numbers itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use envelope::header::message_id;
+use envelope::keys::random;
+use envelope::message::signatures_sha256;
+use envelope::receipt::Proven;
+use envelope::{Position, Reference, Timestamp, seal};
+use exchange::rules::foresee;
+use prost::Message as _;
+use proto::v1::{self, EntryKind};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{CONNECT_TIMEOUT, Client, NUMBERING_KEY};
+use crate::clock;
+use crate::compose::{self, Compose, Frame};
+use crate::error::Error;
+use crate::files;
+use crate::outbox::{Action, Changes, Event, Id, Item, Number, Refusal, Wait};
+use crate::store::{Table, Write};
+use crate::trouble::Trouble;
+
+/// A message that is durable, published and available.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its number.
+    pub reference: Reference,
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Ledger time.
+    pub at: Timestamp,
+    /// Its receipt, verified.
+    pub receipt_path: PathBuf,
+    /// The Submission exactly as it was sent.
+    pub bytes: Bytes,
+}
+
+/// What became of an outbox.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    /// In the ledger now.
+    pub sent: Vec<Sent>,
+    /// Refused for good, with the reason.
+    pub refused: Vec<(Option<Reference>, Error)>,
+    /// Past their end; a VOID closes their number.
+    pub expired: Vec<Reference>,
+    /// Why the rest is still there, if something is.
+    pub pending: Option<Error>,
+}
+
+/// What is known of one's own message, as the store keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SentRow {
+    pub(crate) index: u64,
+    pub(crate) message_id: [u8; 32],
+}
+
+/// What happened to the items of the outbox while it was driven.
+#[derive(Debug, Default)]
+struct Driven {
+    sent: BTreeMap<Id, Sent>,
+    refused: BTreeMap<Id, (Option<Reference>, Error)>,
+    expired: BTreeMap<Id, Reference>,
+    reasons: BTreeMap<Id, Error>,
+    pending: Option<Error>,
+}
+
+impl Driven {
+    fn has(&self, id: Id) -> bool {
+        self.sent.contains_key(&id) || self.refused.contains_key(&id) || self.expired.contains_key(&id)
+    }
+}
+
+impl Client {
+    /// Sends a message, trying for `message.wait`. It is durable in the outbox before the first attempt.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] by the directory's rules (then no number was taken) or by the gateway; [`Error::Unreachable`]
+    /// when it is still in the outbox; what is unsound in an answer.
+    pub async fn send(&mut self, message: Compose) -> Result<Sent, Error> {
+        let deadline = Instant::now() + message.wait;
+        if self.link().is_none() {
+            match self.reconnect((message.wait / 2).max(Duration::from_millis(100))).await {
+                Ok(()) | Err(Error::Unreachable { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        let id = self.queue_message(&message).await?;
+        let reference = self.reference_of(id);
+        let mut driven = self.drive(Some(id), deadline).await?;
+        if let Some(sent) = driven.sent.remove(&id) {
+            return Ok(sent);
+        }
+        if let Some((_, error)) = driven.refused.remove(&id) {
+            return Err(error);
+        }
+        let error = driven.pending.unwrap_or_else(|| self.unreachable("no answer in time"));
+        Err(reference.map_or_else(|| self.unreachable("its series is not known yet"), |reference| error.keeping(reference)))
+    }
+
+    /// Makes a message durable in the outbox without sending it; its reference, when the series is known.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] by the directory's rules; then no number was taken.
+    pub async fn queue(&mut self, message: &Compose) -> Result<Option<Reference>, Error> {
+        let id = self.queue_message(message).await?;
+        Ok(self.reference_of(id))
+    }
+
+    /// Sends what waits in the outbox, for at most `wait`.
+    ///
+    /// # Errors
+    /// What is unsound in an answer, or a certificate that is refused. Single messages' refusals are in [`Flushed`].
+    pub async fn flush_outbox(&mut self, wait: Duration) -> Result<Flushed, Error> {
+        let driven = self.drive(None, Instant::now() + wait).await?;
+        Ok(Flushed {
+            sent: driven.sent.into_values().collect(),
+            refused: driven.refused.into_values().collect(),
+            expired: driven.expired.into_values().collect(),
+            pending: driven.pending,
+        })
+    }
+
+    /// What became of one's own message.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`] when the gateway has none under this reference, or it is another sender's.
+    pub async fn status(&mut self, reference: &Reference) -> Result<Vec<v1::RecipientStatus>, Error> {
+        if reference.sender != *self.address() {
+            return Err(Error::NotHere(reference.clone()));
+        }
+        let (year, series, number) = (reference.year, reference.series, reference.number);
+        let answer = match self.messages()?.status(v1::StatusRequest { year, series, number }).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return Err(self.failed(&status).await),
+        };
+        if !answer.known {
+            return Err(Error::NotHere(reference.clone()));
+        }
+        self.proven_message(&answer.receipt, &answer.message_id).await?;
+        Ok(answer.recipients)
+    }
+
+    pub(crate) fn reference_of(&self, id: Id) -> Option<Reference> {
+        self.outbox.items().get(&id).and_then(|item| item.number).map(|number| self.reference(number))
+    }
+
+    fn reference(&self, number: Number) -> Reference {
+        Reference { sender: self.address().clone(), year: number.year, series: number.series, number: number.number }
+    }
+
+    async fn queue_message(&mut self, message: &Compose) -> Result<Id, Error> {
+        let body = v1::SealedBody { media_type: message.media_type.clone(), content: Bytes::from(message.content.clone()) };
+        if body.content.len() > envelope::limits::CONTENT_BYTES_MAX {
+            return Err(Error::Argument(envelope::seal::SealError::ContentSize(body.content.len()).to_string()));
+        }
+        if self.directory.size() == 0 {
+            self.directory.fresh_head(clock::now(), false)?;
+        }
+        let in_reply_to = message.in_reply_to.as_ref().map(|reference| self.message_id_of(reference)).transpose()?;
+        let policy = self.directory.policy();
+        let draft = compose::context(&self.frame(&policy), message, in_reply_to)?;
+        if let Err(error) = self.foresee(&draft) {
+            // The directory may have grown since it was fetched.
+            if !matches!(error, Error::Refused { .. }) || self.link().is_none() {
+                return Err(error);
+            }
+            self.refresh_directory().await?;
+            self.foresee(&draft)?;
+        }
+        let id = self.outbox.next_id();
+        let extra = vec![
+            Write::number(Table::DraftContext, id, draft.encode_to_vec()),
+            Write::number(Table::DraftBody, id, body.encode_to_vec()),
+        ];
+        let event = Event::Queue { priority: draft.priority, expires_ms: draft.expires_ms };
+        let mut driven = Driven::default();
+        let mut actions = VecDeque::from(self.decide(event, extra, &mut driven)?);
+        while let Some(action) = actions.pop_front() {
+            // Only sealing follows: nothing is sent here.
+            actions.extend(self.perform(action, &mut driven).await?);
+        }
+        match driven.refused.remove(&id) {
+            Some((_, error)) => Err(error),
+            None => Ok(id),
+        }
+    }
+
+    /// Refuses what the directory alone tells, by the name that the gateway would use; gives the recipients' keys.
+    fn foresee(&self, draft: &v1::Context) -> Result<(Vec<Bytes>, (u64, [u8; 32])), Error> {
+        let now = clock::now();
+        let mut whole = draft.clone();
+        let own_ncb_only = self.address().own_ncb().is_some_and(|ncb| draft.recipients == [ncb.to_string()]);
+        let head = self.directory.fresh_head(now, own_ncb_only)?;
+        let place = Number { year: now.year(), series: 1, number: 1 };
+        compose::place(&mut whole, place, None, (head.size, *head.root.as_bytes()));
+        let context = compose::read(&whole)?;
+        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context) {
+            Err(refusal) => refusal,
+            Ok(()) => {
+                let key = |recipient| self.directory.current_key(recipient).ok_or_else(|| recipient.clone());
+                match context.recipients.iter().map(key).collect() {
+                    Ok(keys) => return Ok((keys, (head.size, *head.root.as_bytes()))),
+                    Err(recipient) => exchange::Refusal::StaleKey { recipient },
+                }
+            }
+        };
+        Err(refused.into())
+    }
+
+    fn frame<'a>(&'a self, policy: &'a v1::Policy) -> Frame<'a> {
+        Frame {
+            network: self.profile.network().as_str(),
+            sender: self.profile.address(),
+            signer: self.profile.identity().key_id(),
+            policy,
+            now: clock::now(),
+        }
+    }
+
+    /// Lets the outbox decide and makes its decision durable, `extra` with it; gives what is to be done now.
+    fn decide(&mut self, event: Event, extra: Vec<Write>, driven: &mut Driven) -> Result<Vec<Action>, Error> {
+        let before: BTreeMap<Id, (Option<Number>, bool)> =
+            self.outbox.items().iter().map(|(id, item)| (*id, (item.number, item.void))).collect();
+        let mut writes = extra;
+        let mut todo = Vec::new();
+        for action in self.outbox.handle(clock::now(), event) {
+            let number_of = |id: &Id| before.get(id).and_then(|(number, _)| *number);
+            match action {
+                Action::Save(changes) => writes.extend(rows(&changes)?),
+                Action::Done(id) => writes.extend(emptied(id)),
+                Action::Dropped(id) => {
+                    writes.extend(emptied(id));
+                    let reason = driven.reasons.remove(&id).unwrap_or_else(|| Error::refused("REFUSED", "the message was dropped"));
+                    if !before.get(&id).is_some_and(|(_, void)| *void) {
+                        let reference = number_of(&id).map(|number| self.reference(number));
+                        driven.refused.insert(id, (reference, reason));
+                    }
+                }
+                Action::GivenUp(id) => {
+                    writes.extend(emptied(id));
+                    if let Some(number) = number_of(&id) {
+                        driven.expired.insert(id, self.reference(number));
+                    }
+                }
+                other => todo.push(other),
+            }
+        }
+        self.profile.store().commit(&writes)?;
+        Ok(todo)
+    }
+
+    /// Works through the outbox until `want` has its answer, nothing is left, or the deadline has passed.
+    async fn drive(&mut self, want: Option<Id>, deadline: Instant) -> Result<Driven, Error> {
+        let mut driven = Driven::default();
+        let mut actions = VecDeque::new();
+        loop {
+            let answered = want.is_some_and(|id| driven.has(id));
+            if self.link().is_none() {
+                if answered || self.outbox.is_empty() {
+                    return Ok(driven);
+                }
+                match self.reconnect(CONNECT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()).max(FIRST_TRY))).await {
+                    Ok(()) => {}
+                    Err(error @ Error::Unreachable { .. }) => {
+                        driven.pending = Some(error);
+                        self.decide(Event::Later(0, wait(0)?), Vec::new(), &mut driven)?;
+                        if !self.sleep(deadline).await {
+                            return Ok(driven);
+                        }
+                        continue;
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+            actions.extend(self.decide(Event::Tick, Vec::new(), &mut driven)?);
+            if actions.is_empty() && (answered || self.outbox.is_empty() || !self.sleep(deadline).await) {
+                return Ok(driven);
+            }
+            while let Some(action) = actions.pop_front() {
+                actions.extend(self.perform(action, &mut driven).await?);
+            }
+            if Instant::now() >= deadline && (answered || want.is_none()) {
+                return Ok(driven);
+            }
+        }
+    }
+
+    /// Waits until the outbox wants to go on; false when the deadline comes first.
+    async fn sleep(&self, deadline: Instant) -> bool {
+        let Some(wake) = self.outbox.wake_at() else { return false };
+        let pause = Duration::from_millis(wake.ms().saturating_sub(clock::now().ms()).max(1));
+        if Instant::now() + pause >= deadline {
+            // The rest of the time is waited for nothing: whoever asked is told now.
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        true
+    }
+
+    async fn perform(&mut self, action: Action, driven: &mut Driven) -> Result<Vec<Action>, Error> {
+        match action {
+            Action::Seal { id, number, previous, void } => self.perform_seal(id, number, previous, void, driven).await,
+            Action::Submit(id) => self.perform_submit(id, driven).await,
+            Action::AskStatus(id, number) => self.perform_ask(id, number, driven).await,
+            Action::Probe => {
+                let event = match self.probe().await {
+                    Ok(last) => Event::Last(last),
+                    Err(trouble) => self.later(0, trouble, driven)?,
+                };
+                self.decide(event, Vec::new(), driven)
+            }
+            Action::Save(_) | Action::Done(_) | Action::Dropped(_) | Action::GivenUp(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn perform_seal(
+        &mut self,
+        id: Id,
+        number: Number,
+        previous: Option<Number>,
+        void: bool,
+        driven: &mut Driven,
+    ) -> Result<Vec<Action>, Error> {
+        if self.outbox.items().get(&id).is_some_and(|item: &Item| item.reseals > 0) && self.link().is_some() {
+            self.refresh_directory().await?;
+        }
+        let (event, extra) = match self.seal(id, number, previous, void) {
+            Ok((submission, message_id, expires_ms)) => {
+                (Event::Sealed { id, message_id, expires_ms }, vec![Write::number(Table::Signed, id, submission.encode_to_vec())])
+            }
+            Err(error) if void || error.name() == Some("STALE_DIRECTORY") => {
+                driven.pending = Some(error);
+                (Event::SealLater(id, wait(VOID_PAUSE_MS)?), Vec::new())
+            }
+            Err(error @ (Error::Refused { .. } | Error::Seal(_))) => {
+                driven.reasons.insert(id, error);
+                (Event::SealRefused(id), Vec::new())
+            }
+            Err(other) => return Err(other),
+        };
+        self.decide(event, extra, driven)
+    }
+
+    /// Seals a draft, or a VOID, under a number.
+    fn seal(&self, id: Id, number: Number, previous: Option<Number>, void: bool) -> Result<(v1::Submission, [u8; 32], u64), Error> {
+        let policy = self.directory.policy();
+        let (mut context, body) = if void { compose::void(&self.frame(&policy))? } else { self.draft(id)? };
+        let (keys, head) = self.foresee(&context)?;
+        compose::place(&mut context, number, previous, head);
+        let submission = seal::seal(&context, &body, &keys, &[self.profile.identity()])?;
+        let id = submission.signed.as_ref().map_or([0; 32], |signed| message_id(&signed.header));
+        Ok((submission, id, context.expires_ms))
+    }
+
+    fn draft(&self, id: Id) -> Result<(v1::Context, v1::SealedBody), Error> {
+        let row = |table| self.profile.store().get_number(table, id)?.ok_or(Error::Row("draft_context"));
+        let context = v1::Context::decode(row(Table::DraftContext)?.as_slice()).map_err(|_| Error::Row("draft_context"))?;
+        let body = v1::SealedBody::decode(row(Table::DraftBody)?.as_slice()).map_err(|_| Error::Row("draft_body"))?;
+        Ok((context, body))
+    }
+
+    async fn perform_submit(&mut self, id: Id, driven: &mut Driven) -> Result<Vec<Action>, Error> {
+        let bytes = Bytes::from(self.profile.store().get_number(Table::Signed, id)?.ok_or(Error::Row("signed"))?);
+        let submission = v1::Submission::decode(bytes.clone()).map_err(|_| Error::Row("signed"))?;
+        let signed = submission.signed.clone().ok_or(Error::Row("signed"))?;
+        let request = v1::SubmitRequest { submission: Some(submission) };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.messages()?.submit(request)).await;
+        let event = match answer {
+            Err(_) => self.later(id, Trouble::Lost("no answer in time".to_owned()), driven)?,
+            Ok(Ok(answer)) => {
+                let receipt = answer.into_inner().receipt;
+                let proven = self.witness_receipt(&receipt).await?;
+                proven.is_of_message(&signed.header, &signatures_sha256(&signed.signatures))?;
+                return self.admitted(id, &proven, &receipt, bytes, driven);
+            }
+            Ok(Err(status)) => match self.failed(&status).await {
+                refused @ Error::CertificateRefused { .. } => return Err(refused),
+                _ => self.read_refusal(id, Trouble::of_status(&status), driven)?,
+            },
+        };
+        self.decide(event, Vec::new(), driven)
+    }
+
+    /// Keeps the receipt, then tells the outbox.
+    fn admitted(&mut self, id: Id, proven: &Proven, receipt: &[u8], bytes: Bytes, driven: &mut Driven) -> Result<Vec<Action>, Error> {
+        let Some((number, void)) = self.outbox.items().get(&id).and_then(|item| Some((item.number?, item.void))) else {
+            return Ok(Vec::new());
+        };
+        let reference = self.reference(number);
+        let receipt_path = self.profile.receipt_path(&reference);
+        files::replace(&receipt_path, receipt)?;
+        let message_id = proven.slot(1, 0).map_or([0; 32], |header| message_id(header));
+        let row = serde_json::to_vec(&SentRow { index: proven.position.index, message_id }).map_err(|_| Error::Row("sent"))?;
+        let extra = vec![Write::text(Table::Sent, &reference.to_string(), row)];
+        let actions = self.decide(Event::Admitted(id), extra, driven)?;
+        if !void {
+            driven.sent.insert(id, Sent { reference, position: proven.position, at: proven.leaf.at, receipt_path, bytes });
+        }
+        Ok(actions)
+    }
+
+    async fn perform_ask(&mut self, id: Id, number: Number, driven: &mut Driven) -> Result<Vec<Action>, Error> {
+        let request = v1::StatusRequest { year: number.year, series: number.series, number: number.number };
+        let answer = match self.messages()?.status(request).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => {
+                let error = self.failed(&status).await;
+                if matches!(error, Error::CertificateRefused { .. }) {
+                    return Err(error);
+                }
+                let event = self.later(id, Trouble::of_status(&status), driven)?;
+                return self.decide(event, Vec::new(), driven);
+            }
+        };
+        if !answer.known {
+            return self.decide(Event::Unknown(id), Vec::new(), driven);
+        }
+        let proven = self.proven_message(&answer.receipt, &answer.message_id).await?;
+        let found: [u8; 32] = answer.message_id.as_ref().try_into().map_err(|_| Error::unsound("a message id has 32 bytes"))?;
+        if self.outbox.items().get(&id).is_some_and(|item| item.message_ids.contains(&found)) {
+            let bytes = Bytes::from(self.profile.store().get_number(Table::Signed, id)?.unwrap_or_default());
+            return self.admitted(id, &proven, &answer.receipt, bytes, driven);
+        }
+        self.decide(Event::Known(id, found), Vec::new(), driven)
+    }
+
+    /// A receipt of the message with this id.
+    async fn proven_message(&mut self, receipt: &[u8], id: &[u8]) -> Result<Proven, Error> {
+        let proven = self.witness_receipt(receipt).await?;
+        let same = proven.kind == EntryKind::Message && proven.slot(1, 0).is_some_and(|header| message_id(header) == id);
+        if same { Ok(proven) } else { Err(Error::unsound("the receipt is not that of the message named")) }
+    }
+
+    fn read_refusal(&mut self, id: Id, trouble: Trouble, driven: &mut Driven) -> Result<Event, Error> {
+        let Trouble::Refused { name, text, metadata } = trouble else { return self.later(id, trouble, driven) };
+        let refusal = match name.as_str() {
+            "STALE_KEY" | "STALE_DIRECTORY" => Refusal::Stale,
+            "EXPIRED" => Refusal::Expired,
+            "REFERENCE_REUSED" => Refusal::Reused,
+            "BAD_REFERENCE" => last_number(&metadata).map_or(Refusal::Other, Refusal::Reference),
+            _ => Refusal::Other,
+        };
+        driven.reasons.insert(id, Error::Refused { name, text, metadata });
+        Ok(Event::Refused { id, refusal })
+    }
+
+    /// No definite answer: the same bytes again, later.
+    fn later(&mut self, id: Id, trouble: Trouble, driven: &mut Driven) -> Result<Event, Error> {
+        let at_least_ms = if let Trouble::Busy { retry_after_ms, .. } = &trouble { *retry_after_ms } else { 0 };
+        if matches!(trouble, Trouble::Lost(_)) {
+            self.link = None;
+        }
+        driven.pending = Some(trouble.into_error(self.profile.gateway()));
+        Ok(Event::Later(id, wait(at_least_ms)?))
+    }
+
+    /// Asks for the last number that the gateway knows, by a header that it can only refuse: a series that no sender
+    /// can have, without the one before it.
+    pub(crate) async fn probe(&mut self) -> Result<Option<Number>, Trouble> {
+        let fault = |error: Error| Trouble::Fault(error.to_string());
+        let policy = self.directory.policy();
+        let (mut context, body) = compose::void(&self.frame(&policy)).map_err(fault)?;
+        // To oneself, so that no other's key is needed.
+        context.recipients = vec![self.address().to_string()];
+        let own = self.profile.decryption_keys().map_err(fault)?;
+        let key = own.first().map(|key| key.public().clone()).unwrap_or_default();
+        let place = Number { year: clock::now().year(), series: u32::MAX, number: 1 };
+        let head = self.directory.head().ok_or_else(|| Trouble::Fault("the directory was never fetched".to_owned()))?;
+        compose::place(&mut context, place, None, (head.size, *head.root.as_bytes()));
+        let submission = seal::seal(&context, &body, &[key], &[self.profile.identity()]).map_err(|error| fault(error.into()))?;
+        let request = v1::SubmitRequest { submission: Some(submission) };
+        let status = match self.messages().map_err(fault)?.submit(request).await {
+            Ok(_) => return Err(Trouble::Fault("the gateway took a message of a series that does not follow".to_owned())),
+            Err(status) => status,
+        };
+        match Trouble::of_status(&status) {
+            Trouble::Refused { name, metadata, .. } if name == "BAD_REFERENCE" => {
+                last_number(&metadata).ok_or_else(|| Trouble::Fault("a refusal BAD_REFERENCE without the last number".to_owned()))
+            }
+            other => Err(other),
+        }
+    }
+
+    /// The id of a message that is in this profile, sent or received.
+    fn message_id_of(&self, reference: &Reference) -> Result<[u8; 32], Error> {
+        if let Some(row) = self.profile.store().get(Table::Sent, reference.to_string().as_bytes())? {
+            let row: SentRow = serde_json::from_slice(&row).map_err(|_| Error::Row("sent"))?;
+            return Ok(row.message_id);
+        }
+        Ok(self.facts_of(reference)?.message_id)
+    }
+}
+
+/// The last number in the parameters of BAD_REFERENCE; year 0 means that the gateway knows none.
+fn last_number(metadata: &BTreeMap<String, String>) -> Option<Option<Number>> {
+    let year = metadata.get("last_year")?.parse().ok()?;
+    let series = metadata.get("last_series")?.parse().ok()?;
+    let number = metadata.get("last_number")?.parse().ok()?;
+    Some((year > 0).then_some(Number { year, series, number }))
+}
+
+fn rows(changes: &Changes) -> Result<Vec<Write>, Error> {
+    let mut writes = Vec::new();
+    if let Some(numbering) = &changes.numbering {
+        let row = serde_json::to_vec(numbering).map_err(|_| Error::Row("meta"))?;
+        writes.push(Write::text(Table::Meta, NUMBERING_KEY, row));
+    }
+    for item in &changes.items {
+        writes.push(Write::number(Table::Outbox, item.id, serde_json::to_vec(item).map_err(|_| Error::Row("outbox"))?));
+    }
+    writes.extend(changes.gone.iter().map(|id| Write::gone(Table::Outbox, *id)));
+    Ok(writes)
+}
+
+/// Content and bytes of an item that are no longer needed.
+fn emptied(id: Id) -> [Write; 3] {
+    [Write::gone(Table::DraftContext, id), Write::gone(Table::DraftBody, id), Write::gone(Table::Signed, id)]
+}
+
+fn wait(at_least_ms: u64) -> Result<Wait, Error> {
+    let drawn = u32::from_be_bytes(random()?);
+    Ok(Wait { at_least_ms, jitter: drawn % 1000 })
+}
+
+/// An answer that takes longer than this is asked for again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A VOID whose recipient has no key yet is tried again after this.
+const VOID_PAUSE_MS: u64 = 10_000;
+/// Even without time left, a connection is tried this long.
+const FIRST_TRY: Duration = Duration::from_millis(200);

@@ -1,0 +1,187 @@
+//! One's own statements: the next of its chain, signed, sent until it is known to be durable.
+//!
+//! It does not know what a statement says. The signed bytes are kept in the store first, so that a lost answer leads to
+//! the same bytes again.
+
+use envelope::genesis::hex;
+use envelope::statement::{self, Statement};
+use prost::Message as _;
+use proto::v1::{self, SignedStatement, StatementHead, StatementKind};
+
+use crate::client::Client;
+use crate::clock;
+use crate::error::Error;
+use crate::store::{Table, Write};
+use crate::trouble::Trouble;
+
+/// Head of one of one's own chains: what the next statement follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Chain {
+    seq: u64,
+    sha256: Option<[u8; 32]>,
+}
+
+impl Client {
+    /// Signs the next statement of `kind` and publishes it over the directory's service; gives its seq.
+    pub(crate) async fn publish<S: Statement>(
+        &mut self,
+        kind: StatementKind,
+        build: impl Fn(StatementHead) -> S,
+        lifetime_ms: u64,
+    ) -> Result<u64, Error> {
+        for attempt in 0..ATTEMPTS_MAX {
+            let signed = self.sign_next(kind, &build, lifetime_ms)?;
+            let request = v1::PublishStatementRequest { statement: Some(signed.clone()) };
+            let answered = self.directory_service()?.publish_statement(request).await;
+            let trouble = match answered {
+                Ok(answer) => {
+                    let receipt = answer.into_inner().receipt;
+                    if !receipt.is_empty() {
+                        self.witness_receipt(&receipt).await?;
+                    }
+                    return self.settle(kind, &signed);
+                }
+                Err(status) => match self.failed(&status).await {
+                    refused @ Error::CertificateRefused { .. } => return Err(refused),
+                    _ => Trouble::of_status(&status),
+                },
+            };
+            match trouble {
+                Trouble::Refused { ref name, ref metadata, .. } if name == "BAD_SEQUENCE" => {
+                    if self.resequence(kind, &signed, metadata)? {
+                        return self.settle(kind, &signed);
+                    }
+                }
+                Trouble::Busy { retry_after_ms, .. } if attempt + 1 < ATTEMPTS_MAX => {
+                    let pause = retry_after_ms.clamp(BUSY_PAUSE_MS << attempt, BUSY_PAUSE_MAX_MS);
+                    tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                }
+                other => {
+                    if matches!(other, Trouble::Refused { .. }) {
+                        self.discard(kind)?;
+                    }
+                    return Err(other.into_error(self.profile.gateway()));
+                }
+            }
+        }
+        Err(self.unreachable("the gateway is busy"))
+    }
+
+    /// The next statement of `kind`: the one that waits for its answer, or a new one, which is stored before it is sent.
+    pub(crate) fn sign_next<S: Statement>(
+        &self,
+        kind: StatementKind,
+        build: &impl Fn(StatementHead) -> S,
+        lifetime_ms: u64,
+    ) -> Result<SignedStatement, Error> {
+        // Kinds that are sent once and at once are made anew: their content may be another by now.
+        let chain = self.chain(kind)?;
+        let now = clock::now();
+        let me = self.profile.address().to_string();
+        let head = StatementHead {
+            version: 1,
+            network: self.profile.network().to_string(),
+            issuer: me.clone(),
+            subject: me,
+            seq: chain.seq + 1,
+            prev_sha256: chain.sha256.map_or_else(Vec::new, |digest| digest.to_vec()).into(),
+            created_ms: now.ms(),
+            expires_ms: if lifetime_ms == 0 { 0 } else { now.plus(lifetime_ms).ms() },
+        };
+        let signed = statement::sign(&build(head), &[self.profile.identity()]);
+        self.profile.store().commit(&[Write::text(Table::Pending, &name(kind), signed.encode_to_vec())])?;
+        Ok(signed)
+    }
+
+    /// The statement of `kind` that was signed and not yet answered.
+    pub(crate) fn pending(&self, kind: StatementKind) -> Result<Option<SignedStatement>, Error> {
+        let Some(row) = self.profile.store().get(Table::Pending, name(kind).as_bytes())? else { return Ok(None) };
+        SignedStatement::decode(row.as_slice()).map(Some).map_err(|_| Error::Row("pending"))
+    }
+
+    /// `signed` is durable in the ledger; gives its seq.
+    pub(crate) fn settle(&self, kind: StatementKind, signed: &SignedStatement) -> Result<u64, Error> {
+        let seq = head_of(signed).map_or(0, |head| head.seq);
+        let chain = Chain { seq, sha256: Some(statement::digest_of(signed)) };
+        self.profile.store().commit(&[chain.write(kind), Write::Delete(Table::Pending, name(kind).into_bytes())])?;
+        Ok(seq)
+    }
+
+    /// Forgets a statement that was refused for good.
+    pub(crate) fn discard(&self, kind: StatementKind) -> Result<(), Error> {
+        self.profile.store().commit(&[Write::Delete(Table::Pending, name(kind).into_bytes())])
+    }
+
+    /// Reads from a refusal what the next statement must follow: this profile was restored, or an answer was lost. True
+    /// when it is `signed` itself, which is durable then.
+    pub(crate) fn resequence(
+        &self,
+        kind: StatementKind,
+        signed: &SignedStatement,
+        metadata: &std::collections::BTreeMap<String, String>,
+    ) -> Result<bool, Error> {
+        let unclear = || Error::unsound("a refusal BAD_SEQUENCE does not say what comes next");
+        let next: u64 = metadata.get("seq").and_then(|text| text.parse().ok()).filter(|seq| *seq >= 1).ok_or_else(unclear)?;
+        let prev = metadata.get("prev_sha256").map_or("", String::as_str);
+        if prev == hex(&statement::digest_of(signed)) {
+            return Ok(true);
+        }
+        let sha256 = if prev.is_empty() { None } else { Some(unhex(prev).ok_or_else(unclear)?) };
+        if (next == 1) != sha256.is_none() {
+            return Err(unclear());
+        }
+        let chain = Chain { seq: next - 1, sha256 };
+        if chain == self.chain(kind)? {
+            return Err(Error::refused("BAD_SEQUENCE", "the gateway asks for what it was sent"));
+        }
+        self.profile.store().commit(&[chain.write(kind)])?;
+        Ok(false)
+    }
+
+    fn chain(&self, kind: StatementKind) -> Result<Chain, Error> {
+        let Some(row) = self.profile.store().get(Table::Meta, chain_key(kind).as_bytes())? else { return Ok(Chain::default()) };
+        let (seq, digest) = row.split_first_chunk::<8>().ok_or(Error::Row("meta"))?;
+        let sha256 = if digest.is_empty() { None } else { Some(digest.try_into().map_err(|_| Error::Row("meta"))?) };
+        Ok(Chain { seq: u64::from_be_bytes(*seq), sha256 })
+    }
+}
+
+impl Chain {
+    fn write(&self, kind: StatementKind) -> Write {
+        let digest: &[u8] = self.sha256.as_ref().map_or(&[], |digest| digest);
+        Write::text(Table::Meta, &chain_key(kind), [&self.seq.to_be_bytes(), digest].concat())
+    }
+}
+
+/// The head of one's own statement.
+fn head_of(signed: &SignedStatement) -> Option<StatementHead> {
+    match signed.kind() {
+        StatementKind::Keys => statement::read::<v1::KeyStatement>(signed).ok()?.head,
+        StatementKind::Access => statement::read::<v1::AccessStatement>(signed).ok()?.head,
+        StatementKind::Delivered => statement::read::<statement::Delivered>(signed).ok()?.0.head,
+        StatementKind::Acknowledged => statement::read::<statement::Acknowledged>(signed).ok()?.0.head,
+        _ => None,
+    }
+}
+
+fn name(kind: StatementKind) -> String {
+    kind.as_str_name().trim_start_matches("STATEMENT_KIND_").to_ascii_lowercase()
+}
+
+fn chain_key(kind: StatementKind) -> String {
+    format!("chain/{}", name(kind))
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let byte = |at: usize| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
+    bytes?.try_into().ok()
+}
+
+/// Attempts at a statement before its author is told: it may have to be signed anew once, and the gateway may be busy.
+const ATTEMPTS_MAX: u32 = 6;
+const BUSY_PAUSE_MS: u64 = 100;
+const BUSY_PAUSE_MAX_MS: u64 = 2_000;

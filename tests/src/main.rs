@@ -1,0 +1,16 @@
+//! All commands in one binary, so that stories run them as processes of their own: `ecowire-all COMMAND ARGUMENTS...`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    match args.first().and_then(|name| name.to_str()) {
+        Some("ecowire-gateway") => gateway::cli::run(args),
+        Some("ecowire-certs") => certs_dev::cli::run(args),
+        Some("ecowire") => client::cli::run(args),
+        other => {
+            eprintln!("no command of that name: {other:?}");
+            ExitCode::from(2)
+        }
+    }
+}
