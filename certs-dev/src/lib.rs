@@ -3,6 +3,7 @@
 //! **Invariant:** this is a development tool. Every key lies in one folder of one machine, and every CA's name says
 //! DEV; a network that matters is made by its members, each with keys of its own. It does not know the gateway.
 
+pub mod cli;
 pub mod forge;
 
 mod files;

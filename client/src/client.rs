@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use envelope::receipt::Proven;
-use envelope::{Address, Receipt, Timestamp};
+use envelope::{Address, Receipt};
 use proto::v1::audit_client::AuditClient;
 use proto::v1::directory_client::DirectoryClient;
 use proto::v1::messages_client::MessagesClient;
@@ -169,7 +169,7 @@ impl Client {
     /// # Errors
     /// [`Error::Forked`] when it does not; both notes are kept as evidence.
     pub async fn refresh_checkpoint(&mut self) -> Result<Checkpoint, Error> {
-        let held = self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default();
+        let held = self.held_note()?;
         let request = v1::CheckpointRequest { held: held.clone().into() };
         let answer = match self.audit()?.checkpoint(request).await {
             Ok(answer) => answer.into_inner(),
@@ -228,7 +228,7 @@ impl Client {
         match known {
             Some(root) if *root == checkpoint.root => return Ok(()),
             Some(_) => {
-                let held_note = self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default();
+                let held_note = self.held_note()?;
                 return Err(self.forked("two roots for one size", &held_note, note)?);
             }
             None => {}
@@ -240,7 +240,7 @@ impl Client {
             Err(status) => return Err(self.failed(&status).await),
         };
         if let Err(error) = verify_consistency(old.size, &old.root, new.size, &new.root, &path) {
-            let held_note = self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default();
+            let held_note = self.held_note()?;
             return Err(self.forked(&error.to_string(), &held_note, note)?);
         }
         if checkpoint.size > held.size { self.hold(checkpoint, note) } else { self.remember(checkpoint) }
@@ -371,9 +371,9 @@ impl Client {
         }
     }
 
-    /// The frame of one's own messages.
-    pub(crate) fn now(&self) -> Timestamp {
-        clock::now()
+    /// The note of the largest checkpoint that was verified.
+    pub(crate) fn held_note(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.profile.store().get(Table::Meta, CHECKPOINT_KEY.as_bytes())?.unwrap_or_default())
     }
 }
 

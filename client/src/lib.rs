@@ -1,1 +1,36 @@
-//! Skeleton.
+//! A member's side of Ecowire: seals and signs, keeps an outbox and an inbox, verifies what the gateway says, and audits.
+//!
+//! The library is what the command `ecowire` is made of. A [`Profile`] is a folder with keys and a store; a [`Client`]
+//! works with it, online or not. **Invariants:** a message is durable before it is sent, and a delivery before it is
+//! called delivered; nothing is believed because the gateway says so; the gateway never gets a key.
+
+mod clock;
+mod files;
+mod trouble;
+
+pub mod error;
+pub mod words;
+
+pub mod link;
+pub mod profile;
+pub mod store;
+
+pub mod compose;
+pub mod directory;
+pub mod outbox;
+
+pub mod client;
+mod send;
+mod statements;
+
+pub mod audit;
+pub mod inbox;
+pub mod receipt;
+
+pub use client::{CONNECT_TIMEOUT, Client};
+pub use compose::Compose;
+pub use error::Error;
+pub use inbox::{Mail, Opened, ReceiveOptions, Received};
+pub use link::{Credentials, Link};
+pub use profile::{Origin, Profile};
+pub use send::{Flushed, Sent};

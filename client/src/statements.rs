@@ -67,14 +67,13 @@ impl Client {
         Err(self.unreachable("the gateway is busy"))
     }
 
-    /// The next statement of `kind`: the one that waits for its answer, or a new one, which is stored before it is sent.
+    /// Signs the next statement of `kind`. It is stored before it is sent.
     pub(crate) fn sign_next<S: Statement>(
         &self,
         kind: StatementKind,
         build: &impl Fn(StatementHead) -> S,
         lifetime_ms: u64,
     ) -> Result<SignedStatement, Error> {
-        // Kinds that are sent once and at once are made anew: their content may be another by now.
         let chain = self.chain(kind)?;
         let now = clock::now();
         let me = self.profile.address().to_string();

@@ -223,28 +223,36 @@ fn a_series_opens_by_naming_the_last_one() {
             "ke>th series=2 after=2025.1.1",
             "ke>th series=2 after=2026.1.1",
             "ke>th series=2 after=2026.1.1",
+            "ke>th series=2 after=2026.1.1 number=3",
             "ke>th series=2",
             "ke>th",
-            "ke>th series=3 after=2026.1.2",
             "ke>th series=3 after=2026.2.2",
         ],
-        expect![[r#"
-            ke>th series=2: BAD_REFERENCE last_year=0 last_series=0 last_number=0
-            ke>th series=2 after=2026.1.1: BAD_REFERENCE last_year=0 last_series=0 last_number=0
-            ke>th after=2026.1.1: BAD_REFERENCE last_year=0 last_series=0 last_number=0
-            ke>th: accepted, at th 1
-            ke>th after=2026.1.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
-            ke>th series=2: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
-            ke>th series=3 after=2026.1.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
-            ke>th series=2 after=2026.2.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
-            ke>th series=2 after=2025.1.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
-            ke>th series=2 after=2026.1.1: accepted, at th 2
-            ke>th series=2 after=2026.1.1: BAD_REFERENCE last_year=2026 last_series=2 last_number=1
-            ke>th series=2: accepted, at th 3
-            ke>th: accepted, at th 4
-            ke>th series=3 after=2026.1.2: BAD_REFERENCE last_year=2026 last_series=2 last_number=2
-            ke>th series=3 after=2026.2.2: accepted, at th 5
-        "#]],
+        expect![""],
+    );
+}
+
+/// The links lose nothing of a series whose number 1 is late; what names the series before is number 1 itself.
+#[test]
+fn a_series_may_open_with_any_of_its_numbers() {
+    check(
+        &[
+            "ke>th number=2",
+            "ke>th number=1",
+            "ke>th series=2 number=3",
+            "ke>th series=2 number=2 after=2026.1.2",
+            "ke>th series=2 number=2",
+            "ke>th series=4 number=2",
+            "ke>th series=3 number=1025",
+            "ke>th series=3 number=1024",
+            "ke>th series=2 number=1",
+            "ke>th series=2 number=1 after=2026.2.3",
+            "ke>th series=2 number=1 after=2026.3.1024",
+            "ke>th series=2 number=1 after=2026.1.2",
+            "ke>th series=3 number=1 after=2026.1.2",
+            "ke>th number=3 after=2026.1.2",
+        ],
+        expect![""],
     );
 }
 
@@ -396,24 +404,21 @@ fn a_revoked_certificate_sends_nothing() {
 #[test]
 fn a_certificate_holds_through_its_last_second() {
     let identity_left = NP_IDENTITY_END.ms() - START.ms();
-    let tls_left = TLS_END.ms() - START.ms() - identity_left;
+    let tls_left = TLS_END.ms() - NP_IDENTITY_END.ms();
     check(
         &[
             &format!("wait {identity_left}ms"),
             "np>gb",
-            "wait 1s",
+            "wait 999ms",
             "np>gb",
-            &format!("wait {}ms", tls_left - 1000),
+            "wait 1ms",
+            "np>gb",
+            &format!("wait {}ms", tls_left - 1),
             "ke>gb",
-            "wait 1s",
+            "wait 1ms",
             "ke>gb",
         ],
-        expect![[r#"
-            np>gb: accepted, at gb 1
-            np>gb: REVOKED address=np what=identity certificate
-            ke>gb: accepted, at gb 2
-            ke>gb: REVOKED address=ke what=TLS certificate
-        "#]],
+        expect![""],
     );
 }
 
@@ -423,33 +428,32 @@ fn what_no_grant_names_is_refused() {
         &[
             "ke>th,ipsg/ens notice",
             "ke>th query",
-            "ke>th confidential",
-            "ke>th controlled_delivery",
-            "ke>th controlled_delivery confidential urgent",
-            "ke>th controlled_delivery confidential",
             "ke/cus/kemba>ke diffusion",
             "svc/imaf>gb query_result",
+            "svc/imaf>gb",
             "org/latf>gb",
             "aud/network>gb",
             "aud/ke>ke",
             "ipsg/ccc>gb",
             "cn/hk>cn",
         ],
-        expect![[r#"
-            ke>th,ipsg/ens notice: NO_GRANT sender=ke what=the message kind=KIND_NOTICE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            ke>th query: NO_GRANT sender=ke what=the message kind=KIND_QUERY priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            ke>th confidential: NO_GRANT sender=ke what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_CONFIDENTIAL
-            ke>th controlled_delivery: NO_GRANT sender=ke what=the message kind=KIND_CONTROLLED_DELIVERY priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            ke>th controlled_delivery confidential urgent: NO_GRANT sender=ke what=the message kind=KIND_CONTROLLED_DELIVERY priority=PRIORITY_URGENT classification=CLASSIFICATION_CONFIDENTIAL
-            ke>th controlled_delivery confidential: accepted, at th 1
-            ke/cus/kemba>ke diffusion: NO_GRANT sender=ke/cus/kemba what=the message kind=KIND_DIFFUSION priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            svc/imaf>gb query_result: NO_GRANT sender=svc/imaf what=the message kind=KIND_QUERY_RESULT priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            org/latf>gb: NO_GRANT sender=org/latf what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            aud/network>gb: NO_GRANT sender=aud/network what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            aud/ke>ke: NO_GRANT sender=aud/ke what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            ipsg/ccc>gb: accepted, at gb 1
-            cn/hk>cn: accepted, at cn 1
-        "#]],
+        expect![""],
+    );
+}
+
+/// The policy of the play grants them; the rules of this version cannot judge them.
+#[test]
+fn a_grant_is_no_rule() {
+    check(
+        &[
+            "ke>ipsg/ens notice_request",
+            "ke>th,ipsg/ens diffusion",
+            "ke>th controlled_delivery confidential",
+            "ke>th controlled_delivery",
+            "ke>th confidential",
+            "ke>th restricted",
+        ],
+        expect![""],
     );
 }
 
@@ -539,25 +543,16 @@ fn recipients_are_active() {
 #[test]
 fn recipients_are_cleared_for_the_classification() {
     check_in(
-        &["th restricted", "gb official_use_only"],
+        &["th confidential", "gb official_use_only", "np restricted"],
         &[
-            "ke>us controlled_delivery confidential",
-            "ke>us,th controlled_delivery confidential",
             "ke>th,np restricted",
             "ke>th,gb restricted",
             "ke>org/latf restricted",
             "ke>gb official_use_only",
-            "ke>org/latf official_use_only",
+            "ke>org/latf,th official_use_only",
+            "gb>th restricted",
         ],
-        expect![[r#"
-            ke>us controlled_delivery confidential: accepted, at us 1
-            ke>us,th controlled_delivery confidential: NOT_CLEARED recipient=th classification=CLASSIFICATION_CONFIDENTIAL
-            ke>th,np restricted: accepted, at th 1, np 1
-            ke>th,gb restricted: NOT_CLEARED recipient=gb classification=CLASSIFICATION_RESTRICTED
-            ke>org/latf restricted: NOT_CLEARED recipient=org/latf classification=CLASSIFICATION_RESTRICTED
-            ke>gb official_use_only: accepted, at gb 1
-            ke>org/latf official_use_only: accepted, at org/latf 1
-        "#]],
+        expect![""],
     );
 }
 
@@ -657,31 +652,12 @@ fn the_general_secretariat_gets_its_copy_or_a_reason() {
             "ke>th ecomessage opt-out",
             "ke>th,ipsg/ens ecomessage",
             "ke>th,ipsg/ccc ecomessage",
-            "ke>th diffusion",
-            "ke>th diffusion opt-out",
-            "ke>ipsg/ccc notice_request",
-            "ke>ipsg/ens notice_request",
             "ke>th message",
             "ke>th request",
             "ke>th alert",
-            "ke>th controlled_delivery confidential",
             "ke/cus/kemba>ke ecomessage",
         ],
-        expect![[r#"
-            ke>th ecomessage: IPSG_COPY_MISSING kind=KIND_ECOMESSAGE desk=ipsg/ens
-            ke>th ecomessage opt-out: accepted, at th 1
-            ke>th,ipsg/ens ecomessage: accepted, at th 2, ipsg/ens 1
-            ke>th,ipsg/ccc ecomessage: IPSG_COPY_MISSING kind=KIND_ECOMESSAGE desk=ipsg/ens
-            ke>th diffusion: IPSG_COPY_MISSING kind=KIND_DIFFUSION desk=ipsg/ens
-            ke>th diffusion opt-out: accepted, at th 3
-            ke>ipsg/ccc notice_request: IPSG_COPY_MISSING kind=KIND_NOTICE_REQUEST desk=ipsg/ens
-            ke>ipsg/ens notice_request: accepted, at ipsg/ens 2
-            ke>th message: accepted, at th 4
-            ke>th request: accepted, at th 5
-            ke>th alert: accepted, at th 6
-            ke>th controlled_delivery confidential: accepted, at th 7
-            ke/cus/kemba>ke ecomessage: IPSG_COPY_MISSING kind=KIND_ECOMESSAGE desk=ipsg/ens
-        "#]],
+        expect![""],
     );
 }
 
@@ -853,8 +829,10 @@ fn grants_do_not_add_up() {
                     letter.context.kind = kind.into();
                     letter.context.priority = priority.into();
                     letter.context.classification = classification;
+                    let known = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert].contains(&kind);
                     let granted = policy.grants.iter().any(|grant| {
-                        grant.class == class
+                        known
+                            && grant.class == class
                             && grant.kinds.contains(&kind.into())
                             && grant.priorities.contains(&priority.into())
                             && grant.classifications.contains(&classification)
@@ -866,6 +844,5 @@ fn grants_do_not_add_up() {
             }
         }
     }
-    let (bureau, others) = (7 * 2 * 2 + 1, 3 * 5 * 2 * 2);
-    assert_eq!(accepted, bureau + others, "kinds, priorities and classes of the four grants, without VOID and FLASH");
+    assert_eq!(accepted, 4 * 5 * 2 * 2, "four classes, without VOID and FLASH");
 }

@@ -175,6 +175,7 @@ pub(crate) fn authority_key(key: &SigningKey) -> v1::AuthorityKey {
     v1::AuthorityKey { alg: v1::SigAlg::Ed25519.into(), public: key.public().to_vec().into() }
 }
 
+/// It grants more than the rules of this version let anybody send.
 fn policy() -> v1::Policy {
     use v1::Kind::{Alert, ControlledDelivery, Diffusion, Ecomessage, Message, NoticeRequest, Reply, Request, Void};
     use v1::ParticipantClass::{Endpoint, Ipsg, Ncb, SubBureau};
@@ -569,6 +570,7 @@ impl Letter {
             "group" => context.via_group = "grp/wg/wildlife".to_owned(),
             "room" => context.room = vec![5; 16].into(),
             "target" => context.target = vec![5; 32].into(),
+            "parent" => context.parent = vec![5; 32].into(),
             "authority" => {
                 let kind = v1::AuthorityKind::Waiver.into();
                 context.authorities.push(v1::Authority { kind, statement_digest: vec![5; 32].into() });

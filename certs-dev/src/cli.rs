@@ -1,0 +1,97 @@
+//! The command `ecowire-certs`: makes a development PKI and takes certificates of it back.
+//!
+//! It does not know how: the library does. Exit codes: 0 done, 2 wrong usage, 1 anything else.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use envelope::address::{Address, Network};
+
+use crate::{MintOptions, Minted, Revocation};
+
+/// Makes and changes a PKI for development: every key in one folder, every CA named DEV.
+#[derive(Parser)]
+#[command(name = "ecowire-certs", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a network: root, CAs, certificates and keys of each address, genesis and trust file
+    #[command(after_help = EXAMPLES)]
+    Mint {
+        /// Folder to make; nothing is ever overwritten
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// Name of the network, such as ecowire.test
+        #[arg(long, value_parser = network)]
+        network: Network,
+        /// Who takes part; exactly one is a node
+        #[arg(required = true, value_name = "ADDRESS", value_parser = address)]
+        addresses: Vec<Address>,
+    },
+    /// Take both certificates of an address back: the next revocation list of its issuer
+    #[command(after_help = EXAMPLES)]
+    Revoke {
+        /// Folder of the PKI
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// Whose certificates
+        #[arg(value_parser = address)]
+        address: Address,
+    },
+}
+
+/// Runs the command with its arguments, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Wrong usage ends here, by clap, with code 2.
+    let arguments = Arguments::parse_from(args);
+    let done = match arguments.command {
+        Command::Mint { out, network, addresses } => {
+            crate::mint(&MintOptions::new(&out, network, addresses)).map(|minted| print_minted(&out, &minted))
+        }
+        Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let usage = error.is_usage();
+            eprintln!("error: {:#}", anyhow::Error::from(error));
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn print_minted(out: &Path, minted: &Minted) {
+    for participant in &minted.participants {
+        println!("{:<24} {}", participant.address.as_str(), participant.folder.display());
+    }
+    println!("{:<24} {} (gateway)", minted.node.address.as_str(), minted.node.folder.display());
+    let out = out.display();
+    println!("\nNext: start the gateway with {out}/genesis.bin and its folder; give each participant its folder and");
+    println!("{out}/trust.toml. {out}/authority holds the keys of all CAs: it stays here.");
+}
+
+fn print_revoked(address: &Address, made: &Revocation) {
+    println!("{address}: {} of its certificates on {}, number {}", made.serials.len(), made.crl.display(), made.number);
+    println!("Next: give that list to the gateway.");
+}
+
+fn address(text: &str) -> Result<Address, envelope::address::AddressError> {
+    Address::parse(text)
+}
+
+fn network(text: &str) -> Result<Network, envelope::address::NetworkError> {
+    Network::parse(text)
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ecowire-certs mint --out pki --network ecowire.test ke th ke/cus/kemba ipsg/ens aud/network node/dev-1
+  ecowire-certs revoke --out pki ke/cus/kemba
+
+Exit codes: 0 done, 2 wrong usage, 1 anything else (nothing was changed).";

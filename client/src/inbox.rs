@@ -1,0 +1,631 @@
+//! The inbox: deliveries are verified from their receipts up, made durable, and only then called delivered.
+//!
+//! What the gateway sends proves itself or is not stored. What the rules should have refused is stored as a finding and
+//! not opened. It does not know how a message looks to a person.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use envelope::header::{Header, Wrap};
+use envelope::keys::AwsLc;
+use envelope::message::{Keyring as _, signatures_sha256};
+use envelope::receipt::Proven;
+use envelope::seal::{self, Sealed};
+use envelope::statement::{Acknowledged, Delivered};
+use envelope::{Address, Position, Receipt, Reference, Timestamp, dsse};
+use exchange::rules::foresee;
+use prost::Message as _;
+use proto::v1::{
+    self, ClockQuality, EntryKind, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState, SignedStatement, StatementKind,
+};
+use serde::{Deserialize, Serialize};
+use tlog::{Checkpoint, sha256, verify_inclusion};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::client::{Client, hashes};
+use crate::clock;
+use crate::error::Error;
+use crate::store::{Table, Write};
+use crate::trouble::Trouble;
+
+/// One message of the inbox, as its receipt and signatures prove it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    /// The sender's number.
+    pub reference: Reference,
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Number in this mailbox.
+    pub mailbox_seq: u64,
+    /// Id of the message.
+    pub message_id: [u8; 32],
+    /// What it is for.
+    pub kind: Kind,
+    /// How urgent.
+    pub priority: Priority,
+    /// Ledger time.
+    pub at: Timestamp,
+    /// End of the message.
+    pub expires: Timestamp,
+    /// Available (stored here), delivered (the ledger knows that), acknowledged, or expired.
+    pub state: RecipientState,
+    /// A rule that should have refused it; such a message is not opened.
+    pub finding: Option<String>,
+}
+
+/// What a visit to the mailbox brought.
+#[derive(Clone, Debug, Default)]
+pub struct Mail {
+    /// New messages, in the order in which they came.
+    pub received: Vec<Received>,
+    /// Deliveries that do not prove themselves; they were not stored.
+    pub unsound: Vec<String>,
+    /// Numbers of the mailbox, up to its head, that are not here: expired, purged, or withheld.
+    pub missing: Vec<u64>,
+}
+
+/// How to visit the mailbox.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReceiveOptions {
+    /// Stay for what comes; otherwise end when everything that waits has come.
+    pub follow: bool,
+}
+
+/// A message that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// What its receipt proves.
+    pub message: Received,
+    /// Everything that is signed.
+    pub header: Header,
+    /// What the sender says the content is.
+    pub media_type: String,
+    /// The content, byte for byte.
+    pub content: Vec<u8>,
+}
+
+/// As the store keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) reference: String,
+    pub(crate) index: u64,
+    pub(crate) mailbox_seq: u64,
+    pub(crate) message_id: [u8; 32],
+    kind: i32,
+    priority: i32,
+    at_ms: u64,
+    expires_ms: u64,
+    state: i32,
+    finding: Option<String>,
+}
+
+/// Why a delivery was not taken.
+enum Fault {
+    /// It does not prove itself.
+    Unsound(String),
+    /// A signer or directory that this member does not know yet.
+    Directory(String),
+}
+
+impl Client {
+    /// Fetches what waits, and what was delivered before but is not here. Every message is durable here before the
+    /// ledger is told DELIVERED.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], a refusal, or [`Error::Unsound`] about the mailbox itself. Single deliveries that are
+    /// unsound are in [`Mail::unsound`].
+    pub async fn receive(&mut self, options: ReceiveOptions) -> Result<Mail, Error> {
+        self.receive_each(options, |_| ControlFlow::Continue(())).await
+    }
+
+    /// As [`Client::receive`], and hands each message over as soon as it is durable; the visit ends when that breaks.
+    ///
+    /// # Errors
+    /// As [`Client::receive`].
+    pub async fn receive_each(
+        &mut self,
+        options: ReceiveOptions,
+        mut each: impl FnMut(&Received) -> ControlFlow<()>,
+    ) -> Result<Mail, Error> {
+        let floor = self.floor()?;
+        let start = ReceiveStart { after_seq: floor, retained: true, until_caught_up: !options.follow };
+        let (requests, mut answers) = self.open_mailbox(start, CREDIT).await?;
+        let mut mail = Mail::default();
+        let (mut last_seq, mut owed, mut caught_up) = (0, 0, false);
+        loop {
+            let next = tokio::time::timeout(DELIVERED_AFTER, answers.message()).await;
+            let answer = match next {
+                Err(_) => {
+                    // A quiet moment: what came until now is called delivered.
+                    self.offer_delivered(&requests).await?;
+                    continue;
+                }
+                Ok(Ok(Some(answer))) => answer,
+                Ok(Ok(None)) => break,
+                Ok(Err(status)) => return Err(self.failed(&status).await),
+            };
+            if let Some(head) = &answer.head {
+                last_seq = self.check_head(head).await?;
+            }
+            if let Some(delivery) = answer.delivery {
+                owed += 1;
+                match self.take(&delivery).await? {
+                    Ok(Some(received)) => {
+                        let going = each(&received);
+                        mail.received.push(received);
+                        if going.is_break() {
+                            break;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(text) => mail.unsound.push(text),
+                }
+            }
+            if let Some(result) = answer.statement {
+                self.read_result(result)?;
+                self.offer_delivered(&requests).await?;
+            }
+            if owed >= CREDIT / 2 {
+                let more = ReceiveRequest { credit: std::mem::take(&mut owed), ..ReceiveRequest::default() };
+                // A closed stream shows on the next answer.
+                let _ = requests.send(more).await;
+                self.offer_delivered(&requests).await?;
+            }
+            if answer.caught_up {
+                caught_up = true;
+                if !options.follow {
+                    break;
+                }
+            }
+        }
+        drop(requests);
+        drop(answers);
+        if caught_up {
+            mail.missing = self.note_caught_up(floor, last_seq, mail.unsound.is_empty())?;
+        }
+        self.settle_mailbox().await?;
+        self.refresh_states(&mut mail)?;
+        Ok(mail)
+    }
+
+    /// Everything that is here, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] or [`Error::Row`].
+    pub fn inbox(&self) -> Result<Vec<Received>, Error> {
+        let rows = self.profile.store().numbered(Table::Facts)?;
+        rows.iter().map(|(_, row)| facts(row)?.received(clock::now())).collect()
+    }
+
+    /// Opens a message of the inbox with this profile's keys.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`], [`Error::Finding`], or [`Error::Open`] when the sealed parts do not fit.
+    pub fn open(&self, reference: &Reference) -> Result<Opened, Error> {
+        let facts = self.facts_of(reference)?;
+        if let Some(text) = facts.finding {
+            return Err(Error::Finding { reference: reference.clone(), text });
+        }
+        let row = self.profile.store().get_number(Table::Inbox, facts.mailbox_seq)?.ok_or(Error::Row("inbox"))?;
+        let delivery = v1::Delivery::decode(row.as_slice()).map_err(|_| Error::Row("inbox"))?;
+        let signed = delivery.signed.ok_or(Error::Row("inbox"))?;
+        let header = Header::parse(&signed.header, self.profile.network()).map_err(Error::unsound)?;
+        let wrap_path = hashes(&delivery.wrap_path)?;
+        let sealed = Sealed { header: &header, wrap: &delivery.wrap, wrap_path: &wrap_path, content: &delivery.content };
+        let (body, content_key) = seal::open(self.profile.address(), &self.profile.decryption_keys()?, &sealed)?;
+        let seq = facts.mailbox_seq;
+        self.profile.store().commit(&[Write::number(Table::ContentKeys, seq, content_key.as_bytes().to_vec())])?;
+        let message = facts.received(clock::now())?;
+        Ok(Opened { message, header, media_type: body.media_type, content: body.content.to_vec() })
+    }
+
+    /// Says that a person has seen a message; returns when the ledger holds that durably.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`], [`Error::Finding`], [`Error::Unreachable`], or a refusal.
+    pub async fn acknowledge(&mut self, reference: &Reference) -> Result<(), Error> {
+        let wanted = self.facts_of(reference)?;
+        if let Some(text) = wanted.finding {
+            return Err(Error::Finding { reference: reference.clone(), text });
+        }
+        loop {
+            let current = self.facts_of(reference)?;
+            if current.state == RecipientState::Acknowledged as i32 {
+                return Ok(());
+            }
+            // An earlier one whose answer was lost goes first.
+            if self.pending(StatementKind::Acknowledged)?.is_none() {
+                self.sign_mailbox(StatementKind::Acknowledged, &[current])?;
+            }
+            self.settle_kind(StatementKind::Acknowledged).await?;
+        }
+    }
+
+    pub(crate) fn facts_of(&self, reference: &Reference) -> Result<Facts, Error> {
+        let absent = || Error::NotHere(reference.clone());
+        let seq = self.profile.store().get(Table::References, reference.to_string().as_bytes())?.ok_or_else(absent)?;
+        let row = self.profile.store().get(Table::Facts, &seq)?.ok_or_else(absent)?;
+        facts(&row)
+    }
+
+    /// Up to this number everything that the mailbox retained is here.
+    fn floor(&self) -> Result<u64, Error> {
+        let Some(row) = self.profile.store().get(Table::Meta, FLOOR_KEY.as_bytes())? else { return Ok(0) };
+        Ok(u64::from_be_bytes(row.try_into().map_err(|_| Error::Row("meta"))?))
+    }
+
+    fn note_caught_up(&self, floor: u64, last_seq: u64, sound: bool) -> Result<Vec<u64>, Error> {
+        if sound && last_seq > floor {
+            self.profile.store().commit(&[Write::text(Table::Meta, FLOOR_KEY, last_seq.to_be_bytes())])?;
+        }
+        let here: Vec<u64> = self.profile.store().numbered(Table::Facts)?.into_iter().map(|(seq, _)| seq).collect();
+        Ok((floor + 1..=last_seq).filter(|seq| here.binary_search(seq).is_err()).take(MISSING_MAX).collect())
+    }
+
+    async fn open_mailbox(
+        &mut self,
+        start: ReceiveStart,
+        credit: u32,
+    ) -> Result<(mpsc::Sender<ReceiveRequest>, Streaming<v1::ReceiveResponse>), Error> {
+        let (requests, queue) = mpsc::channel(16);
+        let first = ReceiveRequest { start: Some(start), credit, statement: None };
+        // The channel has room for sixteen.
+        let _ = requests.send(first).await;
+        match self.messages()?.receive(ReceiverStream::new(queue)).await {
+            Ok(answers) => Ok((requests, answers.into_inner())),
+            Err(status) => Err(self.failed(&status).await),
+        }
+    }
+
+    /// The mailbox's head is disclosed from the ledger: nothing behind it can be kept from us unnoticed.
+    async fn check_head(&mut self, head: &v1::MailboxHead) -> Result<u64, Error> {
+        let known = self.profile.store().numbered(Table::Facts)?.last().map_or(0, |(seq, _)| *seq).max(self.floor()?);
+        if head.receipt.is_empty() {
+            return if head.last_seq == 0 && known == 0 { Ok(0) } else { Err(Error::unsound("the mailbox's head has no receipt")) };
+        }
+        let proven = self.witness_receipt(&head.receipt).await?;
+        let place = places(&proven).find(|(_, place)| place.address == self.profile.address().as_str());
+        let shown = place.is_some_and(|(_, place)| place.mailbox_seq == head.last_seq);
+        if proven.kind != EntryKind::Message || !shown {
+            return Err(Error::unsound("the receipt of the mailbox's head shows another place"));
+        }
+        if head.last_seq < known {
+            return Err(Error::unsound(format!("the mailbox's head is {}, {known} has been delivered here", head.last_seq)));
+        }
+        Ok(head.last_seq)
+    }
+
+    /// Verifies and stores one delivery; `None` when it was here before.
+    async fn take(&mut self, delivery: &v1::Delivery) -> Result<Result<Option<Received>, String>, Error> {
+        if self.profile.store().get_number(Table::Facts, delivery.mailbox_seq)?.is_some() {
+            return Ok(Ok(None));
+        }
+        let judged = match self.judge(delivery) {
+            Err(Fault::Directory(_)) => {
+                self.refresh_directory().await?;
+                self.judge(delivery)
+            }
+            judged => judged,
+        };
+        let (facts, checkpoint) = match judged {
+            Ok(judged) => judged,
+            Err(Fault::Unsound(text) | Fault::Directory(text)) => {
+                return Ok(Err(format!("delivery {} of the mailbox: {text}", delivery.mailbox_seq)));
+            }
+        };
+        let receipt = Receipt::decode(&delivery.receipt)?;
+        self.witness(&checkpoint, &receipt.fields().checkpoint).await?;
+        let seq = facts.mailbox_seq;
+        self.profile.store().commit(&[
+            Write::number(Table::Inbox, seq, delivery.encode_to_vec()),
+            facts.write()?,
+            Write::text(Table::References, &facts.reference, seq.to_be_bytes()),
+        ])?;
+        facts.received(clock::now()).map(|received| Ok(Some(received)))
+    }
+
+    /// Checks everything that a delivery must prove: header, own place, receipt, signatures, wrap, content, rules.
+    fn judge(&self, delivery: &v1::Delivery) -> Result<(Facts, Checkpoint), Fault> {
+        let unsound = |text: &dyn std::fmt::Display| Fault::Unsound(text.to_string());
+        let me = self.profile.address();
+        let signed = delivery.signed.as_ref().ok_or_else(|| unsound(&"it has no header"))?;
+        let header = Header::parse(&signed.header, self.profile.network()).map_err(|error| unsound(&error))?;
+        let index = header.recipient_index(me).ok_or_else(|| unsound(&"it is not addressed to this mailbox"))?;
+        let receipt = Receipt::decode(&delivery.receipt).map_err(|error| unsound(&error))?;
+        let proven = receipt.verify(self.profile.log()).map_err(|error| unsound(&error))?;
+        proven.is_of_message(&signed.header, &signatures_sha256(&signed.signatures)).map_err(|error| unsound(&error))?;
+        let sub = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let own = v1::Place { address: me.to_string(), mailbox_seq: delivery.mailbox_seq };
+        if !places(&proven).any(|(at, place)| at == sub && place == own) {
+            return Err(unsound(&"its receipt does not show this place of the mailbox"));
+        }
+        let position = delivery.position.map(|position| (position.log, position.index));
+        if position != Some((proven.position.log, proven.position.index)) || delivery.mailbox_seq == 0 {
+            return Err(unsound(&"it names another position than its receipt"));
+        }
+        self.check_signatures(&header, signed)?;
+        self.check_directory(&header)?;
+        check_sealed(&header, index, delivery)?;
+        let reference = header.context.reference.clone();
+        let finding = foresee(self.directory.state(), proven.leaf.at, &header.context).err();
+        let facts = Facts {
+            reference: reference.to_string(),
+            index: proven.position.index,
+            mailbox_seq: delivery.mailbox_seq,
+            message_id: header.message_id,
+            kind: header.context.kind.into(),
+            priority: header.context.priority.into(),
+            at_ms: proven.leaf.at.ms(),
+            expires_ms: header.context.expires_ms,
+            state: RecipientState::Available.into(),
+            finding: finding.map(|refusal| format!("{}: {refusal}", refusal.name())),
+        };
+        Ok((facts, proven.checkpoint))
+    }
+
+    /// The signers are enrolled, the first is the sender, and each of them signed.
+    fn check_signatures(&self, header: &Header, signed: &v1::SignedHeader) -> Result<(), Fault> {
+        let state = self.directory.state();
+        let mut signers = Vec::new();
+        for (at, signer) in header.context.signers.iter().enumerate() {
+            let identity = state.identity(&signer.key_id).ok_or_else(|| Fault::Directory("a signing key is not enrolled".to_owned()))?;
+            if at == 0 && identity.address != header.context.reference.sender {
+                return Err(Fault::Unsound(format!("the first signing key is {}'s", identity.address)));
+            }
+            if identity.alg != signer.alg {
+                return Err(Fault::Unsound("the header names another algorithm than the certified key has".to_owned()));
+            }
+            signers.push((signer.key_id, identity.public));
+        }
+        dsse::verify(&AwsLc, envelope::header::HEADER_TYPE, &signed.header, &signers, &signed.signatures)
+            .map_err(|fault| Fault::Unsound(fault.to_string()))
+    }
+
+    /// The sender took keys from a directory that is a beginning of ours.
+    fn check_directory(&self, header: &Header) -> Result<(), Fault> {
+        let (size, root) = (header.context.directory_size, header.context.directory_root);
+        match self.directory.root_at(size) {
+            Some(own) if own.as_bytes() == &root => Ok(()),
+            Some(_) => Err(Fault::Unsound(format!("its sender saw another directory of {size} statements"))),
+            None => Err(Fault::Directory(format!("its sender saw a directory of {size} statements, {} are known", self.directory.size()))),
+        }
+    }
+
+    /// Sends the next DELIVERED on an open stream, if none waits for its answer.
+    async fn offer_delivered(&mut self, requests: &mpsc::Sender<ReceiveRequest>) -> Result<(), Error> {
+        if self.pending(StatementKind::Delivered)?.is_some() {
+            return Ok(());
+        }
+        if let Some(signed) = self.next_delivered()? {
+            let _ = requests.send(ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() }).await;
+        }
+        Ok(())
+    }
+
+    /// Signs DELIVERED for at most 64 messages that are durable here and not yet called so.
+    fn next_delivered(&self) -> Result<Option<SignedStatement>, Error> {
+        let mut waiting = Vec::new();
+        for (_, row) in self.profile.store().numbered(Table::Facts)? {
+            let facts = facts(&row)?;
+            if facts.state == RecipientState::Available as i32 {
+                waiting.push(facts);
+            }
+            if waiting.len() == envelope::limits::MAILBOX_ITEMS_MAX {
+                break;
+            }
+        }
+        if waiting.is_empty() { Ok(None) } else { self.sign_mailbox(StatementKind::Delivered, &waiting).map(Some) }
+    }
+
+    fn sign_mailbox(&self, kind: StatementKind, facts: &[Facts]) -> Result<SignedStatement, Error> {
+        let item = |facts: &Facts| v1::ReceiptItem { mailbox_seq: facts.mailbox_seq, message_id: facts.message_id.to_vec().into() };
+        self.sign_items(kind, facts.iter().map(item).collect())
+    }
+
+    fn sign_items(&self, kind: StatementKind, items: Vec<v1::ReceiptItem>) -> Result<SignedStatement, Error> {
+        let checkpoint_size = self.checkpoint().map_or(0, |checkpoint| checkpoint.size);
+        let at_ms = clock::now().ms();
+        let build = |head| v1::MailboxStatement {
+            head: Some(head),
+            items: items.clone(),
+            at_ms,
+            clock: ClockQuality::Ntp.into(),
+            checkpoint_size,
+        };
+        if kind == StatementKind::Acknowledged {
+            self.sign_next(kind, &|head| Acknowledged(build(head)), 0)
+        } else {
+            self.sign_next(kind, &|head| Delivered(build(head)), 0)
+        }
+    }
+
+    /// Sends what is still to be said about this mailbox, until the ledger holds all of it.
+    async fn settle_mailbox(&mut self) -> Result<(), Error> {
+        loop {
+            if self.pending(StatementKind::Delivered)?.is_none() && self.next_delivered()?.is_none() {
+                break;
+            }
+            self.settle_kind(StatementKind::Delivered).await?;
+        }
+        if self.pending(StatementKind::Acknowledged)?.is_some() {
+            self.settle_kind(StatementKind::Acknowledged).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the pending statement of a kind on a stream of its own and waits for its result, signing it anew if its
+    /// chain has gone on elsewhere.
+    async fn settle_kind(&mut self, kind: StatementKind) -> Result<(), Error> {
+        let start = ReceiveStart { after_seq: u64::MAX, retained: false, until_caught_up: false };
+        let (requests, mut answers) = self.open_mailbox(start, 0).await?;
+        for attempt in 0..ATTEMPTS_MAX {
+            let Some(signed) = self.pending(kind)? else { return Ok(()) };
+            let digest = envelope::statement::digest_of(&signed);
+            let request = ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() };
+            if requests.send(request).await.is_err() {
+                return Err(self.unreachable("the gateway ended the stream"));
+            }
+            let result = self.await_result(&mut answers, &digest).await?;
+            if let Some(pause_ms) = self.read_result(result)? {
+                tokio::time::sleep(Duration::from_millis(pause_ms.clamp(100 << attempt, 2_000))).await;
+            }
+        }
+        if self.pending(kind)?.is_none() { Ok(()) } else { Err(self.unreachable("the gateway is busy")) }
+    }
+
+    async fn await_result(
+        &self,
+        answers: &mut Streaming<v1::ReceiveResponse>,
+        digest: &[u8; 32],
+    ) -> Result<v1::StatementResult, Error> {
+        loop {
+            match tokio::time::timeout(RESULT_TIMEOUT, answers.message()).await {
+                Err(_) => return Err(self.unreachable("no answer to a statement in time")),
+                Ok(Ok(None)) => return Err(self.unreachable("the gateway ended the stream before it answered")),
+                Ok(Err(status)) => return Err(self.failed(&status).await),
+                Ok(Ok(Some(answer))) => {
+                    if let Some(result) = answer.statement.filter(|result| result.sha256 == digest[..]) {
+                        return Ok(result);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What became of a statement. Gives a pause in milliseconds when it must be sent again.
+    fn read_result(&mut self, result: v1::StatementResult) -> Result<Option<u64>, Error> {
+        for kind in [StatementKind::Delivered, StatementKind::Acknowledged] {
+            let Some(signed) = self.pending(kind)? else { continue };
+            if envelope::statement::digest_of(&signed)[..] != result.sha256 {
+                continue;
+            }
+            let Some(problem) = result.problem else {
+                self.note_durable(kind, &signed)?;
+                return Ok(None);
+            };
+            return match Trouble::of_problem(problem) {
+                Trouble::Refused { name, metadata, .. } if name == "BAD_SEQUENCE" => {
+                    if self.resequence(kind, &signed, &metadata)? {
+                        self.note_durable(kind, &signed)?;
+                    } else {
+                        self.sign_items(kind, items_of(kind, &signed)?)?;
+                    }
+                    Ok(None)
+                }
+                Trouble::Busy { retry_after_ms, .. } => Ok(Some(retry_after_ms)),
+                other => {
+                    if matches!(other, Trouble::Refused { .. }) {
+                        self.discard(kind)?;
+                    }
+                    Err(other.into_error(self.profile.gateway()))
+                }
+            };
+        }
+        Ok(None)
+    }
+
+    /// The ledger holds a statement: the states here follow, then the chain goes on.
+    fn note_durable(&self, kind: StatementKind, signed: &SignedStatement) -> Result<(), Error> {
+        let state = if kind == StatementKind::Acknowledged { RecipientState::Acknowledged } else { RecipientState::Delivered };
+        let mut writes = Vec::new();
+        for item in items_of(kind, signed)? {
+            let Some(row) = self.profile.store().get_number(Table::Facts, item.mailbox_seq)? else { continue };
+            let mut facts = facts(&row)?;
+            facts.state = facts.state.max(state.into());
+            writes.push(facts.write()?);
+        }
+        self.profile.store().commit(&writes)?;
+        self.settle(kind, signed).map(drop)
+    }
+
+    fn refresh_states(&self, mail: &mut Mail) -> Result<(), Error> {
+        let states: BTreeMap<u64, RecipientState> = self.inbox()?.into_iter().map(|one| (one.mailbox_seq, one.state)).collect();
+        for received in &mut mail.received {
+            received.state = states.get(&received.mailbox_seq).copied().unwrap_or(received.state);
+        }
+        Ok(())
+    }
+}
+
+impl Facts {
+    fn write(&self) -> Result<Write, Error> {
+        let row = serde_json::to_vec(self).map_err(|_| Error::Row("facts"))?;
+        Ok(Write::number(Table::Facts, self.mailbox_seq, row))
+    }
+
+    fn received(&self, now: Timestamp) -> Result<Received, Error> {
+        let malformed = || Error::Row("facts");
+        let stored = RecipientState::try_from(self.state).map_err(|_| malformed())?;
+        let over = stored == RecipientState::Available && self.expires_ms <= now.ms();
+        Ok(Received {
+            reference: self.reference.parse().map_err(|_| malformed())?,
+            position: Position::at(self.index),
+            mailbox_seq: self.mailbox_seq,
+            message_id: self.message_id,
+            kind: Kind::try_from(self.kind).map_err(|_| malformed())?,
+            priority: Priority::try_from(self.priority).map_err(|_| malformed())?,
+            at: Timestamp(self.at_ms),
+            expires: Timestamp(self.expires_ms),
+            state: if over { RecipientState::Expired } else { stored },
+            finding: self.finding.clone(),
+        })
+    }
+}
+
+impl Received {
+    /// Who sent it.
+    #[must_use]
+    pub fn from(&self) -> &Address {
+        &self.reference.sender
+    }
+}
+
+fn facts(row: &[u8]) -> Result<Facts, Error> {
+    serde_json::from_slice(row).map_err(|_| Error::Row("facts"))
+}
+
+fn items_of(kind: StatementKind, signed: &SignedStatement) -> Result<Vec<v1::ReceiptItem>, Error> {
+    let read = if kind == StatementKind::Acknowledged {
+        envelope::statement::read::<Acknowledged>(signed).map(|statement| statement.0.items)
+    } else {
+        envelope::statement::read::<Delivered>(signed).map(|statement| statement.0.items)
+    };
+    read.map_err(|_| Error::Row("pending"))
+}
+
+/// The places that a receipt discloses, with their index from 1.
+fn places(proven: &Proven) -> impl Iterator<Item = (u32, v1::Place)> + '_ {
+    let shown = proven.slots().iter().filter(|slot| slot.tag == PLACE_TAG && slot.sub >= 1);
+    shown.filter_map(|slot| Some((slot.sub, v1::Place::decode(slot.value.as_ref()).ok()?)))
+}
+
+/// Wrap and content are those that the header commits to.
+fn check_sealed(header: &Header, index: usize, delivery: &v1::Delivery) -> Result<(), Fault> {
+    let unsound = |text: &str| Fault::Unsound(text.to_owned());
+    let wrap = Wrap::parse(&delivery.wrap).map_err(|error| Fault::Unsound(error.to_string()))?;
+    let path = hashes(&delivery.wrap_path).map_err(|error| Fault::Unsound(error.to_string()))?;
+    let recipients = header.context.recipients.len() as u64;
+    let included = verify_inclusion(&wrap.leaf(), index as u64, recipients, &path, &header.wraps_root).is_ok();
+    if !included || wrap.index as usize != index {
+        return Err(unsound("its wrap is not the signed one of this recipient"));
+    }
+    if delivery.content.len() as u64 != header.content_size || sha256(&delivery.content) != header.content_sha256 {
+        return Err(unsound("its content is not the signed one"));
+    }
+    Ok(())
+}
+
+/// Slot 7.i of a MESSAGE holds recipient i's place.
+const PLACE_TAG: u32 = 7;
+/// Deliveries that the gateway may have on the way.
+const CREDIT: u32 = 64;
+/// What came is called delivered after a pause of this length.
+const DELIVERED_AFTER: Duration = Duration::from_secs(1);
+const RESULT_TIMEOUT: Duration = Duration::from_secs(20);
+const ATTEMPTS_MAX: u32 = 6;
+/// Missing numbers that are listed.
+const MISSING_MAX: usize = 1000;
+const FLOOR_KEY: &str = "mailbox_floor";
