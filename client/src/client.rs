@@ -284,8 +284,8 @@ impl Client {
         Ok(Error::Forked { text: text.to_owned(), evidence })
     }
 
-    /// Publishes the profile's encryption keys as this member's complete set, all CURRENT or the newest alone. Also
-    /// tells whether the sender is new to the network, and so where its numbers begin.
+    /// Publishes the profile's encryption keys as this member's complete set, the newest CURRENT, others DECRYPT_ONLY.
+    /// Its place in the chain also tells whether the sender is new to the network, and so where its numbers begin.
     ///
     /// # Errors
     /// What the gateway refuses, or [`Error::Unreachable`].

@@ -131,6 +131,14 @@ pub(crate) fn void(frame: &Frame<'_>) -> Result<(v1::Context, v1::SealedBody), E
     Ok((context(frame, &message, None)?, body))
 }
 
+/// A number of a later year than the context's needs a context of that year; the lifetime stays.
+pub(crate) fn carry_over(context: &mut v1::Context, number: Number, now: Timestamp) {
+    if Timestamp(context.created_ms).year() < number.year {
+        let lifetime = context.expires_ms.saturating_sub(context.created_ms);
+        (context.created_ms, context.expires_ms) = (now.ms(), now.plus(lifetime).ms());
+    }
+}
+
 /// Puts number and directory head into a context.
 pub(crate) fn place(context: &mut v1::Context, number: Number, previous: Option<Number>, directory: (u64, [u8; 32])) {
     (context.year, context.series, context.number) = (number.year, number.series, number.number);

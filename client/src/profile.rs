@@ -179,20 +179,26 @@ impl Profile {
         Credentials::read(&self.0.dir)
     }
 
-    /// All encryption keys that this profile can open with.
+    /// All encryption keys that this profile can open with, the newest first.
     ///
     /// # Errors
     /// [`Error`] when a key file cannot be read.
     pub fn decryption_keys(&self) -> Result<Vec<DecryptionKey>, Error> {
         let folder = self.0.dir.join("keys");
         let failed = |cause| Error::File { what: "read", path: folder.clone(), cause };
-        let mut keys = Vec::new();
+        let mut found = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "key") {
-                let wrong = |_| Error::Content { path: path.clone(), wanted: "the 32-byte seed of an encryption key".to_owned() };
-                keys.push(DecryptionKey::from_seed(&files::read(&path)?).map_err(wrong)?);
-            }
+            let entry = entry.map_err(failed)?;
+            let made = entry.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
+            found.push((std::cmp::Reverse(made), entry.path()));
+        }
+        found.retain(|(_, path)| path.extension().is_some_and(|extension| extension == "key"));
+        found.sort();
+        let mut keys = Vec::new();
+        for (_, path) in found {
+            let seed = files::read(&path)?;
+            let wrong = |_| Error::Content { path, wanted: "the 32-byte seed of an encryption key".to_owned() };
+            keys.push(DecryptionKey::from_seed(&seed).map_err(wrong)?);
         }
         Ok(keys)
     }

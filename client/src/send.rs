@@ -352,6 +352,7 @@ impl Client {
     fn seal(&self, id: Id, number: Number, previous: Option<Number>, void: bool) -> Result<(v1::Submission, [u8; 32], u64), Error> {
         let policy = self.directory.policy();
         let (mut context, body) = if void { compose::void(&self.frame(&policy))? } else { self.draft(id)? };
+        compose::carry_over(&mut context, number, clock::now());
         let (keys, head) = self.foresee(&context)?;
         compose::place(&mut context, number, previous, head);
         let submission = seal::seal(&context, &body, &keys, &[self.profile.identity()])?;

@@ -17,7 +17,7 @@ use proto::v1::{self, Classification, KemId, KeyState, Kind, ParticipantState, P
 use stage::{DAY_MS, HOUR_MS, START, Stage, YEAR, actor_of, address, encryption_key};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_readings_agree_and_nobody_gets_what_the_rules_keep_from_him(world in a_world(), steps in some_steps()) {

@@ -228,7 +228,23 @@ fn a_series_opens_by_naming_the_last_one() {
             "ke>th",
             "ke>th series=3 after=2026.2.2",
         ],
-        expect![""],
+        expect![[r#"
+            ke>th series=2: BAD_REFERENCE last_year=0 last_series=0 last_number=0
+            ke>th series=2 after=2026.1.1: BAD_REFERENCE last_year=0 last_series=0 last_number=0
+            ke>th after=2026.1.1: BAD_REFERENCE last_year=0 last_series=0 last_number=0
+            ke>th: accepted, at th 1
+            ke>th after=2026.1.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
+            ke>th series=2: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
+            ke>th series=3 after=2026.1.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
+            ke>th series=2 after=2026.2.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
+            ke>th series=2 after=2025.1.1: BAD_REFERENCE last_year=2026 last_series=1 last_number=1
+            ke>th series=2 after=2026.1.1: accepted, at th 2
+            ke>th series=2 after=2026.1.1: BAD_REFERENCE last_year=2026 last_series=2 last_number=1
+            ke>th series=2 after=2026.1.1 number=3: BAD_REFERENCE last_year=2026 last_series=2 last_number=1
+            ke>th series=2: accepted, at th 3
+            ke>th: accepted, at th 4
+            ke>th series=3 after=2026.2.2: accepted, at th 5
+        "#]],
     );
 }
 
@@ -252,7 +268,22 @@ fn a_series_may_open_with_any_of_its_numbers() {
             "ke>th series=3 number=1 after=2026.1.2",
             "ke>th number=3 after=2026.1.2",
         ],
-        expect![""],
+        expect![[r#"
+            ke>th number=2: accepted, at th 1
+            ke>th number=1: accepted, at th 2
+            ke>th series=2 number=3: accepted, at th 3
+            ke>th series=2 number=2 after=2026.1.2: BAD_REFERENCE last_year=2026 last_series=2 last_number=3
+            ke>th series=2 number=2: accepted, at th 4
+            ke>th series=4 number=2: BAD_REFERENCE last_year=2026 last_series=2 last_number=3
+            ke>th series=3 number=1025: BAD_REFERENCE last_year=2026 last_series=2 last_number=3
+            ke>th series=3 number=1024: accepted, at th 5
+            ke>th series=2 number=1: BAD_REFERENCE last_year=2026 last_series=3 last_number=1024
+            ke>th series=2 number=1 after=2026.2.3: BAD_REFERENCE last_year=2026 last_series=3 last_number=1024
+            ke>th series=2 number=1 after=2026.3.1024: BAD_REFERENCE last_year=2026 last_series=3 last_number=1024
+            ke>th series=2 number=1 after=2026.1.2: accepted, at th 6
+            ke>th series=3 number=1 after=2026.1.2: accepted, at th 7
+            ke>th number=3 after=2026.1.2: BAD_REFERENCE last_year=2026 last_series=3 last_number=1024
+        "#]],
     );
 }
 
@@ -418,7 +449,13 @@ fn a_certificate_holds_through_its_last_second() {
             "wait 1ms",
             "ke>gb",
         ],
-        expect![""],
+        expect![[r#"
+            np>gb: accepted, at gb 1
+            np>gb: accepted, at gb 2
+            np>gb: REVOKED address=np what=identity certificate
+            ke>gb: accepted, at gb 3
+            ke>gb: REVOKED address=ke what=TLS certificate
+        "#]],
     );
 }
 
@@ -437,7 +474,18 @@ fn what_no_grant_names_is_refused() {
             "ipsg/ccc>gb",
             "cn/hk>cn",
         ],
-        expect![""],
+        expect![[r#"
+            ke>th,ipsg/ens notice: NO_GRANT sender=ke what=the kind kind=KIND_NOTICE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>th query: NO_GRANT sender=ke what=the kind kind=KIND_QUERY priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke/cus/kemba>ke diffusion: NO_GRANT sender=ke/cus/kemba what=the kind kind=KIND_DIFFUSION priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            svc/imaf>gb query_result: NO_GRANT sender=svc/imaf what=the kind kind=KIND_QUERY_RESULT priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            svc/imaf>gb: NO_GRANT sender=svc/imaf what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            org/latf>gb: NO_GRANT sender=org/latf what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            aud/network>gb: NO_GRANT sender=aud/network what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            aud/ke>ke: NO_GRANT sender=aud/ke what=the message kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ipsg/ccc>gb: accepted, at gb 1
+            cn/hk>cn: accepted, at cn 1
+        "#]],
     );
 }
 
@@ -453,7 +501,14 @@ fn a_grant_is_no_rule() {
             "ke>th confidential",
             "ke>th restricted",
         ],
-        expect![""],
+        expect![[r#"
+            ke>ipsg/ens notice_request: NO_GRANT sender=ke what=the kind kind=KIND_NOTICE_REQUEST priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>th,ipsg/ens diffusion: NO_GRANT sender=ke what=the kind kind=KIND_DIFFUSION priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>th controlled_delivery confidential: NO_GRANT sender=ke what=the kind kind=KIND_CONTROLLED_DELIVERY priority=PRIORITY_ROUTINE classification=CLASSIFICATION_CONFIDENTIAL
+            ke>th controlled_delivery: NO_GRANT sender=ke what=the kind kind=KIND_CONTROLLED_DELIVERY priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>th confidential: NO_GRANT sender=ke what=the classification kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_CONFIDENTIAL
+            ke>th restricted: accepted, at th 1
+        "#]],
     );
 }
 
@@ -552,7 +607,14 @@ fn recipients_are_cleared_for_the_classification() {
             "ke>org/latf,th official_use_only",
             "gb>th restricted",
         ],
-        expect![""],
+        expect![[r#"
+            ke>th,np restricted: accepted, at th 1, np 1
+            ke>th,gb restricted: NOT_CLEARED recipient=gb classification=CLASSIFICATION_RESTRICTED
+            ke>org/latf restricted: NOT_CLEARED recipient=org/latf classification=CLASSIFICATION_RESTRICTED
+            ke>gb official_use_only: accepted, at gb 1
+            ke>org/latf,th official_use_only: accepted, at org/latf 1, th 2
+            gb>th restricted: accepted, at th 3
+        "#]],
     );
 }
 
@@ -657,7 +719,16 @@ fn the_general_secretariat_gets_its_copy_or_a_reason() {
             "ke>th alert",
             "ke/cus/kemba>ke ecomessage",
         ],
-        expect![""],
+        expect![[r#"
+            ke>th ecomessage: IPSG_COPY_MISSING kind=KIND_ECOMESSAGE desk=ipsg/ens
+            ke>th ecomessage opt-out: accepted, at th 1
+            ke>th,ipsg/ens ecomessage: accepted, at th 2, ipsg/ens 1
+            ke>th,ipsg/ccc ecomessage: IPSG_COPY_MISSING kind=KIND_ECOMESSAGE desk=ipsg/ens
+            ke>th message: accepted, at th 3
+            ke>th request: accepted, at th 4
+            ke>th alert: accepted, at th 5
+            ke/cus/kemba>ke ecomessage: IPSG_COPY_MISSING kind=KIND_ECOMESSAGE desk=ipsg/ens
+        "#]],
     );
 }
 

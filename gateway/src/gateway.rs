@@ -283,6 +283,17 @@ pub fn check(config: &Config) -> Result<Checked, StartError> {
     Ok(Checked { size, root, damage })
 }
 
+/// The opening of an entry as it lies in a stopped store, encrypted.
+///
+/// # Errors
+/// [`StartError`] when the store does not open or has no such entry.
+pub fn opening_at_rest(config: &Config, index: u64) -> Result<bytes::Bytes, StartError> {
+    let ledger = opener(config)?.0.open_ledger()?;
+    let bytes = ledger.opening_at_rest(index).map_err(|source| StartError::Store(StoreError::Read { index, source }));
+    ledger.close();
+    bytes
+}
+
 fn findings_of(findings: &ledger::Findings) -> Vec<Damage> {
     findings.findings.iter().map(|finding| Damage { index: Some(finding.index), text: finding.what.clone() }).collect()
 }

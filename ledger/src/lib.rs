@@ -166,6 +166,12 @@ pub trait Ledger: Send + Sync {
     /// [`ReadError`]
     fn leaf_hash(&self, index: u64) -> Result<Hash, ReadError>;
 
+    /// The opening of an entry as it lies in the store, encrypted; for whoever looks for it in an image of the disk.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    fn opening_at_rest(&self, index: u64) -> Result<Bytes, ReadError>;
+
     /// The newest committed checkpoint: its size and the signed note.
     ///
     /// # Errors

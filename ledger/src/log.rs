@@ -162,6 +162,10 @@ impl Ledger for Log {
         self.reading(|reader| reader.leaf(index).map(|leaf| leaf.hash()))
     }
 
+    fn opening_at_rest(&self, index: u64) -> Result<Bytes, ReadError> {
+        self.reading(|reader| reader.opening_at_rest(index))
+    }
+
     fn checkpoint(&self) -> Result<(u64, Bytes), ReadError> {
         self.while_open(|head| (head.size, head.note.clone()))
     }

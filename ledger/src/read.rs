@@ -52,6 +52,12 @@ impl Reader<'_> {
         Ok((Stored { index, leaf, opening: Some(opened.opening.clone()), sealed }, Some(opened)))
     }
 
+    /// See [`crate::Ledger::opening_at_rest`].
+    pub(crate) fn opening_at_rest(&self, index: u64) -> Result<Bytes, ReadError> {
+        let row = self.get(Table::Opening, &number(index))?;
+        row.map(Bytes::from).ok_or(ReadError::Corrupt { index, what: "the opening" })
+    }
+
     /// See [`crate::Ledger::directory_leaves`].
     pub(crate) fn directory_leaves(&self, from: u64, max_bytes: usize) -> Result<Vec<Bytes>, ReadError> {
         let size = self.head.directory.size;

@@ -428,3 +428,14 @@ fn neither_plaintext_nor_keys_are_in_the_database() {
     assert_eq!(key_set.len(), 100, "a key is used twice");
     assert!(image.windows(32).all(|window| !key_set.contains(window)));
 }
+
+#[test]
+fn a_lookup_key_beyond_the_note_finds_nothing() {
+    let (_, opened) = opened_after(&[40], |stage| {
+        for index in [39, 40] {
+            put(stage, Table::Lookup, [index as u8; 32], crate::rows::lookup_value(&[index as u8; 32], index));
+        }
+    });
+    let ledger = opened.unwrap();
+    assert_eq!([39, 40].map(|key| ledger.find(&[key; 32]).unwrap()), [Some(39), None]);
+}

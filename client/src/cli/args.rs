@@ -1,0 +1,234 @@
+//! What can be typed. Names and exit codes are a contract.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use client::words::Word;
+use envelope::{Address, Reference};
+use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
+
+/// Signed, sealed messages between police bureaus, with receipts.
+#[derive(Debug, Parser)]
+#[command(name = "ecowire", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(Init),
+    Send(Send),
+    Inbox(Inbox),
+    Open(Open),
+    Ack(Ack),
+    Status(Status),
+    Receipt(Receipt),
+    Audit(Audit),
+}
+
+/// Makes a profile: copies trust file, certificates and keys, makes an encryption key and publishes it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba")]
+pub(crate) struct Init {
+    /// Folder to make; nothing is overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// URL of the gateway.
+    #[arg(long, value_name = "URL")]
+    pub(crate) gateway: String,
+    /// What this member trusts from the start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: PathBuf,
+    /// Folder with tls.pem, tls.key, identity.pem and identity.key.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) identity: PathBuf,
+}
+
+/// Seals and signs a file and sends it. It is kept in the outbox until a definite answer comes.
+///
+/// The own NCB is added when a recipient lies abroad, and so is the NCB of a foreign endpoint.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ecowire send --profile kemba --to th,ipsg/ens --kind ecomessage --priority urgent --file report.json\n  ecowire send --profile ke --to th --kind reply --in-reply-to TH/2026/000003 --file answer.txt --json")]
+pub(crate) struct Send {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// Recipients, separated by commas.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
+    pub(crate) to: Vec<Address>,
+    /// What the message is for, e.g. message, request, reply, ecomessage, alert.
+    #[arg(long, default_value = "message", value_parser = word::<Kind>)]
+    pub(crate) kind: Kind,
+    /// routine, urgent or flash.
+    #[arg(long, default_value = "routine", value_parser = word::<Priority>)]
+    pub(crate) priority: Priority,
+    /// official-use-only, restricted or confidential.
+    #[arg(long, default_value = "official-use-only", value_parser = word::<Classification>)]
+    pub(crate) classification: Classification,
+    /// h0 police use, h1 not in court, h2 not onward without permission, h3 other.
+    #[arg(long, default_value = "h0", value_parser = word::<Handling>)]
+    pub(crate) handling: Handling,
+    /// The file, at most 256 KiB; recipients get the same bytes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What the file is; guessed from its name when left out.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) media_type: Option<String>,
+    /// A message of this profile that it answers.
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) in_reply_to: Option<Reference>,
+    /// Why ipsg/ens gets no copy: national-law, ongoing-operation or source-at-risk.
+    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>)]
+    pub(crate) opt_out: Option<OptOut>,
+    /// A drill.
+    #[arg(long)]
+    pub(crate) exercise: bool,
+    /// How long to try before the message is left in the outbox.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) wait: Duration,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Fetches what waits and lists everything that is here.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ecowire inbox --profile th\n  ecowire inbox --profile th --follow --json")]
+pub(crate) struct Inbox {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// Stay, and list what comes.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Opens a message: who signed it and when on stderr, its content on stdout or into a file.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001 --out report.json")]
+pub(crate) struct Open {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// Which message.
+    pub(crate) reference: Reference,
+    /// File to write the content to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Overwrite the file.
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+}
+
+/// Says that a person has seen a message; returns when the ledger holds that durably.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001")]
+pub(crate) struct Ack {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// Which message.
+    pub(crate) reference: Reference,
+}
+
+/// Shows what became of one's own message at each recipient.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001 --json")]
+pub(crate) struct Status {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// Which message.
+    pub(crate) reference: Reference,
+    /// One JSON object a recipient.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads receipts offline; no gateway and no profile is needed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire receipt verify kemba/receipts/KE.CUS.KEMBA_2026_000001.receipt --trust pki/trust.toml")]
+pub(crate) struct Receipt {
+    #[command(subcommand)]
+    pub(crate) command: ReceiptCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Shows what a receipt says, proved or not.
+    #[command(after_help = "Example:\n  ecowire receipt show a.receipt")]
+    Show {
+        /// The receipt.
+        file: PathBuf,
+        /// Not needed to look.
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Proves that the log holds the entry under a checkpoint that its key signed.
+    #[command(after_help = "Example:\n  ecowire receipt verify a.receipt --trust pki/trust.toml")]
+    Verify {
+        /// The receipt.
+        file: PathBuf,
+        /// The trust file with the log's key.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Reads the log as an auditor. An access statement with the purpose is written first.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire audit verify --profile aud --purpose 'yearly audit'")]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Prints the entries, one a line.
+    #[command(after_help = "Example:\n  ecowire audit replay --profile aud --from 100 --json")]
+    Replay(Replay),
+    /// Judges every entry again; exit 5 if an honest gateway would not have written one of them.
+    #[command(after_help = "Example:\n  ecowire audit verify --profile aud")]
+    Verify(Replay),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// First entry to read; below it only hashes are, and nothing is judged.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) from: u64,
+    /// Why; it stands in the log. Printable ASCII, no personal data.
+    #[arg(long, value_name = "TEXT", default_value = "audit")]
+    pub(crate) purpose: String,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn word<W: Word>(text: &str) -> Result<W, String> {
+    W::from_word(text).ok_or_else(|| "there is no such word here; see --help".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
+    let wait = Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds from 0 is wanted".to_owned())?;
+    if wait <= WAIT_MAX { Ok(wait) } else { Err("more than a day is not waited for".to_owned()) }
+}
+
+const WAIT_MAX: Duration = Duration::from_secs(86_400);
+const EXIT_CODES: &str = "Exit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed";

@@ -1,0 +1,166 @@
+//! `inbox`, `open` and `ack`.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use client::words::{Escaped, EscapedLines, Word as _};
+use client::{Client, Error, Mail, Opened, Profile, ReceiveOptions, Received};
+use envelope::Reference;
+
+use super::{args, print};
+
+pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
+    let profile = Profile::open(&inbox.profile)?;
+    if inbox.follow {
+        return follow(&profile, inbox.json).await;
+    }
+    let visited = match super::connect(&profile).await {
+        Ok(mut client) => client.receive(ReceiveOptions::default()).await,
+        Err(error) => Err(error),
+    };
+    // What is here is shown whatever the gateway says.
+    for message in Client::offline(&profile)?.inbox()? {
+        print::received(&message, inbox.json);
+    }
+    let mail = visited?;
+    Ok(report(&mail))
+}
+
+/// Lists what is here, then what comes, until it is interrupted; a lost connection is made again.
+async fn follow(profile: &Profile, json: bool) -> Result<ExitCode, Error> {
+    for message in Client::offline(profile)?.inbox()? {
+        print::received(&message, json);
+    }
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let mut pause = PAUSE_MIN;
+    loop {
+        let visit = async {
+            let mut client = super::connect(profile).await?;
+            client
+                .receive_each(ReceiveOptions { follow: true }, |message: &Received| {
+                    print::received(message, json);
+                    ControlFlow::Continue(())
+                })
+                .await
+        };
+        let visited = tokio::select! {
+            _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
+            visited = visit => visited,
+        };
+        match visited {
+            Ok(mail) => {
+                let code = report(&mail);
+                if !mail.unsound.is_empty() {
+                    return Ok(code);
+                }
+                pause = PAUSE_MIN;
+            }
+            Err(error @ Error::Unreachable { .. }) => {
+                print::note(&error.to_string());
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            Err(other) => return Err(other),
+        }
+        tokio::select! {
+            _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// What was wrong with a visit; 5 when something did not prove itself.
+fn report(mail: &Mail) -> ExitCode {
+    for text in &mail.unsound {
+        eprintln!("VERIFICATION_FAILED: {}", Escaped(text));
+    }
+    if !mail.missing.is_empty() {
+        let numbers: Vec<String> = mail.missing.iter().take(20).map(u64::to_string).collect();
+        print::note(&format!("numbers of the mailbox that were not delivered (expired, purged or withheld): {}", numbers.join(", ")));
+    }
+    let findings = mail.received.iter().any(|message| message.finding.is_some());
+    if mail.unsound.is_empty() && !findings { ExitCode::SUCCESS } else { ExitCode::from(5) }
+}
+
+pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
+    if let Some(out) = open.out.as_ref().filter(|out| !open.force && out.symlink_metadata().is_ok()) {
+        return Err(Error::Exists(out.clone()));
+    }
+    let profile = Profile::open(&open.profile)?;
+    let opened = match Client::offline(&profile)?.open(&open.reference) {
+        Err(Error::NotHere(_)) => fetch(&profile).await?.open(&open.reference)?,
+        other => other?,
+    };
+    describe(&opened);
+    match &open.out {
+        Some(out) => write(out, &opened.content, open.force)?,
+        None => show(&opened)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn acknowledge(ack: &args::Ack) -> Result<ExitCode, Error> {
+    let profile = Profile::open(&ack.profile)?;
+    let mut client = super::connect(&profile).await?;
+    if !is_here(&client, &ack.reference)? {
+        client.receive(ReceiveOptions::default()).await?;
+    }
+    client.acknowledge(&ack.reference).await?;
+    print::note(&format!("{} is acknowledged", ack.reference));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn fetch(profile: &Profile) -> Result<Client, Error> {
+    let mut client = super::connect(profile).await?;
+    let mail = client.receive(ReceiveOptions::default()).await?;
+    report(&mail);
+    Ok(client)
+}
+
+fn is_here(client: &Client, reference: &Reference) -> Result<bool, Error> {
+    Ok(client.inbox()?.iter().any(|message| message.reference == *reference))
+}
+
+fn describe(opened: &Opened) {
+    let (message, context) = (&opened.message, &opened.header.context);
+    let to: Vec<&str> = context.recipients.iter().map(envelope::Address::as_str).collect();
+    print::note(&format!("{}  entry {}", message.reference, message.position.index));
+    print::note(&format!("signed by {}, in the ledger since {}", context.reference.sender, message.at));
+    let exercise = if context.exercise { ", exercise" } else { "" };
+    let (kind, priority, classification) = (context.kind.word(), context.priority.word(), context.classification.word());
+    print::note(&format!("{kind}, {priority}, {classification}, handling {}{exercise}", context.handling.word()));
+    print::note(&format!("to {}", to.join(", ")));
+    print::note(&format!("{}, {} bytes", opened.media_type, opened.content.len()));
+}
+
+fn show(opened: &Opened) -> Result<(), Error> {
+    let Ok(text) = std::str::from_utf8(&opened.content) else {
+        let text = format!("the content is no text ({} bytes of {}): give --out FILE", opened.content.len(), opened.media_type);
+        return Err(Error::Argument(text));
+    };
+    print::line(EscapedLines(text).to_string().trim_end_matches('\n'));
+    Ok(())
+}
+
+fn write(path: &Path, content: &[u8], force: bool) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    if force {
+        options.create(true).truncate(true);
+    } else {
+        options.create_new(true);
+    }
+    let written = options.open(path).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
+    written.map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
+        _ => Error::File { what: "write", path: path.to_owned(), cause },
+    })
+}
+
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(30);

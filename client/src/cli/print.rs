@@ -1,0 +1,91 @@
+//! Output: lines for people, JSON for programs. Everything from outside is escaped before it reaches a terminal.
+
+use std::error::Error as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use client::words::{Escaped, Word as _};
+use client::{Error, Flushed, Received};
+use serde::Serialize;
+
+/// Prints one JSON object as a line; a closed pipe ends the program quietly.
+pub(crate) fn json(object: &impl Serialize) {
+    let text = serde_json::to_string(object).unwrap_or_else(|_| "{}".to_owned());
+    line(&text);
+}
+
+/// Prints a line on stdout; its texts are escaped already or of a closed grammar.
+pub(crate) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Says something beside the output.
+pub(crate) fn note(text: &str) {
+    eprintln!("{}", Escaped(text));
+}
+
+/// Says why a command failed, the refusal's name first.
+pub(crate) fn failure(error: &Error) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = source.source();
+    }
+    let prefix = if error.name().is_some() { "" } else { "ecowire: " };
+    eprintln!("{prefix}{}", Escaped(&text));
+    ExitCode::from(error.exit_code())
+}
+
+/// What became of messages that had waited in the outbox.
+pub(crate) fn flushed(flushed: &Flushed) {
+    for sent in &flushed.sent {
+        note(&format!("{} went out, entry {}", sent.reference, sent.position.index));
+    }
+    for (reference, error) in &flushed.refused {
+        let reference = reference.as_ref().map_or_else(|| "a message without number".to_owned(), ToString::to_string);
+        note(&format!("{reference} was refused: {error}"));
+    }
+    for reference in &flushed.expired {
+        note(&format!("{reference} expired in the outbox; a VOID closes its number"));
+    }
+    if let Some(error) = &flushed.pending {
+        note(&format!("messages are kept in the outbox: {error}"));
+    }
+}
+
+#[derive(Serialize)]
+struct InboxLine<'a> {
+    reference: String,
+    index: u64,
+    from: &'a str,
+    kind: String,
+    priority: String,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: Option<&'a str>,
+}
+
+/// One message of the inbox.
+pub(crate) fn received(message: &Received, as_json: bool) {
+    if as_json {
+        return json(&InboxLine {
+            reference: message.reference.to_string(),
+            index: message.position.index,
+            from: message.from().as_str(),
+            kind: message.kind.word(),
+            priority: message.priority.word(),
+            state: message.state.word(),
+            finding: message.finding.as_deref(),
+        });
+    }
+    let finding = message.finding.as_deref().map_or_else(String::new, |text| format!("  FINDING {}", Escaped(text)));
+    let (kind, priority, state) = (message.kind.word(), message.priority.word(), message.state.word());
+    line(&format!("{:<32} {:>8}  {:<12} {kind:<14} {priority:<8} {}{finding}", message.reference, message.position.index, state, message.at));
+}

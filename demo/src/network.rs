@@ -1,0 +1,145 @@
+//! The demo's network: minted once, then used again; a gateway in this process, and one profile for each participant.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use certs_dev::MintOptions;
+use client::{Client, Origin, Profile};
+use envelope::{Address, Network};
+use gateway::{Config, Init, Running};
+
+/// Who takes part in the story.
+pub(crate) const MEMBERS: [&str; 5] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network"];
+const NODE: &str = "node/dev-1";
+const PORT: u16 = 7247;
+
+/// The folder with everything in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// The network in `path`; minted when there is none.
+    ///
+    /// # Errors
+    /// Whatever minting or initialising says.
+    pub(crate) fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
+        let folder = Self(path.to_owned());
+        if folder.config_path().exists() {
+            if !folder.rests_too_long()? {
+                return Ok((folder, false));
+            }
+            folder.set_aside()?;
+        }
+        let addresses: Vec<Address> = MEMBERS.iter().chain([&NODE]).map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        certs_dev::mint(&MintOptions::new(folder.pki(), Network::parse("ecowire.test")?, addresses))?;
+        gateway::init(&Init {
+            config: folder.config_path(),
+            genesis: folder.pki().join("genesis.bin"),
+            node: folder.pki().join(NODE.replace('/', "_")),
+            data: folder.data(),
+            listen: free_address()?,
+        })?;
+        Ok((folder, true))
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The development PKI.
+    #[must_use]
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.0.join("pki")
+    }
+
+    /// The gateway's store.
+    #[must_use]
+    pub(crate) fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// The gateway's configuration.
+    #[must_use]
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.0.join("gateway.toml")
+    }
+
+    /// The gateway's log.
+    #[must_use]
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.0.join("gateway.log")
+    }
+
+    /// A participant's profile.
+    #[must_use]
+    pub(crate) fn profile_path(&self, member: &str) -> PathBuf {
+        self.0.join("profiles").join(member.replace('/', "_"))
+    }
+
+    /// The gateway's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::read(&self.config_path())?)
+    }
+
+    /// Starts the gateway in this process.
+    ///
+    /// # Errors
+    /// Whatever the gateway says.
+    pub(crate) async fn start(&self) -> anyhow::Result<Running> {
+        Ok(gateway::start(&self.config()?).await?)
+    }
+
+    /// Connects as `member`; the first time it makes the profile and publishes its encryption key.
+    ///
+    /// # Errors
+    /// Whatever the client says.
+    pub(crate) async fn client(&self, running: &Running, member: &str) -> anyhow::Result<Client> {
+        let path = self.profile_path(member);
+        if path.exists() {
+            return Ok(Client::connect(&Profile::open(&path)?).await?);
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let origin = Origin {
+            gateway: format!("https://{}", running.address),
+            trust: self.pki().join("trust.toml"),
+            identity: self.pki().join(member.replace('/', "_")),
+        };
+        Ok(Client::init(&path, &origin).await?)
+    }
+
+    /// A gateway stops by name when its clock lies more than a day after the last entry; the demo begins anew before that.
+    fn rests_too_long(&self) -> anyhow::Result<bool> {
+        let store = self.data().join("ledger.redb");
+        let modified = std::fs::metadata(&store).with_context(|| format!("cannot read {}", store.display()))?.modified()?;
+        Ok(SystemTime::now().duration_since(modified).unwrap_or_default() > Duration::from_secs(23 * 3600))
+    }
+
+    fn set_aside(&self) -> anyhow::Result<()> {
+        for number in 1..1000 {
+            let aside = self.0.with_extension(format!("old-{number}"));
+            if !aside.exists() {
+                std::fs::rename(&self.0, &aside)?;
+                println!("The network in {} has rested for a day; it is now {}.", self.0.display(), aside.display());
+                return Ok(());
+            }
+        }
+        bail!("there are 1000 old networks beside {}; remove some", self.0.display())
+    }
+}
+
+/// The usual port on loopback, or any free one.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+    let listener = TcpListener::bind(usual).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+    Ok(listener.local_addr()?)
+}

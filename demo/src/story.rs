@@ -1,0 +1,150 @@
+//! The story: a border post's report reaches two bureaus and the General Secretariat, a forger does not, an auditor proves it.
+
+use anyhow::{Context as _, bail, ensure};
+use client::words::Word as _;
+use client::{Client, Compose, Mail, ReceiveOptions, Sent, audit};
+use envelope::{Address, Reference};
+use gateway::Running;
+use proto::v1::{Kind, Priority};
+
+use crate::forger;
+use crate::narrator::{Narrator, size};
+use crate::network::{Folder, MEMBERS};
+
+/// Everybody in the story, connected.
+struct Cast {
+    kenya: Client,
+    thailand: Client,
+    post: Client,
+    secretariat: Client,
+    auditor: Client,
+}
+
+/// Plays the story against a running gateway.
+///
+/// # Errors
+/// When anything does not happen as it must.
+pub(crate) async fn play(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<()> {
+    let mut cast = meet(folder, running, tell).await?;
+    let sent = report(&mut cast, tell).await?;
+    for reader in [&mut cast.kenya, &mut cast.thailand, &mut cast.secretariat] {
+        read(reader, &sent.reference, tell).await?;
+    }
+    reply(&mut cast, &sent.reference, tell).await?;
+    forge(folder, running, &mut cast, tell).await?;
+    audit_all(&mut cast.auditor, tell).await
+}
+
+async fn meet(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<Cast> {
+    tell.step("Everybody connects and has an encryption key that the others can trust");
+    let mut clients = Vec::new();
+    for member in MEMBERS {
+        clients.push(folder.client(running, member).await.with_context(|| format!("{member} does not connect"))?);
+    }
+    let [kenya, thailand, post, secretariat, auditor] = <[Client; 5]>::try_from(clients).map_err(|_| anyhow::anyhow!("five clients"))?;
+    tell.timed(&format!("{} participants connected over TLS 1.3 with client certificates", MEMBERS.len()));
+    let mut cast = Cast { kenya, thailand, post, secretariat, auditor };
+    for client in [&mut cast.kenya, &mut cast.thailand, &mut cast.post, &mut cast.secretariat, &mut cast.auditor] {
+        client.refresh_directory().await?;
+    }
+    tell.say(&format!("each holds the whole directory, {} signed statements, and has checked it", cast.post.directory().size()));
+    Ok(cast)
+}
+
+async fn report(cast: &mut Cast, tell: &mut Narrator) -> anyhow::Result<Sent> {
+    tell.step("The border post ke/cus/kemba reports an ivory container");
+    let content = REPORT.as_bytes().to_vec();
+    let to = ["th", "ipsg/ens"].map(Address::parse).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let bytes = content.len();
+    let message = Compose { kind: Kind::Ecomessage, priority: Priority::Urgent, media_type: "application/json".to_owned(), ..Compose::new(to, content) };
+    let sent = cast.post.send(message).await?;
+    tell.timed(&format!("{} is durable at entry {} of the log: {} of report, {} sealed and signed", sent.reference, sent.position.index, size(bytes), size(sent.bytes.len())));
+    tell.say("sealed to th and ipsg/ens, and to ke: the copy to the own bureau was added by itself");
+    tell.say(&format!("the gateway cannot read it; the post keeps a receipt ({})", size(std::fs::metadata(&sent.receipt_path)?.len() as usize)));
+    Ok(sent)
+}
+
+async fn read(reader: &mut Client, reference: &Reference, tell: &mut Narrator) -> anyhow::Result<()> {
+    let address = reader.address().clone();
+    tell.step(&format!("{address} receives and opens it"));
+    let mail = receive(reader).await?;
+    ensure!(mail.received.iter().any(|received| received.reference == *reference), "{address} did not receive {reference}");
+    let opened = reader.open(reference)?;
+    ensure!(opened.content == REPORT.as_bytes(), "{address} opened other bytes than were sent");
+    tell.timed(&format!("{}: signature of {} and receipt verified, {} opened, byte for byte as sent", reference, reference.sender, size(opened.content.len())));
+    reader.acknowledge(reference).await?;
+    tell.timed("acknowledged: that a person has seen it is in the log, signed");
+    Ok(())
+}
+
+async fn reply(cast: &mut Cast, reference: &Reference, tell: &mut Narrator) -> anyhow::Result<()> {
+    tell.step("th replies to the border post, with the copy to ke");
+    let mut message = Compose::new(vec![Address::parse("ke/cus/kemba")?], REPLY.as_bytes().to_vec());
+    (message.kind, message.in_reply_to) = (Kind::Reply, Some(reference.clone()));
+    let sent = cast.thailand.send(message).await?;
+    tell.timed(&format!("{} is durable at entry {}", sent.reference, sent.position.index));
+    receive(&mut cast.post).await?;
+    let opened = cast.post.open(&sent.reference)?;
+    ensure!(opened.content == REPLY.as_bytes(), "the post opened other bytes than were sent");
+    tell.timed(&format!("the post reads: \"{}\"", String::from_utf8_lossy(&opened.content)));
+    receive(&mut cast.kenya).await?;
+    cast.kenya.open(&sent.reference)?;
+    tell.say("ke, which answers for the post, opens its copy");
+    for status in cast.post.status(reference).await? {
+        tell.say(&format!("{reference} -> {}: {}", status.recipient, status.state().word()));
+    }
+    Ok(())
+}
+
+async fn forge(folder: &Folder, running: &Running, cast: &mut Cast, tell: &mut Narrator) -> anyhow::Result<()> {
+    tell.step("A forger in th, with a real certificate of th, wants to speak as ke/cus/kemba");
+    let gateway = format!("https://{}", running.address);
+    match forger::knock(&folder.pki(), &gateway, &cast.thailand).await? {
+        Ok(()) => bail!("the forger came through the door"),
+        Err(error) => tell.say(&format!("at the door, with ke's CA certificate thrown into the chain: {error}")),
+    }
+    let log = std::fs::read_to_string(folder.log_path())?;
+    let line = log.lines().rev().find(|line| line.contains("outside its issuer's subtree")).context("the gateway's log does not name the reason")?;
+    tell.say(&format!("the gateway's log says: {}", line.split("reason=").nth(1).unwrap_or(line)));
+    match forger::impersonate(&folder.pki(), &mut cast.thailand).await? {
+        Ok(()) => bail!("the forger's message was taken"),
+        Err(error) => {
+            ensure!(error.name() == Some("NOT_SENDER"), "refused, but with another name: {error}");
+            tell.timed(&format!("with its own certificate over a header of the post: {error}"));
+        }
+    }
+    Ok(())
+}
+
+async fn audit_all(auditor: &mut Client, tell: &mut Narrator) -> anyhow::Result<()> {
+    tell.step("The auditor aud/network replays the log from its first entry and judges everything again");
+    let options = audit::Options { from: 0, purpose: "the demo's audit".to_owned() };
+    let verdict = audit::verify(auditor, &options, |_, _| ()).await?;
+    tell.timed(&format!("its access is in the log first; {} entries replayed, {} judged again", verdict.size, verdict.judged));
+    ensure!(verdict.findings.is_empty(), "findings: {:?}", verdict.findings);
+    ensure!(verdict.gaps.is_empty(), "gaps: {:?}", verdict.gaps);
+    tell.say(&format!("root {}: recomputed, and the one that the gateway has signed", verdict.root));
+    for (sender, count) in &verdict.counts {
+        tell.say(&format!("{sender}: {count} messages, numbers without a gap"));
+    }
+    Ok(())
+}
+
+async fn receive(client: &mut Client) -> anyhow::Result<Mail> {
+    let mail = client.receive(ReceiveOptions { follow: false }).await?;
+    ensure!(mail.unsound.is_empty() && mail.missing.is_empty(), "{}: {:?} {:?}", client.address(), mail.unsound, mail.missing);
+    Ok(mail)
+}
+
+const REPORT: &str = r#"{
+  "report_type": "initial",
+  "crime_area": "wildlife",
+  "what": "seizure",
+  "where": "KEMBA",
+  "goods": [{ "taxon": "Loxodonta africana", "term": "tusks", "quantity": 312, "unit": "kg" }],
+  "concealment": "tea leaves, container CSQU3054383",
+  "route": ["UGKLA", "KEMBA", "THLCH"],
+  "action_wanted": "identify the consignee in Laem Chabang"
+}
+"#;
+const REPLY: &str = "Consignee known here. Controlled delivery under way; please keep the seal number.";
