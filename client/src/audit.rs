@@ -108,7 +108,8 @@ pub async fn verify(client: &mut Client, options: &Options, mut each: impl FnMut
         client.refresh_checkpoint().await?;
     }
     let held = client.checkpoint().cloned().ok_or_else(|| Error::unsound("there is no checkpoint"))?;
-    let request = v1::ReplayRequest { from_index: 0, to_index: held.size };
+    // To the newest checkpoint, which the last answer shows.
+    let request = v1::ReplayRequest { from_index: 0, to_index: 0 };
     let mut entries = match client.audit()?.replay(request).await {
         Ok(entries) => entries.into_inner(),
         Err(status) => return Err(client.failed(&status).await),
@@ -137,7 +138,8 @@ pub async fn verify(client: &mut Client, options: &Options, mut each: impl FnMut
         let held_note = client.held_note()?;
         return Err(client.forked(&text, &held_note, &shown)?);
     }
-    client.witness(&checkpoint, &note).await?;
+    // The tree has just been seen to grow from the one to the other.
+    client.hold(&checkpoint, &note)?;
     Ok(replay.verdict(checkpoint))
 }
 
@@ -318,6 +320,8 @@ fn summary(entry: &Entry) -> String {
         Entry::RefusalsCounted(counted) => format!("{} of {}", counted.count, counted.sender),
         Entry::StateClaim(claim) => envelope::genesis::hex(&claim.state_sha256_sum),
         Entry::Expired(expired) => format!("entry {} in {} mailboxes", expired.index, expired.places.len()),
+        Entry::Later(number) => format!("kind {number}, of a later version"),
+        Entry::Later(kind) => format!("kind {kind}, of a later version"),
     }
 }
 

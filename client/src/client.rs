@@ -175,8 +175,7 @@ impl Client {
             Ok(answer) => answer.into_inner(),
             Err(status) => {
                 let error = self.failed(&status).await;
-                // The gateway itself has found that what we hold does not fit what it has.
-                return Err(if error.name() == Some("LOG_FORKED") { self.forked("the gateway cannot extend it", &held, &[])? } else { error });
+                return Err(self.explain(error, &held).await?);
             }
         };
         let checkpoint = Checkpoint::open(&answer.checkpoint, self.profile.log()).map_err(Error::unsound)?;
@@ -191,6 +190,26 @@ impl Client {
         Ok(checkpoint)
     }
 
+    /// Why the gateway does not extend the checkpoint that it was shown: when its own is a smaller one or of another
+    /// tree, both are evidence.
+    async fn explain(&self, error: Error, held_note: &[u8]) -> Result<Error, Error> {
+        let (Some(held), Error::Unreachable { .. } | Error::Refused { .. }) = (&self.held, &error) else { return Ok(error) };
+        let Ok(answer) = self.audit()?.checkpoint(v1::CheckpointRequest::default()).await else { return Ok(error) };
+        let note = answer.into_inner().checkpoint;
+        let Ok(shown) = Checkpoint::open(&note, self.profile.log()) else { return Ok(error) };
+        if shown.size < held.size {
+            let text = format!("the gateway has {} entries, {} were seen before", shown.size, held.size);
+            return self.forked(&text, held_note, &note);
+        }
+        let request = v1::ConsistencyRequest { from_size: held.size, to_size: shown.size };
+        let Ok(proof) = self.audit()?.consistency(request).await else { return Ok(error) };
+        let path = hashes(&proof.into_inner().path)?;
+        match verify_consistency(held.size, &held.root, shown.size, &shown.root, &path) {
+            Ok(()) => Ok(error),
+            Err(why) => self.forked(&why.to_string(), held_note, &note),
+        }
+    }
+
     /// Brings the directory up to date.
     ///
     /// # Errors
@@ -199,11 +218,7 @@ impl Client {
         let mut next = self.directory.clone();
         let mut writes = Vec::new();
         loop {
-            let request = v1::SnapshotRequest { from_size: next.size() };
-            let page = match self.directory_service()?.snapshot(request).await {
-                Ok(page) => page.into_inner(),
-                Err(status) => return Err(self.failed(&status).await),
-            };
+            let page = self.page(next.size()).await?;
             writes.extend(next.extend(&page, &self.profile)?);
             if next.size() == page.size {
                 self.witness_receipt(&page.head).await?;
@@ -216,6 +231,22 @@ impl Client {
         self.profile.store().commit(&writes)?;
         self.directory = next;
         Ok(())
+    }
+
+    /// A page of the directory; while its head is being written the gateway is asked again.
+    async fn page(&self, from_size: u64) -> Result<v1::SnapshotResponse, Error> {
+        let mut tries = 0;
+        loop {
+            let status = match self.directory_service()?.snapshot(v1::SnapshotRequest { from_size }).await {
+                Ok(page) => return Ok(page.into_inner()),
+                Err(status) => status,
+            };
+            tries += 1;
+            if tries == PAGE_TRIES_MAX || !matches!(Trouble::of_status(&status), Trouble::Busy { .. }) {
+                return Err(self.failed(&status).await);
+            }
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
     }
 
     /// Demands that a checkpoint of the log, whose signature was verified, lies on one way with the one held.
@@ -254,8 +285,8 @@ impl Client {
         Ok(proven)
     }
 
-    /// Stores a checkpoint that extends the one held.
-    fn hold(&mut self, checkpoint: &Checkpoint, note: &[u8]) -> Result<(), Error> {
+    /// Stores a checkpoint that is known to extend the one held.
+    pub(crate) fn hold(&mut self, checkpoint: &Checkpoint, note: &[u8]) -> Result<(), Error> {
         if self.held.as_ref() != Some(checkpoint) {
             self.profile.store().commit(&[Write::text(Table::Meta, CHECKPOINT_KEY, note)])?;
             self.held = Some(checkpoint.clone());
@@ -391,3 +422,5 @@ pub(crate) const NUMBERING_KEY: &str = "numbering";
 const CONSISTENT_MAX: usize = 4096;
 /// A directory's page holds 4 MiB, but a genesis alone may have 32.
 const LARGE_BYTES_MAX: usize = 40 * 1024 * 1024;
+const PAGE_TRIES_MAX: u32 = 20;
+const PAGE_PAUSE: Duration = Duration::from_millis(50);

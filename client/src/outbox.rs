@@ -494,7 +494,7 @@ impl Outbox {
         // What opens a series must be known to have arrived, or not, before another tries; earlier series go first.
         let pending = others().any(|(other, place)| other.id != item.id && other.sent && place.is_of(number));
         let earlier = others().any(|(_, place)| self.numbering.is_before(place, number) && !self.numbering.is_opened(place));
-        number.number <= NUMBER_LEAP_MAX
+        number.number <= NUMBER_LEAP_MAX && !pending && !earlier
     }
 
     fn expected_previous(&self, number: Number) -> Option<Number> {

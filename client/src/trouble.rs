@@ -32,10 +32,12 @@ impl Trouble {
         let retry = status.get_details_retry_info().map(|info| info.retry_delay.map_or(0, |delay| delay.as_millis()));
         let refusal = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
         match (refusal, status.code()) {
-            (_, Code::Unavailable | Code::Cancelled) => Self::Busy { retry_after_ms: saturate(retry), text },
-            (Some(info), _) if retry.is_none() => Self::Refused { name: info.reason, text, metadata: info.metadata.into_iter().collect() },
-            (_, Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted) => Self::Busy { retry_after_ms: saturate(retry), text },
-            (_, code) if retry.is_some() => Self::Busy { retry_after_ms: saturate(retry), text: format!("{code:?}: {text}") },
+            (Some(info), code) if is_refusal(code) && retry.is_none() => {
+                Self::Refused { name: info.reason, text, metadata: info.metadata.into_iter().collect() }
+            }
+            (_, Code::Unavailable | Code::ResourceExhausted | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted) => {
+                Self::Busy { retry_after_ms: saturate(retry), text }
+            }
             (_, code) => Self::Fault(format!("{code:?}: {text}")),
         }
     }
@@ -73,9 +75,65 @@ pub(crate) async fn error_of(status: &Status, link: &Link, gateway: &str) -> Err
     trouble.into_error(gateway)
 }
 
+/// Codes of refusals. A fault of the gateway has others: then nothing is known about what was sent.
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::AlreadyExists
+            | Code::NotFound
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+    )
+}
+
 fn saturate(ms: Option<u128>) -> u64 {
     u64::try_from(ms.unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
 /// Domain of our ErrorInfo.
 const DOMAIN: &str = "ecowire";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn check(code: Code, name: Option<&str>, retry_ms: Option<u64>, expected: &str) {
+        let mut details = ErrorDetails::new();
+        if let Some(name) = name {
+            details.set_error_info(name, DOMAIN, HashMap::from([("seq".to_owned(), "3".to_owned())]));
+        }
+        if let Some(ms) = retry_ms {
+            details.set_retry_info(Some(Duration::from_millis(ms)));
+        }
+        let got = match Trouble::of_status(&Status::with_error_details(code, "text", details)) {
+            Trouble::Refused { name, metadata, .. } => format!("refused {name} {}", metadata["seq"]),
+            Trouble::Busy { retry_after_ms, .. } => format!("busy {retry_after_ms}"),
+            Trouble::Lost(_) => "lost".to_owned(),
+            Trouble::Fault(_) => "fault".to_owned(),
+        };
+        assert_eq!(got, expected, "{code:?} {name:?} {retry_ms:?}");
+    }
+
+    #[test]
+    fn only_a_refusal_is_a_refusal() {
+        check(Code::PermissionDenied, Some("NO_GRANT"), None, "refused NO_GRANT 3");
+        check(Code::FailedPrecondition, Some("QUOTA"), None, "refused QUOTA 3");
+        check(Code::ResourceExhausted, Some("BUSY"), Some(50), "busy 50");
+        check(Code::Unavailable, Some("NOT_KNOWN"), Some(50), "busy 50");
+        check(Code::Unavailable, None, None, "busy 0");
+        check(Code::Internal, Some("FAULT"), None, "fault");
+        check(Code::Unknown, None, None, "fault");
+        check(Code::PermissionDenied, None, None, "fault");
+        let mut lost = Status::unavailable("text");
+        lost.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
+        assert!(matches!(Trouble::of_status(&lost), Trouble::Lost(_)));
+    }
+}

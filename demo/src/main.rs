@@ -66,8 +66,7 @@ async fn play(cli: &Cli) -> anyhow::Result<()> {
     tell.timed(&format!("the gateway node/dev-1 serves on {} with {} entries in its log", running.address, running.size));
     let played = story::play(&folder, &running, &mut tell).await;
     running.stop().await;
-    played?;
-    tamper::flip_a_byte(&folder, &mut tell)?;
+    tamper::flip_a_byte(&folder, played?, &mut tell)?;
     println!("\nAll {} steps went as they must, in {:.1} s.", tell.steps(), began.elapsed().as_secs_f64());
     go_on(&folder, cli.serve);
     if cli.serve {

@@ -20,11 +20,11 @@ struct Cast {
     auditor: Client,
 }
 
-/// Plays the story against a running gateway.
+/// Plays the story against a running gateway; gives the place of the report in the log.
 ///
 /// # Errors
 /// When anything does not happen as it must.
-pub(crate) async fn play(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<()> {
+pub(crate) async fn play(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<u64> {
     let mut cast = meet(folder, running, tell).await?;
     let sent = report(&mut cast, tell).await?;
     for reader in [&mut cast.kenya, &mut cast.thailand, &mut cast.secretariat] {
@@ -32,7 +32,8 @@ pub(crate) async fn play(folder: &Folder, running: &Running, tell: &mut Narrator
     }
     reply(&mut cast, &sent.reference, tell).await?;
     forge(folder, running, &mut cast, tell).await?;
-    audit_all(&mut cast.auditor, tell).await
+    audit_all(&mut cast.auditor, tell).await?;
+    Ok(sent.position.index)
 }
 
 async fn meet(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<Cast> {

@@ -8,17 +8,16 @@ use gateway::Config;
 use crate::narrator::Narrator;
 use crate::network::Folder;
 
-/// Copies the stopped store, flips a byte inside one stored opening of the copy, and checks the copy.
+/// Copies the stopped store, flips a byte inside the stored opening of entry `index` in the copy, and checks the copy.
 ///
 /// # Errors
 /// When the check does not name the entry.
-pub(crate) fn flip_a_byte(folder: &Folder, tell: &mut Narrator) -> anyhow::Result<()> {
+pub(crate) fn flip_a_byte(folder: &Folder, index: u64, tell: &mut Narrator) -> anyhow::Result<()> {
     tell.step("Somebody changes one byte in a copy of the gateway's store");
     let config = folder.config()?;
     let checked = gateway::check(&config)?;
     ensure!(checked.damage.is_empty(), "the store itself does not verify: {:?}", checked.damage);
     tell.timed(&format!("the store as it is: {} entries, everything verifies", checked.size));
-    let index = FIRST_MESSAGE_OR_SO.min(checked.size - 1);
     let needle = gateway::gateway::opening_at_rest(&config, index)?;
     let copy = folder.path().join("data-with-a-flipped-byte");
     copy_folder(&config.data, &copy)?;
@@ -60,6 +59,3 @@ fn copy_folder(from: &Path, to: &PathBuf) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-/// An entry that every run has: the first ones are genesis, head, start and revocation lists.
-const FIRST_MESSAGE_OR_SO: u64 = 12;

@@ -54,7 +54,7 @@ pub enum SlotError {
     #[error(transparent)]
     Encoding(#[from] EncodingError),
     /// A kind that is critical and that this program does not know.
-    #[error("entry kind {0} is not known here")]
+    #[error("entry kind {0} is not known here, and it is marked critical")]
     Kind(i32),
     /// The slots are not those of the kind's table.
     #[error("slot {0}.{1} does not belong to an entry of this kind")]
@@ -115,7 +115,7 @@ pub fn class_of(kind: EntryKind) -> LeafClass {
     if kind == EntryKind::Message { LeafClass::Message } else { LeafClass::Control }
 }
 
-/// The tags of a kind, in order; `true` marks a repeated one.
+/// The tags of a kind, in order; `true` marks a repeated one. A kind that is not known here has slots 0 and 1.
 #[must_use]
 pub fn table(kind: EntryKind) -> &'static [(u16, bool)] {
     match kind {
@@ -133,7 +133,7 @@ impl Slots {
     /// Slots of an entry of `kind`; slot 0 is set.
     #[must_use]
     pub fn new(kind: EntryKind) -> Self {
-        Self(BTreeMap::from([((0, 0), kind_value(kind))]))
+        Self(BTreeMap::from([((0, 0), kind_value(kind as u16))]))
     }
 
     /// Sets a slot that is not repeated.
@@ -186,14 +186,15 @@ impl Slots {
 /// Everything that a leaf's body commits to. Its seed makes the salts; without it the leaf says nothing.
 #[derive(Clone)]
 pub struct Opening {
-    kind: EntryKind,
+    /// The kind's number; later kinds have no name here.
+    number: u16,
     seed: Zeroizing<[u8; 32]>,
     slots: Slots,
 }
 
 impl std::fmt::Debug for Opening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opening").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Opening").field("kind", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -203,14 +204,24 @@ impl Opening {
     /// # Errors
     /// [`SlotError`] when the slots are not those of the kind's table.
     pub fn new(kind: EntryKind, seed: [u8; 32], slots: Slots) -> Result<Self, SlotError> {
-        check_table(kind, &slots)?;
-        Ok(Self { kind, seed: Zeroizing::new(seed), slots })
+        Self::of_number(kind as u16, seed, slots)
     }
 
-    /// The kind of the entry.
+    fn of_number(number: u16, seed: [u8; 32], slots: Slots) -> Result<Self, SlotError> {
+        check_table(number, &slots)?;
+        Ok(Self { number, seed: Zeroizing::new(seed), slots })
+    }
+
+    /// The kind of the entry; `Unspecified` for one that a later version has added.
     #[must_use]
     pub fn kind(&self) -> EntryKind {
-        self.kind
+        kind_of(self.number)
+    }
+
+    /// The kind's number, whether it has a name here or not.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.number
     }
 
     /// The values.
@@ -228,7 +239,7 @@ impl Opening {
     /// The leaf of this opening at a ledger time.
     #[must_use]
     pub fn leaf(&self, at: Timestamp) -> Leaf {
-        Leaf { class: class_of(self.kind), at, body: self.body() }
+        Leaf { class: class_of(self.kind()), at, body: self.body() }
     }
 
     /// Checks that this is the opening of `leaf`.
@@ -236,13 +247,13 @@ impl Opening {
     /// # Errors
     /// [`SlotError::Body`] when it is another's.
     pub fn check(&self, leaf: &Leaf) -> Result<(), SlotError> {
-        if self.body() == leaf.body && class_of(self.kind) == leaf.class { Ok(()) } else { Err(SlotError::Body) }
+        if self.body() == leaf.body && class_of(self.kind()) == leaf.class { Ok(()) } else { Err(SlotError::Body) }
     }
 
     /// Shows the slots for which `shown` holds (slot 0 and counts always), and the siblings that lead to the body.
     pub fn disclose(&self, shown: impl Fn(SlotId) -> bool) -> (Vec<DisclosedSlot>, Vec<Hash>) {
-        let layout = layout(self.kind, &self.slots);
-        let visible = |id: SlotId| id == (0, 0) || is_count(self.kind, id) || shown(id);
+        let layout = layout(self.number, &self.slots);
+        let visible = |id: SlotId| id == (0, 0) || is_count(self.number, id) || shown(id);
         let indexes: Vec<usize> = (0..layout.len()).filter(|at| visible(layout[*at])).collect();
         let siblings = small::siblings(&self.hashes(), &indexes).expect("indexes of the layout ascend and are in range");
         let key = self.salt_key();
@@ -260,7 +271,7 @@ impl Opening {
         let slot = |(id, value): (&SlotId, &Bytes)| v1::Slot { tag: id.0.into(), sub: id.1.into(), value: value.clone() };
         let slots = self.slots.0.iter().map(slot).collect();
         let seed = Bytes::copy_from_slice(&*self.seed);
-        v1::Opening { version: LEAF_VERSION.into(), kind: self.kind.into(), seed, slots }.encode_to_vec()
+        v1::Opening { version: LEAF_VERSION.into(), kind: i32::from(self.number), seed, slots }.encode_to_vec()
     }
 
     /// Reads the stored form; [`Opening::check`] ties it to a leaf.
@@ -273,7 +284,10 @@ impl Opening {
         if opening.version != u32::from(LEAF_VERSION) {
             return Err(EncodingError::Version { what: "the opening", version: opening.version }.into());
         }
-        let kind = EntryKind::try_from(opening.kind).ok().filter(|kind| *kind != EntryKind::Unspecified).ok_or(SlotError::Kind(opening.kind))?;
+        let number = u16::try_from(opening.kind).map_err(|_| SlotError::Kind(opening.kind))?;
+        if number == 0 || (kind_of(number) == EntryKind::Unspecified && number >= CRITICAL_KINDS_FROM) {
+            return Err(SlotError::Kind(opening.kind));
+        }
         let seed = opening.seed.as_ref().try_into().map_err(|_| malformed.clone())?;
         let mut slots = BTreeMap::new();
         for slot in opening.slots {
@@ -284,7 +298,7 @@ impl Opening {
             }
             slots.insert((tag, sub), slot.value);
         }
-        let opening = Self::new(kind, seed, Slots(slots))?;
+        let opening = Self::of_number(number, seed, Slots(slots))?;
         if opening.encode() != bytes {
             return Err(EncodingError::NotCanonical { what: "the opening" }.into());
         }
@@ -293,8 +307,8 @@ impl Opening {
 
     fn hashes(&self) -> Vec<Hash> {
         let key = self.salt_key();
-        let hash = |id: &SlotId| slot_hash(self.kind, *id, &salt(&key, *id), self.slots.value(id.0, id.1));
-        layout(self.kind, &self.slots).iter().map(hash).collect()
+        let hash = |id: &SlotId| slot_hash(self.number, *id, &salt(&key, *id), self.slots.value(id.0, id.1));
+        layout(self.number, &self.slots).iter().map(hash).collect()
     }
 
     fn salt_key(&self) -> hmac::Key {
@@ -318,48 +332,49 @@ pub fn body_of(kind: EntryKind, disclosed: &[DisclosedSlot], siblings: &[Hash]) 
         slots.insert((tag, sub), slot.value.clone());
     }
     let slots = Slots(slots);
-    if slots.value(0, 0) != kind_value(kind) {
+    let number = kind as u16;
+    if slots.value(0, 0) != kind_value(number) {
         return Err(SlotError::KindSlot);
     }
     for (tag, _) in table(kind).iter().filter(|(_, repeated)| *repeated) {
         count_of(slots.value(*tag, 0)).ok_or(SlotError::Count(*tag))?;
     }
-    let layout = layout(kind, &slots);
+    let layout = layout(number, &slots);
     let mut hashes = Vec::with_capacity(salts.len());
     for (id, salt) in &salts {
         let at = layout.binary_search(id).map_err(|_| SlotError::Table(id.0, id.1))?;
-        hashes.push((at, slot_hash(kind, *id, salt, slots.value(id.0, id.1))));
+        hashes.push((at, slot_hash(number, *id, salt, slots.value(id.0, id.1))));
     }
     small::root_from_siblings(layout.len(), &hashes, siblings).map_err(|_| SlotError::Disclosure)
 }
 
 /// All slots of an entry in order, absent ones included.
-fn layout(kind: EntryKind, slots: &Slots) -> Vec<SlotId> {
+fn layout(number: u16, slots: &Slots) -> Vec<SlotId> {
     let subs = |(tag, repeated): &(u16, bool)| {
         let last = if *repeated { slots.count(*tag) } else { 0 };
         let tag = *tag;
         (0..=last).map(move |sub| (tag, sub))
     };
-    table(kind).iter().flat_map(subs).collect()
+    table(kind_of(number)).iter().flat_map(subs).collect()
 }
 
-fn check_table(kind: EntryKind, slots: &Slots) -> Result<(), SlotError> {
-    if slots.value(0, 0) != kind_value(kind) {
+fn check_table(number: u16, slots: &Slots) -> Result<(), SlotError> {
+    if slots.value(0, 0) != kind_value(number) {
         return Err(SlotError::KindSlot);
     }
-    for (tag, _) in table(kind).iter().filter(|(_, repeated)| *repeated) {
+    for (tag, _) in table(kind_of(number)).iter().filter(|(_, repeated)| *repeated) {
         let count = count_of(slots.value(*tag, 0)).ok_or(SlotError::Count(*tag))?;
         if slots.0.range((*tag, 1)..=(*tag, u16::MAX)).count() != usize::from(count) {
             return Err(SlotError::Count(*tag));
         }
     }
-    let layout = layout(kind, slots);
+    let layout = layout(number, slots);
     let stray = slots.0.keys().find(|id| layout.binary_search(id).is_err());
     stray.map_or(Ok(()), |(tag, sub)| Err(SlotError::Table(*tag, *sub)))
 }
 
-fn is_count(kind: EntryKind, (tag, sub): SlotId) -> bool {
-    sub == 0 && table(kind).contains(&(tag, true))
+fn is_count(number: u16, (tag, sub): SlotId) -> bool {
+    sub == 0 && table(kind_of(number)).contains(&(tag, true))
 }
 
 fn count_of(value: &[u8]) -> Option<u16> {
@@ -367,8 +382,13 @@ fn count_of(value: &[u8]) -> Option<u16> {
     u16::try_from(count).ok().filter(|count| usize::from(*count) <= RECIPIENTS_MAX)
 }
 
-fn kind_value(kind: EntryKind) -> Bytes {
-    Bytes::copy_from_slice(&(kind as u16).to_be_bytes())
+fn kind_value(number: u16) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+/// The kind of a number; `Unspecified` when it has no name here.
+fn kind_of(number: u16) -> EntryKind {
+    EntryKind::try_from(i32::from(number)).unwrap_or(EntryKind::Unspecified)
 }
 
 fn salt(key: &hmac::Key, (tag, sub): SlotId) -> [u8; 16] {
@@ -379,11 +399,39 @@ fn salt(key: &hmac::Key, (tag, sub): SlotId) -> [u8; 16] {
     tag.as_ref()[..16].try_into().expect("an HMAC-SHA256 tag has 32 bytes")
 }
 
-fn slot_hash(kind: EntryKind, (tag, sub): SlotId, salt: &[u8; 16], value: &[u8]) -> Hash {
+fn slot_hash(number: u16, (tag, sub): SlotId, salt: &[u8; 16], value: &[u8]) -> Hash {
     let length = u32::try_from(value.len()).expect("a slot's value is far below 4 GiB").to_be_bytes();
-    let head = [LEAF_VERSION.to_be_bytes(), (kind as u16).to_be_bytes(), tag.to_be_bytes(), sub.to_be_bytes()].concat();
+    let head = [LEAF_VERSION.to_be_bytes(), number.to_be_bytes(), tag.to_be_bytes(), sub.to_be_bytes()].concat();
     Hash(sha256_parts(&[&[0], b"ecowire/1 slot\0", &head, salt, &length, value]))
 }
 
+/// Numbers from here on are critical: who does not know such a kind must not go on.
+const CRITICAL_KINDS_FROM: u16 = 0x8000;
 const MESSAGE_TABLE: [(u16, bool); 10] =
     [(0, false), (1, false), (2, false), (3, false), (4, false), (5, false), (6, false), (7, true), (8, false), (9, false)];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn stored(number: u16) -> Vec<u8> {
+        let slots = vec![
+            v1::Slot { tag: 0, sub: 0, value: kind_value(number) },
+            v1::Slot { tag: 1, sub: 0, value: Bytes::from_static(b"of a later version") },
+        ];
+        v1::Opening { version: 1, kind: i32::from(number), seed: vec![7; 32].into(), slots }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_later_kind_is_kept_and_skipped_unless_it_is_critical() {
+        let opening = Opening::decode(&stored(300)).unwrap();
+        assert_eq!((opening.kind(), opening.number()), (EntryKind::Unspecified, 300));
+        assert_eq!(opening.encode(), stored(300));
+        let leaf = opening.leaf(Timestamp(1));
+        assert_eq!(opening.check(&leaf), Ok(()));
+        assert_ne!(Opening::decode(&stored(301)).unwrap().body(), opening.body(), "the number is in every slot hash");
+        assert_eq!(Opening::decode(&stored(0x8000)).unwrap_err(), SlotError::Kind(0x8000));
+        assert_eq!(Opening::decode(&stored(0)).unwrap_err(), SlotError::Kind(0));
+    }
+}

@@ -146,7 +146,7 @@ impl<V: Verifier> Judge<V> {
                 ensure(claim.state_sha256_sum == state.digest()[..], "STATE_CLAIM", "the replayed state has another digest")
             }
             Entry::Expired(expired) => self.judge_expired(at, expired),
-            Entry::Started(_) | Entry::RevocationsSeen(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) => Ok(()),
+            Entry::Started(_) | Entry::RevocationsSeen(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) | Entry::Later(_) => Ok(()),
         }?;
         self.judge_clock(index, at)
     }

@@ -515,12 +515,22 @@ fn a_grant_is_no_rule() {
 #[test]
 fn fields_that_no_rule_reads_yet_are_refused() {
     check(
-        &["ke>th attachment", "ke>th group", "ke>th room", "ke>th target", "ke>th authority", "ke>th signer=ke/desk/duty-1", "ke>th"],
+        &[
+            "ke>th attachment",
+            "ke>th group",
+            "ke>th room",
+            "ke>th target",
+            "ke>th parent",
+            "ke>th authority",
+            "ke>th signer=ke/desk/duty-1",
+            "ke>th",
+        ],
         expect![[r#"
             ke>th attachment: NO_GRANT sender=ke what=attachments kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th group: NO_GRANT sender=ke what=a group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th room: NO_GRANT sender=ke what=a room kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th target: NO_GRANT sender=ke what=a target kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>th parent: NO_GRANT sender=ke what=a parent kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th authority: NO_GRANT sender=ke what=authorities kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th signer=ke/desk/duty-1: NO_GRANT sender=ke what=further signers kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th: accepted, at th 1

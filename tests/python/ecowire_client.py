@@ -438,9 +438,11 @@ class Mailbox:
         return found
 
     def say(self, signed):
-        """Sends a statement; a problem with it is raised by its name."""
+        """Sends a statement; a problem with it is raised by its name. What else comes before the result is let go."""
         self.send(statement=signed)
-        result = self.next().statement
+        while not (response := self.next()).HasField("statement"):
+            pass
+        result = response.statement
         need(result.sha256 == tree.sha256(signed.statement), "the result of another statement")
         if result.HasField("problem"):
             raise Refusal(result.problem.name, dict(result.problem.metadata), None, result.problem.text)

@@ -323,7 +323,9 @@ impl World {
         let priority = 1 + self.dice.roll(3) as i32;
         let (id, now) = (self.outbox.next_id(), self.now);
         let event = Event::Queue { priority, expires_ms: now.plus(30 * DAY_MS).ms() };
-        self.event(event, |disk| drop(disk.drafts.insert(id, (content, now))));
+        self.event(event, |disk| {
+            disk.drafts.insert(id, (content, now));
+        });
         // A process that dies before the commit has not promised anything.
         if self.disk.drafts.values().any(|(stored, _)| *stored == content) || self.fates.contains_key(&content) {
             self.queued.insert(content);
@@ -378,7 +380,15 @@ impl World {
             let fate = self.fates.get(content).unwrap_or_else(|| panic!("seed {seed}: message {content} is lost"));
             assert_eq!(*fate == Fate::Done, admitted.contains_key(content), "seed {seed}: message {content} is said to be {fate:?}");
         }
+        self.check_refusals(seed);
         assert_eq!(self.gateway.gaps(), [], "seed {seed}: a number is missing");
+    }
+
+    /// Only what the rules refuse for good was dropped.
+    fn check_refusals(&self, seed: u64) {
+        for (content, _) in self.fates.iter().filter(|(_, fate)| **fate == Fate::Refused) {
+            assert!(self.gateway.refused.contains(content), "seed {seed}: message {content} was dropped though it is sound");
+        }
     }
 }
 
@@ -390,6 +400,8 @@ fn nothing_is_lost_doubled_or_left_open() {
         world.live(150);
         world.heal();
         world.check(seed);
+        let series = world.gateway.admitted.keys().map(|number| number.series).max();
+        assert!(series.is_none_or(|series| series == 1), "seed {seed}: a series was opened without need");
     }
 }
 
@@ -437,6 +449,7 @@ fn restored_backups_go_on_in_a_series_of_their_own() {
         for content in &world.queued {
             assert!(world.fates.contains_key(content), "seed {seed}: message {content} is lost");
         }
+        world.check_refusals(seed);
     }
 }
 

@@ -10,6 +10,7 @@ GROUPS = {"grp", "case", "all"}
 MAX = {
     "header": 64 << 10, "context": 64 << 10, "wrap": 2 << 10, "genesis": 32 << 20, "signed_statement": (32 << 20) + 4096,
     "content": 256 << 10, "ciphertext": 300 << 10, "statement": 64 << 10, "receipt": 128 << 10,
+    "attachment": (1 << 30) + (1 << 18),
 }
 KEM_SIZES = {16: (65, 65), 32: (32, 32), 25722: (1216, 1120)}
 DAY_MS = 86_400_000
@@ -105,7 +106,7 @@ def check_context(m):
     need(2000 <= m["year"] <= 9999 and m["series"] >= 1 and m["number"] >= 1, "the reference is out of bounds")
     need(0 < m["created_ms"] < m["expires_ms"], "expires_ms is not after created_ms")
     if before := m["previous"]:
-        need(before["year"] >= 2000 and before["series"] >= 1 and before["number"] >= 1, "previous is out of bounds")
+        need(2000 <= before["year"] <= 9999 and before["series"] >= 1 and before["number"] >= 1, "previous is out of bounds")
 
 
 def check_header(m):
@@ -114,7 +115,8 @@ def check_header(m):
     for field in ("key_commitment", "content_sha256", "wraps_root"):
         need_bytes(m[field], 32, field)
     for one in m["attachments"]:
-        need(16 <= one["chunk_log2"] <= 18 and one["ciphertext_size"] > 0, "an attachment is out of bounds")
+        sound = 16 <= one["chunk_log2"] <= 18 and 1 <= one["ciphertext_size"] <= MAX["attachment"]
+        need(sound, "an attachment is out of bounds")
         need_bytes(one["chunks_root"], 32, "chunks_root")
 
 

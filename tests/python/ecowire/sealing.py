@@ -36,8 +36,9 @@ def signatures_sha256(signatures):
     return sha256(b"ecowire/1 signatures\0", *parts)
 
 
-def sealed_sha256(wraps, content):
-    return sha256(b"ecowire/1 sealed\0", wraps_root(wraps), len(content).to_bytes(8, "big"), content)
+def sealed_sha256(root, content):
+    """`root` is that of the wraps tree."""
+    return sha256(b"ecowire/1 sealed\0", root, len(content).to_bytes(8, "big"), content)
 
 
 def wraps_root(wraps):

@@ -94,7 +94,7 @@ def message(case):
         "context_hash": sealing.context_hash(header["context"]).hex(),
         "reference": forms.reference_text(*(context[field] for field in ("sender", "year", "series", "number"))),
         "signatures_sha256": sealing.signatures_sha256(signed["signatures"]).hex(),
-        "sealed_sha256": sealing.sealed_sha256(submission["wraps"], submission["content"]).hex(),
+        "sealed_sha256": sealing.sealed_sha256(header["wraps_root"], submission["content"]).hex(),
     }
 
 
