@@ -243,7 +243,11 @@ impl Replay {
             return Err(Error::Unsound(format!("the part shown of entry {} is another's", line.index)));
         }
         (line.shown, line.kind, line.leaf) = (Shown::Part, Some(kind), Some(shown));
-        line.summary = format!("{} slots", receipt.fields().slots.len());
+        let slots = &receipt.fields().slots;
+        let stub = slots.iter().find(|slot| kind == EntryKind::Message && slot.tag == STUB_TAG);
+        let stub = stub.and_then(|slot| v1::Stub::decode(slot.value.as_ref()).ok());
+        let reference = stub.and_then(|stub| envelope::entry::reference_of(&stub).ok());
+        line.summary = reference.map_or_else(|| format!("{} slots", slots.len()), |reference| reference.to_string());
         Ok(())
     }
 
@@ -261,7 +265,12 @@ impl Replay {
     /// Why the entries are not those of the checkpoints.
     fn contradiction(&self, checkpoint: &Checkpoint) -> Option<String> {
         if checkpoint.size != self.tree.size() || checkpoint.root != self.tree.root() {
-            return Some(format!("{} entries with root {} do not lead to the checkpoint of {}", self.tree.size(), self.tree.root(), checkpoint.size));
+            return Some(format!(
+                "{} entries with root {} do not lead to the checkpoint of {}",
+                self.tree.size(),
+                self.tree.root(),
+                checkpoint.size
+            ));
         }
         let differs = self.root_at_held.is_none_or(|root| root != self.held.root);
         differs.then(|| format!("the entries do not lead to the checkpoint of {} that is held", self.held.size))
@@ -347,6 +356,8 @@ impl Line {
     }
 }
 
+/// Slot 6 of a MESSAGE holds what stays of it after a purge.
+const STUB_TAG: u32 = 6;
 /// An access ends after an hour.
 const ACCESS_MS: u64 = 3_600_000;
 /// Entries beyond the present size that an access covers.

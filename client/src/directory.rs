@@ -135,11 +135,7 @@ impl Directory {
         if index == 0 && tlog::sha256(leaf) != profile.trust().genesis_sha256 {
             return Err(fault("it is not the genesis that the trust file names".to_owned()));
         }
-        let (at, entry) = if index == 0 {
-            (Timestamp(0), Entry::Genesis(signed))
-        } else {
-            self.judge(signed, index).map_err(fault)?
-        };
+        let (at, entry) = if index == 0 { (Timestamp(0), Entry::Genesis(signed)) } else { self.judge(signed, index).map_err(fault)? };
         self.exchange.replay(index, at, &entry).map_err(|error| fault(error.to_string()))?;
         let row = self.state().directory().ok_or_else(|| fault("it leads to no directory".to_owned()))?;
         self.roots.push(edge::root(row));
@@ -195,7 +191,6 @@ impl Directory {
         Ok(head)
     }
 }
-
 
 const NOTE_KEY: &str = "directory_note";
 const HEAD_KEY: &str = "directory_head";

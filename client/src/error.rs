@@ -67,8 +67,8 @@ pub enum Error {
     /// Something is there already, and is not overwritten.
     #[error("{} exists already and is not overwritten", .0.display())]
     Exists(PathBuf),
-    /// There is no such message here.
-    #[error("{0} is not in this profile")]
+    /// There is no such message here, or at the gateway that was asked.
+    #[error("no message {0} is known")]
     NotHere(Reference),
     /// An argument that no message can have.
     #[error("{0}")]

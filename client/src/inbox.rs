@@ -428,13 +428,8 @@ impl Client {
     fn sign_items(&self, kind: StatementKind, items: Vec<v1::ReceiptItem>) -> Result<SignedStatement, Error> {
         let checkpoint_size = self.checkpoint().map_or(0, |checkpoint| checkpoint.size);
         let at_ms = clock::now().ms();
-        let build = |head| v1::MailboxStatement {
-            head: Some(head),
-            items: items.clone(),
-            at_ms,
-            clock: ClockQuality::Ntp.into(),
-            checkpoint_size,
-        };
+        let build =
+            |head| v1::MailboxStatement { head: Some(head), items: items.clone(), at_ms, clock: ClockQuality::Ntp.into(), checkpoint_size };
         if kind == StatementKind::Acknowledged {
             self.sign_next(kind, &|head| Acknowledged(build(head)), 0)
         } else {
@@ -476,11 +471,7 @@ impl Client {
         if self.pending(kind)?.is_none() { Ok(()) } else { Err(self.unreachable("the gateway is busy")) }
     }
 
-    async fn await_result(
-        &self,
-        answers: &mut Streaming<v1::ReceiveResponse>,
-        digest: &[u8; 32],
-    ) -> Result<v1::StatementResult, Error> {
+    async fn await_result(&self, answers: &mut Streaming<v1::ReceiveResponse>, digest: &[u8; 32]) -> Result<v1::StatementResult, Error> {
         loop {
             match tokio::time::timeout(RESULT_TIMEOUT, answers.message()).await {
                 Err(_) => return Err(self.unreachable("no answer to a statement in time")),

@@ -130,7 +130,11 @@ impl Link {
         Ok(Self { sender, origin, node, end })
     }
 
-    async fn handshake(host: &str, port: u16, config: ClientConfig) -> Result<(http2::SendRequest<tonic::body::Body>, Arc<Mutex<End>>), Failure> {
+    async fn handshake(
+        host: &str,
+        port: u16,
+        config: ClientConfig,
+    ) -> Result<(http2::SendRequest<tonic::body::Body>, Arc<Mutex<End>>), Failure> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let tcp = TcpStream::connect((bare, port)).await.map_err(|error| Failure::Other(error.to_string()))?;
         // Both are improvements only: a system without BBR keeps its default.

@@ -175,10 +175,8 @@ impl Client {
             self.foresee(&draft)?;
         }
         let id = self.outbox.next_id();
-        let extra = vec![
-            Write::number(Table::DraftContext, id, draft.encode_to_vec()),
-            Write::number(Table::DraftBody, id, body.encode_to_vec()),
-        ];
+        let extra =
+            vec![Write::number(Table::DraftContext, id, draft.encode_to_vec()), Write::number(Table::DraftBody, id, body.encode_to_vec())];
         let event = Event::Queue { priority: draft.priority, expires_ms: draft.expires_ms };
         let mut driven = Driven::default();
         let mut actions = VecDeque::from(self.decide(event, extra, &mut driven)?);

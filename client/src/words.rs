@@ -158,7 +158,9 @@ mod tests {
 
     #[test]
     fn extensions() {
-        for (name, media_type) in [("report.json", "application/json"), ("a.b.PDF", "application/pdf"), ("none", "application/octet-stream")] {
+        for (name, media_type) in
+            [("report.json", "application/json"), ("a.b.PDF", "application/pdf"), ("none", "application/octet-stream")]
+        {
             assert_eq!(media_type_of(name), media_type);
         }
     }

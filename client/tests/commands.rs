@@ -49,7 +49,7 @@ fn wrong_usage_is_2() {
     check(&["send", "--profile", "x", "--to", "KENYA", "--file", "x"], 2, "--to");
     check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--kind", "poem"], 2, "--kind");
     check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--priority", "unspecified"], 2, "--priority");
-    check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--wait", "-1"], 2, "--wait");
+    check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--wait=-1"], 2, "--wait");
     check(&["open", "--profile", "x", "17"], 2, "REFERENCE");
     check(&["open", "--profile", "x", "KE/2026/000001", "--force"], 2, "--out");
     check(&["receipt", "verify", "x"], 2, "--trust");

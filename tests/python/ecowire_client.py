@@ -23,8 +23,9 @@ import ecowire
 from ecowire import ed25519, entries, forms, mlkem, profile, sealing, tree, trust, wire
 
 TIMEOUT_S = 20
+BUSY_TRIES = 20
 # A page of Snapshot holds one statement at least, and a genesis may have 32 MiB.
-CHANNEL = [("grpc.max_receive_message_length", 40 << 20), ("grpc.enable_retries", 0)]
+CHANNEL = [("grpc.max_receive_message_length", 34 << 20), ("grpc.enable_retries", 0)]
 GOOGLE_RPC = """syntax = "proto3";
 package google.rpc;
 import "google/protobuf/any.proto";
@@ -247,13 +248,24 @@ class Client:
     def update_directory(self):
         """Replays what is new in the directory; the last page binds it into the log."""
         while True:
-            page = self.call(self.directory_service.Snapshot, self.pb.SnapshotRequest(from_size=len(self.directory.hashes)))
+            page = self._page(len(self.directory.hashes))
             for leaf in page.statements:
                 self.directory.add(leaf)
             need(len(self.directory.hashes) <= page.size, "the directory has shrunk")
             if len(self.directory.hashes) == page.size:
                 return self.directory.bind(page.checkpoint, page.head, self.log)
             need(len(page.statements) > 0, "an empty page")
+
+    def _page(self, from_size):
+        """A page of Snapshot; BUSY while the directory's newest head is being written."""
+        for _ in range(BUSY_TRIES - 1):
+            try:
+                return self.call(self.directory_service.Snapshot, self.pb.SnapshotRequest(from_size=from_size))
+            except Refusal as refusal:
+                if refusal.name != "BUSY":
+                    raise
+                time.sleep(0.1)
+        return self.call(self.directory_service.Snapshot, self.pb.SnapshotRequest(from_size=from_size))
 
     # --- statements ---
 

@@ -6,13 +6,9 @@ free port of this machine, the story is told, the gateway is stopped and its sto
 """
 
 import argparse
-import contextlib
 import os
-import re
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -20,119 +16,19 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a refused handshake is told b
 
 import grpc  # noqa: E402
 
-from ecowire import entries, forms, mlkem, profile, sealing, tree, wire
-from ecowire.forms import Refused
-from ecowire_client import Client, Directory, Log, Mailbox, Refusal, Unsound, compile_stubs, judge_node, now_ms
+from ecowire import entries, forms, mlkem, sealing, tree, wire  # noqa: E402
+from ecowire.forms import Refused  # noqa: E402
+from ecowire_client import Client, Directory, Log, Mailbox, compile_stubs, judge_node, now_ms  # noqa: E402
+from ecowire_stage import Checks, Gateway, equal, sure  # noqa: E402
 
 NETWORK = "ecowire.test"
 PARTICIPANTS = ["ke", "ke/cus/kemba", "th", "th/bkk", "ipsg/ens", "aud/network", "aud/ke"]
 TEXT = "Two containers of ivory, vessel \u201cMarisol\u201d, due 24 November.".encode()
-STOP_S = 30
 
 
-class Checks:
-    """Counts what holds and what does not; a check that raises has failed."""
-
-    def __init__(self):
-        self.passed, self.failed = 0, 0
-
-    @contextlib.contextmanager
-    def __call__(self, what):
-        try:
-            yield
-        except Exception as error:  # whatever went wrong, the next check is told of all the same
-            self.failed += 1
-            print(f"FAILED {what}: {type(error).__name__}: {error}", file=sys.stderr)
-        else:
-            self.passed += 1
-
-    @contextlib.contextmanager
-    def refused(self, name, code=None, **metadata):
-        """What is inside is refused by this name, with this code and at least this metadata."""
-        place = sys._getframe(2).f_lineno
-        with self(f"line {place}: {name} {metadata or ''}"):
-            try:
-                yield
-            except Refusal as refusal:
-                found = {key: refusal.metadata.get(key) for key in metadata}
-                equal((refusal.name, found), (name, metadata))
-                if code is not None:
-                    equal(refusal.code, code)
-            else:
-                raise AssertionError("it was not refused")
-
-    @contextlib.contextmanager
-    def unsound(self, what):
-        """What is inside is not believed."""
-        with self(what):
-            try:
-                yield
-            except (Unsound, Refused, tree.ProofError, entries.EntryError, wire.WireError, profile.ProfileError):
-                return
-            raise AssertionError("it was believed")
-
-
-def equal(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"{found!r} instead of {wanted!r}")
-
-
-def sure(sound, why):
-    if not sound:
-        raise AssertionError(why)
-
-
-class Gateway:
-    """The gateway over a minted network; stopped and reaped when the block ends."""
-
-    def __init__(self, folder, binaries):
-        self.folder, self.binaries, self.process = folder, binaries, None
-
-    def run(self, name, *arguments):
-        command = [str(self.binaries / name), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-    def make(self):
-        minted = self.run("ecowire-certs", "mint", "--out", self.folder / "pki", "--network", NETWORK, *PARTICIPANTS, "node/dev-1")
-        equal((minted.returncode, minted.stderr), (0, ""))
-        pki = self.folder / "pki"
-        paths = ["--config", self.config, "--genesis", pki / "genesis.bin", "--node", pki / "node_dev-1", "--data", self.folder / "data"]
-        made = self.run("ecowire-gateway", "init", *paths, "--listen", "127.0.0.1:0")
-        equal(made.returncode, 0)
-
-    @property
-    def config(self):
-        return self.folder / "gateway.toml"
-
-    def start(self):
-        """The address that it serves on."""
-        log = (self.folder / "gateway.log").open("ab")
-        command = [str(self.binaries / "ecowire-gateway"), "serve", "--config", str(self.config)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        log.close()
-        line = self.process.stdout.readline()
-        found = re.fullmatch(r"serving on (\S+) with (\d+) entries\n", line)
-        sure(found is not None, f"the gateway says {line!r}, see its log: {(self.folder / 'gateway.log').read_text()[-2000:]}")
-        return found[1]
-
-    def stop(self):
-        """Its exit code after SIGTERM."""
-        self.process.terminate()
-        try:
-            return self.process.wait(STOP_S)
-        finally:
-            self.process.stdout.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def check(self):
-        return self.run("ecowire-gateway", "check", "--config", self.config)
+def flipped(data):
+    """With one bit turned in the last byte."""
+    return data[:-1] + bytes([data[-1] ^ 1])
 
 
 class Story:
@@ -236,12 +132,12 @@ class Story:
         with self.check("the page binds"):
             bind(leaves)
         turned = self.pb.Receipt.FromString(page.head)
-        turned.slots[1].value = turned.slots[1].value[:-1] + bytes([turned.slots[1].value[-1] ^ 1])
+        turned.slots[1].value = flipped(turned.slots[1].value)
         for what, parts in {
             "a directory without its last statement": (leaves[:-1],),
             "a directory in another order": ([leaves[0], leaves[2], leaves[1], *leaves[3:]],),
             "a statement that stands twice": ([*leaves, leaves[-1]],),
-            "a changed statement": ([*leaves[:-1], leaves[-1][:-1] + bytes([leaves[-1][-1] ^ 1])],),
+            "a changed statement": ([*leaves[:-1], flipped(leaves[-1])],),
             "the log's note instead of the directory's": (leaves, turned.checkpoint),
             "a changed Head": (leaves, page.checkpoint, turned.SerializeToString()),
         }.items():
@@ -315,7 +211,7 @@ class Story:
 
         for name, shown in {
             "Wrap": with_path(list(delivery.wrap_path)[:-1]), "Key": None,
-            "Content": changed(content=delivery.content[:-1] + bytes([delivery.content[-1] ^ 1])),
+            "Content": changed(content=flipped(delivery.content)),
         }.items():
             with self.check(f"a delivery that is refused by the step {name}"):
                 try:
@@ -434,7 +330,7 @@ class Story:
             kemba.submit(kemba.seal(foreign, TEXT, seed=self.ke.seed))
         with check.refused("BAD_SIGNATURE", argument):
             one = fresh()
-            one.signed.signatures[0].signature = one.signed.signatures[0].signature[:-1] + b"\0"
+            one.signed.signatures[0].signature = flipped(one.signed.signatures[0].signature)
             kemba.submit(one)
         with check.refused("BAD_COMMITMENT", argument):
             one = fresh()
@@ -601,13 +497,13 @@ class Story:
             for index in range(size):
                 found = th.call(th.audit.Inclusion, pb.InclusionRequest(index=index, size=size))
                 tree.verify_inclusion(found.leaf_hash, index, size, list(found.path), root)
-            for old_size in range(size + 1):
-                path = th._consistency(old_size, size)
-                hashes = self.replay(th)[0][:old_size]
-                tree.verify_consistency(old_size, tree.root(hashes), size, root, path)
+            hashes = self.replay(th)[0]
+            for old in range(size + 1):
+                found = th.call(th.audit.Consistency, pb.ConsistencyRequest(from_size=old, to_size=size))
+                tree.verify_consistency(old, tree.root(hashes[:old]), size, root, list(found.path))
         with self.check("a tile holds the hashes of its entries"):
             tile = th.call(th.audit.Tile, pb.TileRequest(path=f"tile/0/000.p/{size}")).tile
-            equal(tile, b"".join(self.replay(th)[0][:size]))
+            equal(tile, b"".join(hashes[:size]))
 
     def replay(self, client):
         """(leaf hashes, responses of entries) of a whole replay, whose hashes lead to its checkpoint."""
@@ -686,7 +582,7 @@ def main():
     with tempfile.TemporaryDirectory() as name, Gateway(Path(name), binaries) as gateway:
         (gateway.folder / "stubs").mkdir()
         pb = compile_stubs(gateway.folder / "stubs")
-        gateway.make()
+        gateway.make(NETWORK, [*PARTICIPANTS, "node/dev-1"])
         story = Story(check, pb, gateway, gateway.start())
         try:
             story.tell()

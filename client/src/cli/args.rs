@@ -30,7 +30,9 @@ pub(crate) enum Command {
 
 /// Makes a profile: copies trust file, certificates and keys, makes an encryption key and publishes it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba")]
+#[command(
+    after_help = "Example:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba"
+)]
 pub(crate) struct Init {
     /// Folder to make; nothing is overwritten.
     #[arg(long, value_name = "DIR")]
@@ -50,7 +52,9 @@ pub(crate) struct Init {
 ///
 /// The own NCB is added when a recipient lies abroad, and so is the NCB of a foreign endpoint.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ecowire send --profile kemba --to th,ipsg/ens --kind ecomessage --priority urgent --file report.json\n  ecowire send --profile ke --to th --kind reply --in-reply-to TH/2026/000003 --file answer.txt --json")]
+#[command(
+    after_help = "Examples:\n  ecowire send --profile kemba --to th,ipsg/ens --kind ecomessage --priority urgent --file report.json\n  ecowire send --profile ke --to th --kind reply --in-reply-to TH/2026/000003 --file answer.txt --json"
+)]
 pub(crate) struct Send {
     /// Profile folder.
     #[arg(long, value_name = "DIR")]
@@ -110,7 +114,9 @@ pub(crate) struct Inbox {
 
 /// Opens a message: who signed it and when on stderr, its content on stdout or into a file.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001 --out report.json")]
+#[command(
+    after_help = "Examples:\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001 --out report.json"
+)]
 pub(crate) struct Open {
     /// Profile folder.
     #[arg(long, value_name = "DIR")]

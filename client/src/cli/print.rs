@@ -87,5 +87,6 @@ pub(crate) fn received(message: &Received, as_json: bool) {
     }
     let finding = message.finding.as_deref().map_or_else(String::new, |text| format!("  FINDING {}", Escaped(text)));
     let (kind, priority, state) = (message.kind.word(), message.priority.word(), message.state.word());
-    line(&format!("{:<32} {:>8}  {:<12} {kind:<14} {priority:<8} {}{finding}", message.reference, message.position.index, state, message.at));
+    let (reference, index) = (message.reference.to_string(), message.position.index);
+    line(&format!("{reference:<32} {index:>8}  {state:<12} {kind:<14} {priority:<8} {}{finding}", message.at));
 }

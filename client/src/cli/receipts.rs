@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use client::Error;
 use client::receipt::{Shown, show_file, verify_file};
 use client::words::Word as _;
-use client::Error;
 use serde::Serialize;
 
 use super::{args, print};

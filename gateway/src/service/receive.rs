@@ -54,9 +54,9 @@ struct Reader {
     mailbox: watch::Receiver<u64>,
     start: ReceiveStart,
     credit: u32,
-    /// Numbers sent on this stream that still wait for their DELIVERED.
+    /// Numbers sent on this stream.
     sent: BTreeSet<u64>,
-    /// With `retained`: everything up to here was sent.
+    /// With `retained`: what was delivered before has been sent up to here.
     after: u64,
     /// Whether the client was told that it has caught up since the last delivery.
     told: bool,
@@ -114,35 +114,42 @@ impl Reader {
         Ok(())
     }
 
-    /// The next message to send: with `retained` by number, then by urgency whatever waits.
+    /// The next message to send: what waits, by urgency; then, with `retained`, what was delivered before, by number.
     fn next(&self) -> Option<(u64, u64)> {
         let exchange = self.desk.shared.exchange();
         let state = exchange.state();
         let address = &self.peer.address;
-        if self.start.retained {
-            let (key, row) = state.rows_from(&Key::Place(address.clone(), self.after + 1)).next()?;
-            return match (key, row) {
-                (Key::Place(owner, seq), Row::Place(place)) if owner == address => Some((*seq, place.index)),
-                _ => None,
-            };
+        let new = |seq: &u64| *seq > self.start.after_seq && !self.sent.contains(seq);
+        if let Some(seq) = state.waiting(address).find(new) {
+            return Some((seq, state.place(address, seq)?.index));
         }
-        let seq = state.waiting(address).find(|seq| *seq > self.start.after_seq && !self.sent.contains(seq))?;
-        Some((seq, state.place(address, seq)?.index))
+        if !self.start.retained {
+            return None;
+        }
+        let own = |(key, row): (&Key, &Row)| match (key, row) {
+            (Key::Place(owner, seq), Row::Place(place)) if owner == address => Some((*seq, place.clone())),
+            _ => None,
+        };
+        let delivered = |place: &v1::PlaceRow| place.state() != v1::RecipientState::Expired;
+        let from = Key::Place(address.clone(), self.after + 1);
+        let mut rows = state.rows_from(&from).map_while(own);
+        rows.find(|(seq, place)| new(seq) && delivered(place)).map(|(seq, place)| (seq, place.index))
     }
 
     fn note_sent(&mut self, seq: u64) {
         self.credit -= 1;
         self.told = false;
-        if self.start.retained {
-            self.after = seq;
-        } else {
-            self.sent.insert(seq);
+        self.sent.insert(seq);
+        let exchange = self.desk.shared.exchange();
+        let state = exchange.state();
+        let waits = |seq: &u64| state.place(&self.peer.address, *seq).is_some_and(|place| place.state() == v1::RecipientState::Available);
+        if !waits(&seq) {
+            self.after = self.after.max(seq);
         }
-        // What was taken in the meantime no longer waits, so it need not be remembered.
+        // What no longer waits, and lies behind what is still to be sent, need not be remembered.
         if self.sent.len() > 2 * MAILBOX_CREDIT_MAX as usize {
-            let exchange = self.desk.shared.exchange();
-            let waiting: BTreeSet<u64> = exchange.state().waiting(&self.peer.address).collect();
-            self.sent.retain(|seq| waiting.contains(seq));
+            let (after, retained) = (self.after, self.start.retained);
+            self.sent.retain(|seq| waits(seq) || (retained && *seq > after));
         }
     }
 

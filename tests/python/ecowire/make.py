@@ -49,7 +49,7 @@ class Files:
 def write(folder):
     """Writes every file and gives its name and number of cases."""
     files = Files()
-    for make in (signatures, forms_of_statements, packed_forms, messages, deliveries, ledger, trees, notes, chains):
+    for make in (signatures, forms_of_statements, packed_forms, bounds, messages, deliveries, ledger, trees, notes, chains):
         make(files)
     for name, cases in sorted(files.cases.items()):
         (folder / f"{name}.json").write_text(json.dumps(cases, indent=2, sort_keys=True) + "\n")
@@ -258,6 +258,28 @@ def context(**other):
         "directory_root": seed(6), "deny_digest": seed(9), "ipsg_opt_out": 1,
     }
     return wire.new("Context", **(values | other))
+
+
+def bounds(files):
+    """The last value that a field of context and header may have, and the first that it may not."""
+
+    def previous(year):
+        return wire.encode("Context", context(previous=wire.new("Previous", year=year, series=1, number=1)))
+
+    def attached(size):
+        reference = wire.new("AttachmentRef", chunk_log2=18, ciphertext_size=size, chunks_root=seed(4))
+        parts = {"context": wire.encode("Context", context()), "content_size": 272, "attachments": [reference]}
+        digests = dict.fromkeys(("key_commitment", "content_sha256", "wraps_root"), seed(3))
+        return wire.encode("Header", wire.new("Header", **parts, **digests))
+
+    largest = forms.MAX["attachment"]
+    for kind, make, good, bad, what in (
+        ("context", previous, 9999, 10_000, "previous of the year 10000"),
+        ("context", previous, 2000, 1999, "previous of the year 1999"),
+        ("header", attached, largest, largest + 1, "an attachment above 1 GiB and its tags"),
+    ):
+        files.good("canonical", {"type": kind, "bytes": make(good).hex()})
+        files.bad("canonical", what, {"type": kind, "bytes": make(bad).hex()}, "BAD_ENCODING")
 
 
 def sealed(name, plain=b"from python", context=None, **other):

@@ -1,6 +1,5 @@
 """DSSE, key ids, HPKE wraps and content: what a sender makes and a recipient opens (SPEC 4 and 6)."""
 
-import hashlib
 import hmac
 
 from cryptography.exceptions import InvalidTag
