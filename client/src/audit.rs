@@ -330,7 +330,6 @@ fn summary(entry: &Entry) -> String {
         Entry::StateClaim(claim) => envelope::genesis::hex(&claim.state_sha256_sum),
         Entry::Expired(expired) => format!("entry {} in {} mailboxes", expired.index, expired.places.len()),
         Entry::Later(number) => format!("kind {number}, of a later version"),
-        Entry::Later(kind) => format!("kind {kind}, of a later version"),
     }
 }
 

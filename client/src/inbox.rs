@@ -12,13 +12,10 @@ use envelope::keys::AwsLc;
 use envelope::message::{Keyring as _, signatures_sha256};
 use envelope::receipt::Proven;
 use envelope::seal::{self, Sealed};
-use envelope::statement::{Acknowledged, Delivered};
 use envelope::{Address, Position, Receipt, Reference, Timestamp, dsse};
 use exchange::rules::foresee;
 use prost::Message as _;
-use proto::v1::{
-    self, ClockQuality, EntryKind, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState, SignedStatement, StatementKind,
-};
+use proto::v1::{self, EntryKind, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState};
 use serde::{Deserialize, Serialize};
 use tlog::{Checkpoint, sha256, verify_inclusion};
 use tokio::sync::mpsc;
@@ -29,7 +26,6 @@ use crate::client::{Client, hashes};
 use crate::clock;
 use crate::error::Error;
 use crate::store::{Table, Write};
-use crate::trouble::Trouble;
 
 /// One message of the inbox, as its receipt and signatures prove it.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,8 +94,8 @@ pub(crate) struct Facts {
     priority: i32,
     at_ms: u64,
     expires_ms: u64,
-    state: i32,
-    finding: Option<String>,
+    pub(crate) state: i32,
+    pub(crate) finding: Option<String>,
 }
 
 /// Why a delivery was not taken.
@@ -134,13 +130,19 @@ impl Client {
         let start = ReceiveStart { after_seq: floor, retained: true, until_caught_up: !options.follow };
         let (requests, mut answers) = self.open_mailbox(start, CREDIT).await?;
         let mut mail = Mail::default();
-        let (mut last_seq, mut owed, mut caught_up) = (0, 0, false);
+        let (mut last_seq, mut owed, mut caught_up, mut offered, mut quiet) = (0, 0, false, None, 0u32);
         loop {
             let next = tokio::time::timeout(DELIVERED_AFTER, answers.message()).await;
             let answer = match next {
                 Err(_) => {
                     // A quiet moment: what came until now is called delivered.
-                    self.offer_delivered(&requests).await?;
+                    self.offer_delivered(&requests, &mut offered).await?;
+                    quiet += 1;
+                    if quiet.is_multiple_of(QUIET_MAX) {
+                        // The log must go on as it was; and a gateway that is about to go takes no new question, so that a
+                        // stream on which nothing more will come is not waited on for ever.
+                        self.refresh_checkpoint().await?;
+                    }
                     continue;
                 }
                 Ok(Ok(Some(answer))) => answer,
@@ -165,14 +167,17 @@ impl Client {
                 }
             }
             if let Some(result) = answer.statement {
-                self.read_result(result)?;
-                self.offer_delivered(&requests).await?;
+                match self.read_result(result)? {
+                    // Offered again in the next quiet moment.
+                    Some(_) => offered = None,
+                    None => self.offer_delivered(&requests, &mut offered).await?,
+                }
             }
             if owed >= CREDIT / 2 {
                 let more = ReceiveRequest { credit: std::mem::take(&mut owed), ..ReceiveRequest::default() };
                 // A closed stream shows on the next answer.
                 let _ = requests.send(more).await;
-                self.offer_delivered(&requests).await?;
+                self.offer_delivered(&requests, &mut offered).await?;
             }
             if answer.caught_up {
                 caught_up = true;
@@ -222,28 +227,6 @@ impl Client {
         Ok(Opened { message, header, media_type: body.media_type, content: body.content.to_vec() })
     }
 
-    /// Says that a person has seen a message; returns when the ledger holds that durably.
-    ///
-    /// # Errors
-    /// [`Error::NotHere`], [`Error::Finding`], [`Error::Unreachable`], or a refusal.
-    pub async fn acknowledge(&mut self, reference: &Reference) -> Result<(), Error> {
-        let wanted = self.facts_of(reference)?;
-        if let Some(text) = wanted.finding {
-            return Err(Error::Finding { reference: reference.clone(), text });
-        }
-        loop {
-            let current = self.facts_of(reference)?;
-            if current.state == RecipientState::Acknowledged as i32 {
-                return Ok(());
-            }
-            // An earlier one whose answer was lost goes first.
-            if self.pending(StatementKind::Acknowledged)?.is_none() {
-                self.sign_mailbox(StatementKind::Acknowledged, &[current])?;
-            }
-            self.settle_kind(StatementKind::Acknowledged).await?;
-        }
-    }
-
     pub(crate) fn facts_of(&self, reference: &Reference) -> Result<Facts, Error> {
         let absent = || Error::NotHere(reference.clone());
         let seq = self.profile.store().get(Table::References, reference.to_string().as_bytes())?.ok_or_else(absent)?;
@@ -265,7 +248,7 @@ impl Client {
         Ok((floor + 1..=last_seq).filter(|seq| here.binary_search(seq).is_err()).take(MISSING_MAX).collect())
     }
 
-    async fn open_mailbox(
+    pub(crate) async fn open_mailbox(
         &mut self,
         start: ReceiveStart,
         credit: u32,
@@ -394,144 +377,6 @@ impl Client {
         }
     }
 
-    /// Sends the next DELIVERED on an open stream, if none waits for its answer.
-    async fn offer_delivered(&mut self, requests: &mpsc::Sender<ReceiveRequest>) -> Result<(), Error> {
-        if self.pending(StatementKind::Delivered)?.is_some() {
-            return Ok(());
-        }
-        if let Some(signed) = self.next_delivered()? {
-            let _ = requests.send(ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() }).await;
-        }
-        Ok(())
-    }
-
-    /// Signs DELIVERED for at most 64 messages that are durable here and not yet called so.
-    fn next_delivered(&self) -> Result<Option<SignedStatement>, Error> {
-        let mut waiting = Vec::new();
-        for (_, row) in self.profile.store().numbered(Table::Facts)? {
-            let facts = facts(&row)?;
-            if facts.state == RecipientState::Available as i32 {
-                waiting.push(facts);
-            }
-            if waiting.len() == envelope::limits::MAILBOX_ITEMS_MAX {
-                break;
-            }
-        }
-        if waiting.is_empty() { Ok(None) } else { self.sign_mailbox(StatementKind::Delivered, &waiting).map(Some) }
-    }
-
-    fn sign_mailbox(&self, kind: StatementKind, facts: &[Facts]) -> Result<SignedStatement, Error> {
-        let item = |facts: &Facts| v1::ReceiptItem { mailbox_seq: facts.mailbox_seq, message_id: facts.message_id.to_vec().into() };
-        self.sign_items(kind, facts.iter().map(item).collect())
-    }
-
-    fn sign_items(&self, kind: StatementKind, items: Vec<v1::ReceiptItem>) -> Result<SignedStatement, Error> {
-        let checkpoint_size = self.checkpoint().map_or(0, |checkpoint| checkpoint.size);
-        let at_ms = clock::now().ms();
-        let build =
-            |head| v1::MailboxStatement { head: Some(head), items: items.clone(), at_ms, clock: ClockQuality::Ntp.into(), checkpoint_size };
-        if kind == StatementKind::Acknowledged {
-            self.sign_next(kind, &|head| Acknowledged(build(head)), 0)
-        } else {
-            self.sign_next(kind, &|head| Delivered(build(head)), 0)
-        }
-    }
-
-    /// Sends what is still to be said about this mailbox, until the ledger holds all of it.
-    async fn settle_mailbox(&mut self) -> Result<(), Error> {
-        loop {
-            if self.pending(StatementKind::Delivered)?.is_none() && self.next_delivered()?.is_none() {
-                break;
-            }
-            self.settle_kind(StatementKind::Delivered).await?;
-        }
-        if self.pending(StatementKind::Acknowledged)?.is_some() {
-            self.settle_kind(StatementKind::Acknowledged).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends the pending statement of a kind on a stream of its own and waits for its result, signing it anew if its
-    /// chain has gone on elsewhere.
-    async fn settle_kind(&mut self, kind: StatementKind) -> Result<(), Error> {
-        let start = ReceiveStart { after_seq: u64::MAX, retained: false, until_caught_up: false };
-        let (requests, mut answers) = self.open_mailbox(start, 0).await?;
-        for attempt in 0..ATTEMPTS_MAX {
-            let Some(signed) = self.pending(kind)? else { return Ok(()) };
-            let digest = envelope::statement::digest_of(&signed);
-            let request = ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() };
-            if requests.send(request).await.is_err() {
-                return Err(self.unreachable("the gateway ended the stream"));
-            }
-            let result = self.await_result(&mut answers, &digest).await?;
-            if let Some(pause_ms) = self.read_result(result)? {
-                tokio::time::sleep(Duration::from_millis(pause_ms.clamp(100 << attempt, 2_000))).await;
-            }
-        }
-        if self.pending(kind)?.is_none() { Ok(()) } else { Err(self.unreachable("the gateway is busy")) }
-    }
-
-    async fn await_result(&self, answers: &mut Streaming<v1::ReceiveResponse>, digest: &[u8; 32]) -> Result<v1::StatementResult, Error> {
-        loop {
-            match tokio::time::timeout(RESULT_TIMEOUT, answers.message()).await {
-                Err(_) => return Err(self.unreachable("no answer to a statement in time")),
-                Ok(Ok(None)) => return Err(self.unreachable("the gateway ended the stream before it answered")),
-                Ok(Err(status)) => return Err(self.failed(&status).await),
-                Ok(Ok(Some(answer))) => {
-                    if let Some(result) = answer.statement.filter(|result| result.sha256 == digest[..]) {
-                        return Ok(result);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What became of a statement. Gives a pause in milliseconds when it must be sent again.
-    fn read_result(&mut self, result: v1::StatementResult) -> Result<Option<u64>, Error> {
-        for kind in [StatementKind::Delivered, StatementKind::Acknowledged] {
-            let Some(signed) = self.pending(kind)? else { continue };
-            if envelope::statement::digest_of(&signed)[..] != result.sha256 {
-                continue;
-            }
-            let Some(problem) = result.problem else {
-                self.note_durable(kind, &signed)?;
-                return Ok(None);
-            };
-            return match Trouble::of_problem(problem) {
-                Trouble::Refused { name, metadata, .. } if name == "BAD_SEQUENCE" => {
-                    if self.resequence(kind, &signed, &metadata)? {
-                        self.note_durable(kind, &signed)?;
-                    } else {
-                        self.sign_items(kind, items_of(kind, &signed)?)?;
-                    }
-                    Ok(None)
-                }
-                Trouble::Busy { retry_after_ms, .. } => Ok(Some(retry_after_ms)),
-                other => {
-                    if matches!(other, Trouble::Refused { .. }) {
-                        self.discard(kind)?;
-                    }
-                    Err(other.into_error(self.profile.gateway()))
-                }
-            };
-        }
-        Ok(None)
-    }
-
-    /// The ledger holds a statement: the states here follow, then the chain goes on.
-    fn note_durable(&self, kind: StatementKind, signed: &SignedStatement) -> Result<(), Error> {
-        let state = if kind == StatementKind::Acknowledged { RecipientState::Acknowledged } else { RecipientState::Delivered };
-        let mut writes = Vec::new();
-        for item in items_of(kind, signed)? {
-            let Some(row) = self.profile.store().get_number(Table::Facts, item.mailbox_seq)? else { continue };
-            let mut facts = facts(&row)?;
-            facts.state = facts.state.max(state.into());
-            writes.push(facts.write()?);
-        }
-        self.profile.store().commit(&writes)?;
-        self.settle(kind, signed).map(drop)
-    }
-
     fn refresh_states(&self, mail: &mut Mail) -> Result<(), Error> {
         let states: BTreeMap<u64, RecipientState> = self.inbox()?.into_iter().map(|one| (one.mailbox_seq, one.state)).collect();
         for received in &mut mail.received {
@@ -542,7 +387,7 @@ impl Client {
 }
 
 impl Facts {
-    fn write(&self) -> Result<Write, Error> {
+    pub(crate) fn write(&self) -> Result<Write, Error> {
         let row = serde_json::to_vec(self).map_err(|_| Error::Row("facts"))?;
         Ok(Write::number(Table::Facts, self.mailbox_seq, row))
     }
@@ -574,17 +419,8 @@ impl Received {
     }
 }
 
-fn facts(row: &[u8]) -> Result<Facts, Error> {
+pub(crate) fn facts(row: &[u8]) -> Result<Facts, Error> {
     serde_json::from_slice(row).map_err(|_| Error::Row("facts"))
-}
-
-fn items_of(kind: StatementKind, signed: &SignedStatement) -> Result<Vec<v1::ReceiptItem>, Error> {
-    let read = if kind == StatementKind::Acknowledged {
-        envelope::statement::read::<Acknowledged>(signed).map(|statement| statement.0.items)
-    } else {
-        envelope::statement::read::<Delivered>(signed).map(|statement| statement.0.items)
-    };
-    read.map_err(|_| Error::Row("pending"))
 }
 
 /// The places that a receipt discloses, with their index from 1.
@@ -615,8 +451,8 @@ const PLACE_TAG: u32 = 7;
 const CREDIT: u32 = 64;
 /// What came is called delivered after a pause of this length.
 const DELIVERED_AFTER: Duration = Duration::from_secs(1);
-const RESULT_TIMEOUT: Duration = Duration::from_secs(20);
-const ATTEMPTS_MAX: u32 = 6;
 /// Missing numbers that are listed.
 const MISSING_MAX: usize = 1000;
+/// Quiet moments after which the checkpoint is looked at again.
+const QUIET_MAX: u32 = 30;
 const FLOOR_KEY: &str = "mailbox_floor";

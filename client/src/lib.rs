@@ -23,8 +23,10 @@ pub mod client;
 mod send;
 mod statements;
 
-pub mod audit;
+mod delivered;
 pub mod inbox;
+
+pub mod audit;
 pub mod receipt;
 
 pub use client::{CONNECT_TIMEOUT, Client};

@@ -61,6 +61,9 @@ pub(crate) struct SentRow {
     pub(crate) message_id: [u8; 32],
 }
 
+/// What a context needs from the directory: the recipients' keys in their order, and size and root of its Head.
+type Foreseen = (Vec<Bytes>, (u64, [u8; 32]));
+
 /// What happened to the items of the outbox while it was driven.
 #[derive(Debug, Default)]
 struct Driven {
@@ -191,7 +194,7 @@ impl Client {
     }
 
     /// Refuses what the directory alone tells, by the name that the gateway would use; gives the recipients' keys.
-    fn foresee(&self, draft: &v1::Context) -> Result<(Vec<Bytes>, (u64, [u8; 32])), Error> {
+    fn foresee(&self, draft: &v1::Context) -> Result<Foreseen, Error> {
         let now = clock::now();
         let mut whole = draft.clone();
         let own_ncb_only = self.address().own_ncb().is_some_and(|ncb| draft.recipients == [ncb.to_string()]);

@@ -26,8 +26,8 @@ impl Trouble {
     /// Reads a status. One that was made on this side, because the connection broke, carries its cause.
     pub(crate) fn of_status(status: &Status) -> Self {
         let text = status.message().to_owned();
-        if std::error::Error::source(status).is_some() {
-            return Self::Lost(chain_text(status));
+        if let Some(cause) = std::error::Error::source(status) {
+            return Self::Lost(chain_text(cause));
         }
         let retry = status.get_details_retry_info().map(|info| info.retry_delay.map_or(0, |delay| delay.as_millis()));
         let refusal = status.get_details_error_info().filter(|info| info.domain == DOMAIN);

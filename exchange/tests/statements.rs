@@ -148,6 +148,7 @@ impl Change {
                     head.seq = value.parse().expect("a number");
                     head.prev_sha256 = if head.seq == 1 { Bytes::new() } else { vec![1; 32].into() };
                 }
+                "count" => head.seq = value.parse().expect("a number"),
                 "prev" => head.prev_sha256 = vec![1; 32].into(),
                 "network" => head.network.clone_from(value),
                 "issuer" => head.issuer.clone_from(value),
@@ -195,7 +196,7 @@ impl Change {
 }
 
 /// What no kind of a participant's statements lets pass.
-const BY_OTHERS: [&str; 23] = [
+const BY_OTHERS: [&str; 24] = [
     "signed=np",
     "signed=nobody",
     "signed=authority:2",
@@ -213,6 +214,7 @@ const BY_OTHERS: [&str; 23] = [
     "again",
     "prev=other",
     "seq=7",
+    "count=7",
     "created=5m+1ms expires=1d",
     "created=-1h expires=0s",
     "label=trust",
@@ -240,37 +242,38 @@ fn keys_are_their_owners() {
         StatementKind::Keys,
         "th",
         expect![[r#"
-        "": accepted
-        "created=-1m": accepted
-        "signed=np": BAD_SIGNATURE
-        "signed=nobody": BAD_SIGNATURE
-        "signed=authority:2": BAD_SIGNATURE
-        "signed=th,np": BAD_SIGNATURE
-        "signed=th,th": BAD_SIGNATURE
-        "peer=np": NOT_SENDER
-        "issuer=np subject=np peer=np": BAD_SIGNATURE
-        "issuer=np subject=np": NOT_SENDER
-        "issuer=fr subject=fr peer=fr": NOT_SENDER
-        "issuer=network subject=network signed=authority:2": BAD_ENCODING
-        "subject=np": BAD_ENCODING
-        "subject=network": BAD_ENCODING
-        "network=other.test": BAD_ENCODING
-        "seq=1": BAD_SEQUENCE seq=4
-        "again": BAD_SEQUENCE seq=4
-        "prev=other": BAD_SEQUENCE seq=4
-        "seq=7": BAD_SEQUENCE seq=4
-        "created=5m+1ms expires=1d": CLOCK_SKEW
-        "created=-1h expires=0s": EXPIRED
-        "label=trust": NO_AUTHORITY
-        "label=genesis": NO_AUTHORITY
-        "label=unspecified": BAD_ENCODING
-        "label=clock_step": BAD_SIGNATURE
-        "created=5m expires=1d": accepted
-        "created=-400d expires=1ms": accepted
-        "peer=none": accepted
-        "": accepted
-        "": REVOKED address=th what=identity certificate
-    "#]],
+            "": accepted
+            "created=-1m": accepted
+            "signed=np": BAD_SIGNATURE
+            "signed=nobody": BAD_SIGNATURE
+            "signed=authority:2": BAD_SIGNATURE
+            "signed=th,np": BAD_SIGNATURE
+            "signed=th,th": BAD_SIGNATURE
+            "peer=np": NOT_SENDER
+            "issuer=np subject=np peer=np": BAD_SIGNATURE
+            "issuer=np subject=np": NOT_SENDER
+            "issuer=fr subject=fr peer=fr": NOT_SENDER
+            "issuer=network subject=network signed=authority:2": BAD_ENCODING
+            "subject=np": BAD_ENCODING
+            "subject=network": BAD_ENCODING
+            "network=other.test": BAD_ENCODING
+            "seq=1": BAD_SEQUENCE seq=4
+            "again": BAD_SEQUENCE seq=4
+            "prev=other": BAD_SEQUENCE seq=4
+            "seq=7": BAD_SEQUENCE seq=4
+            "count=7": BAD_SEQUENCE seq=4
+            "created=5m+1ms expires=1d": CLOCK_SKEW
+            "created=-1h expires=0s": EXPIRED
+            "label=trust": NO_AUTHORITY
+            "label=genesis": NO_AUTHORITY
+            "label=unspecified": BAD_ENCODING
+            "label=clock_step": BAD_SIGNATURE
+            "created=5m expires=1d": accepted
+            "created=-400d expires=1ms": accepted
+            "peer=none": accepted
+            "": accepted
+            "": REVOKED address=th what=identity certificate
+        "#]],
     );
 }
 
@@ -280,37 +283,38 @@ fn an_access_is_its_auditors() {
         StatementKind::Access,
         "aud/network",
         expect![[r#"
-        "": accepted
-        "created=-1m": accepted
-        "signed=np": BAD_SIGNATURE
-        "signed=nobody": BAD_SIGNATURE
-        "signed=authority:2": BAD_SIGNATURE
-        "signed=aud/network,np": BAD_SIGNATURE
-        "signed=aud/network,aud/network": BAD_SIGNATURE
-        "peer=np": NOT_SENDER
-        "issuer=np subject=np peer=np": BAD_SIGNATURE
-        "issuer=np subject=np": NOT_SENDER
-        "issuer=fr subject=fr peer=fr": NOT_SENDER
-        "issuer=network subject=network signed=authority:2": NO_AUTHORITY
-        "subject=np": NO_AUTHORITY
-        "subject=network": NO_AUTHORITY
-        "network=other.test": BAD_ENCODING
-        "seq=1": BAD_SEQUENCE seq=3
-        "again": BAD_SEQUENCE seq=3
-        "prev=other": BAD_SEQUENCE seq=3
-        "seq=7": BAD_SEQUENCE seq=3
-        "created=5m+1ms expires=1d": CLOCK_SKEW
-        "created=-1h expires=0s": EXPIRED
-        "label=trust": NO_AUTHORITY
-        "label=genesis": NO_AUTHORITY
-        "label=unspecified": BAD_ENCODING
-        "label=clock_step": BAD_SIGNATURE
-        "created=5m expires=1d": accepted
-        "created=-400d expires=1ms": accepted
-        "peer=none": accepted
-        "": accepted
-        "": REVOKED address=aud/network what=identity certificate
-    "#]],
+            "": accepted
+            "created=-1m": accepted
+            "signed=np": BAD_SIGNATURE
+            "signed=nobody": BAD_SIGNATURE
+            "signed=authority:2": BAD_SIGNATURE
+            "signed=aud/network,np": BAD_SIGNATURE
+            "signed=aud/network,aud/network": BAD_SIGNATURE
+            "peer=np": NOT_SENDER
+            "issuer=np subject=np peer=np": BAD_SIGNATURE
+            "issuer=np subject=np": NOT_SENDER
+            "issuer=fr subject=fr peer=fr": NOT_SENDER
+            "issuer=network subject=network signed=authority:2": NO_AUTHORITY
+            "subject=np": NO_AUTHORITY
+            "subject=network": NO_AUTHORITY
+            "network=other.test": BAD_ENCODING
+            "seq=1": BAD_SEQUENCE seq=3
+            "again": BAD_SEQUENCE seq=3
+            "prev=other": BAD_SEQUENCE seq=3
+            "seq=7": BAD_SEQUENCE seq=3
+            "count=7": BAD_SEQUENCE seq=3
+            "created=5m+1ms expires=1d": CLOCK_SKEW
+            "created=-1h expires=0s": EXPIRED
+            "label=trust": NO_AUTHORITY
+            "label=genesis": NO_AUTHORITY
+            "label=unspecified": BAD_ENCODING
+            "label=clock_step": BAD_SIGNATURE
+            "created=5m expires=1d": accepted
+            "created=-400d expires=1ms": accepted
+            "peer=none": accepted
+            "": accepted
+            "": REVOKED address=aud/network what=identity certificate
+        "#]],
     );
 }
 
@@ -320,37 +324,38 @@ fn a_delivery_is_its_recipients() {
         StatementKind::Delivered,
         "th",
         expect![[r#"
-        "": accepted
-        "created=-1m": accepted
-        "signed=np": BAD_SIGNATURE
-        "signed=nobody": BAD_SIGNATURE
-        "signed=authority:2": BAD_SIGNATURE
-        "signed=th,np": BAD_SIGNATURE
-        "signed=th,th": BAD_SIGNATURE
-        "peer=np": NOT_SENDER
-        "issuer=np subject=np peer=np": BAD_SIGNATURE
-        "issuer=np subject=np": NOT_SENDER
-        "issuer=fr subject=fr peer=fr": NOT_SENDER
-        "issuer=network subject=network signed=authority:2": BAD_ENCODING
-        "subject=np": BAD_ENCODING
-        "subject=network": BAD_ENCODING
-        "network=other.test": BAD_ENCODING
-        "seq=1": BAD_SEQUENCE seq=3
-        "again": BAD_SEQUENCE seq=3
-        "prev=other": BAD_SEQUENCE seq=3
-        "seq=7": BAD_SEQUENCE seq=3
-        "created=5m+1ms expires=1d": CLOCK_SKEW
-        "created=-1h expires=0s": EXPIRED
-        "label=trust": NO_AUTHORITY
-        "label=genesis": NO_AUTHORITY
-        "label=unspecified": BAD_ENCODING
-        "label=clock_step": BAD_SIGNATURE
-        "created=5m expires=1d": accepted
-        "created=-400d expires=1ms": accepted
-        "peer=none": accepted
-        "": accepted
-        "": REVOKED address=th what=identity certificate
-    "#]],
+            "": accepted
+            "created=-1m": accepted
+            "signed=np": BAD_SIGNATURE
+            "signed=nobody": BAD_SIGNATURE
+            "signed=authority:2": BAD_SIGNATURE
+            "signed=th,np": BAD_SIGNATURE
+            "signed=th,th": BAD_SIGNATURE
+            "peer=np": NOT_SENDER
+            "issuer=np subject=np peer=np": BAD_SIGNATURE
+            "issuer=np subject=np": NOT_SENDER
+            "issuer=fr subject=fr peer=fr": NOT_SENDER
+            "issuer=network subject=network signed=authority:2": BAD_ENCODING
+            "subject=np": BAD_ENCODING
+            "subject=network": BAD_ENCODING
+            "network=other.test": BAD_ENCODING
+            "seq=1": BAD_SEQUENCE seq=3
+            "again": BAD_SEQUENCE seq=3
+            "prev=other": BAD_SEQUENCE seq=3
+            "seq=7": BAD_SEQUENCE seq=3
+            "count=7": BAD_SEQUENCE seq=3
+            "created=5m+1ms expires=1d": CLOCK_SKEW
+            "created=-1h expires=0s": EXPIRED
+            "label=trust": NO_AUTHORITY
+            "label=genesis": NO_AUTHORITY
+            "label=unspecified": BAD_ENCODING
+            "label=clock_step": BAD_SIGNATURE
+            "created=5m expires=1d": accepted
+            "created=-400d expires=1ms": accepted
+            "peer=none": accepted
+            "": accepted
+            "": REVOKED address=th what=identity certificate
+        "#]],
     );
 }
 
@@ -360,37 +365,38 @@ fn an_acknowledgement_is_its_recipients() {
         StatementKind::Acknowledged,
         "th",
         expect![[r#"
-        "": accepted
-        "created=-1m": accepted
-        "signed=np": BAD_SIGNATURE
-        "signed=nobody": BAD_SIGNATURE
-        "signed=authority:2": BAD_SIGNATURE
-        "signed=th,np": BAD_SIGNATURE
-        "signed=th,th": BAD_SIGNATURE
-        "peer=np": NOT_SENDER
-        "issuer=np subject=np peer=np": BAD_SIGNATURE
-        "issuer=np subject=np": NOT_SENDER
-        "issuer=fr subject=fr peer=fr": NOT_SENDER
-        "issuer=network subject=network signed=authority:2": BAD_ENCODING
-        "subject=np": BAD_ENCODING
-        "subject=network": BAD_ENCODING
-        "network=other.test": BAD_ENCODING
-        "seq=1": BAD_SEQUENCE seq=3
-        "again": BAD_SEQUENCE seq=3
-        "prev=other": BAD_SEQUENCE seq=3
-        "seq=7": BAD_SEQUENCE seq=3
-        "created=5m+1ms expires=1d": CLOCK_SKEW
-        "created=-1h expires=0s": EXPIRED
-        "label=trust": NO_AUTHORITY
-        "label=genesis": NO_AUTHORITY
-        "label=unspecified": BAD_ENCODING
-        "label=clock_step": BAD_SIGNATURE
-        "created=5m expires=1d": accepted
-        "created=-400d expires=1ms": accepted
-        "peer=none": accepted
-        "": accepted
-        "": REVOKED address=th what=identity certificate
-    "#]],
+            "": accepted
+            "created=-1m": accepted
+            "signed=np": BAD_SIGNATURE
+            "signed=nobody": BAD_SIGNATURE
+            "signed=authority:2": BAD_SIGNATURE
+            "signed=th,np": BAD_SIGNATURE
+            "signed=th,th": BAD_SIGNATURE
+            "peer=np": NOT_SENDER
+            "issuer=np subject=np peer=np": BAD_SIGNATURE
+            "issuer=np subject=np": NOT_SENDER
+            "issuer=fr subject=fr peer=fr": NOT_SENDER
+            "issuer=network subject=network signed=authority:2": BAD_ENCODING
+            "subject=np": BAD_ENCODING
+            "subject=network": BAD_ENCODING
+            "network=other.test": BAD_ENCODING
+            "seq=1": BAD_SEQUENCE seq=3
+            "again": BAD_SEQUENCE seq=3
+            "prev=other": BAD_SEQUENCE seq=3
+            "seq=7": BAD_SEQUENCE seq=3
+            "count=7": BAD_SEQUENCE seq=3
+            "created=5m+1ms expires=1d": CLOCK_SKEW
+            "created=-1h expires=0s": EXPIRED
+            "label=trust": NO_AUTHORITY
+            "label=genesis": NO_AUTHORITY
+            "label=unspecified": BAD_ENCODING
+            "label=clock_step": BAD_SIGNATURE
+            "created=5m expires=1d": accepted
+            "created=-400d expires=1ms": accepted
+            "peer=none": accepted
+            "": accepted
+            "": REVOKED address=th what=identity certificate
+        "#]],
     );
 }
 
@@ -646,6 +652,7 @@ fn the_network_authority_alone_sets_the_time() {
             "seq=1",
             "seq=9",
             "prev=other",
+            "count=9",
             "again",
             "created=-1h expires=0s",
             "label=keys",
@@ -672,6 +679,7 @@ fn the_network_authority_alone_sets_the_time() {
             "seq=1": BAD_SEQUENCE seq=4
             "seq=9": BAD_SEQUENCE seq=4
             "prev=other": BAD_SEQUENCE seq=4
+            "count=9": BAD_SEQUENCE seq=4
             "again": BAD_SEQUENCE seq=4
             "created=-1h expires=0s": EXPIRED
             "label=keys": BAD_ENCODING

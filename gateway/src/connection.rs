@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use envelope::message::Peer;
 use envelope::{Address, Timestamp};
 use exchange::Rows as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,8 +20,10 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::io::InspectReader;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
@@ -95,9 +98,10 @@ impl Door {
             }
         }
         drop(listener);
+        // Each is cut at the end of the grace period at the latest.
         let drained = door.connections.acquire_many(u32::try_from(all).unwrap_or(u32::MAX));
-        if tokio::time::timeout(limits::SHUTDOWN_GRACE, drained).await.is_err() {
-            tracing::warn!("connections were still open at the end of the grace period");
+        if tokio::time::timeout(2 * limits::SHUTDOWN_GRACE, drained).await.is_err() {
+            tracing::error!("connections were still open after the grace period");
         }
     }
 
@@ -111,13 +115,22 @@ impl Door {
 
     async fn serve(self: Arc<Self>, stream: TcpStream, connection: OwnedSemaphorePermit, handshake: OwnedSemaphorePermit) {
         prepare(&stream);
+        let mut stopping = self.stopping.clone();
         let accept = TlsAcceptor::from(self.tls.load_full()).accept(stream);
-        let stream = match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, accept).await {
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, accept) => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return,
+        };
+        let stream = match accepted {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
             Err(_) => return tracing::debug!("a handshake took too long"),
         };
         drop(handshake);
+        // A client that names no protocol at all gets through the handshake.
+        if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return tracing::debug!("a handshake failed: h2 was not agreed on");
+        }
         // Registered for revocations before the revoked set is looked at, so that none slips between.
         let revocations = self.shared.revocations();
         let peer = match self.identify(&stream) {
@@ -128,7 +141,7 @@ impl Door {
             return tracing::warn!(peer = %peer.address, max = self.counts.max, "too many connections of one participant");
         };
         tracing::debug!(peer = %peer.address, "connected");
-        self.speak(TokioIo::new(stream), peer.clone(), revocations).await;
+        self.speak(stream, peer.clone(), revocations).await;
         tracing::debug!(peer = %peer.address, "disconnected");
         drop(connection);
     }
@@ -140,20 +153,26 @@ impl Door {
         if enrolled { Ok(peer) } else { Err(format!("{} is not enrolled in this network", peer.address)) }
     }
 
-    /// Serves HTTP/2 until the peer ends it, its certificate ends or is revoked, or it has grown old.
-    async fn speak<I>(&self, io: TokioIo<I>, peer: Arc<Peer>, mut revocations: watch::Receiver<u64>)
+    /// Serves HTTP/2 until the peer ends it, its certificate ends or is revoked, or it has grown old or idle.
+    async fn speak<I>(&self, stream: I, peer: Arc<Peer>, mut revocations: watch::Receiver<u64>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (routes, for_calls) = (self.routes.clone(), peer.clone());
-        let service = hyper::service::service_fn(move |request| call(routes.clone(), for_calls.clone(), request));
+        let heard = Arc::new(AtomicUsize::new(0));
+        let (routes, for_calls, counted) = (self.routes.clone(), peer.clone(), heard.clone());
+        let io = TokioIo::new(InspectReader::new(stream, move |bytes: &[u8]| drop(counted.fetch_add(bytes.len(), Ordering::Relaxed))));
+        let calls = Arc::new(watch::Sender::new(0));
+        let mut open = calls.subscribe();
+        let service = hyper::service::service_fn(move |request| call(routes.clone(), for_calls.clone(), Call::begin(&calls), request));
         let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
         let mut stopping = self.stopping.clone();
-        let end = tokio::time::sleep(certificate_left(&peer));
-        let age = tokio::time::sleep(connection_age());
-        let (mut end, mut age) = (std::pin::pin!(end), std::pin::pin!(age));
-        let mut ending = false;
+        let [end, age, preface, idle, grace] =
+            [certificate_left(&peer), connection_age(), limits::PREFACE_TIMEOUT, limits::IDLE_TIMEOUT, limits::SHUTDOWN_GRACE].map(tokio::time::sleep);
+        let (mut end, mut age, mut grace) = (std::pin::pin!(end), std::pin::pin!(age), std::pin::pin!(grace));
+        let (mut preface, mut idle) = (std::pin::pin!(preface), std::pin::pin!(idle));
+        let (mut greeted, mut ending) = (false, false);
         loop {
+            let mut close = false;
             tokio::select! {
                 ended = &mut serving => {
                     if let Err(error) = ended { tracing::debug!(peer = %peer.address, %error, "a connection broke"); }
@@ -165,10 +184,40 @@ impl Door {
                         return tracing::warn!(peer = %peer.address, "cut: the certificate was revoked");
                     }
                 }
-                () = &mut age, if !ending => { ending = true; serving.as_mut().graceful_shutdown(); }
-                _ = stopping.wait_for(|stop| *stop), if !ending => { ending = true; serving.as_mut().graceful_shutdown(); }
+                () = &mut preface, if !greeted => {
+                    greeted = true;
+                    if heard.load(Ordering::Relaxed) < PREFACE_BYTES {
+                        return tracing::warn!(peer = %peer.address, "cut: no http/2 preface came");
+                    }
+                }
+                Ok(()) = open.changed() => idle.as_mut().reset(Instant::now() + limits::IDLE_TIMEOUT),
+                () = &mut idle, if !ending && *open.borrow() == 0 => close = true,
+                () = &mut age, if !ending => close = true,
+                _ = stopping.wait_for(|stop| *stop), if !ending => close = true,
+                () = &mut grace, if ending => return tracing::debug!(peer = %peer.address, "cut: calls were still open after the grace period"),
+            }
+            if close {
+                ending = true;
+                grace.as_mut().reset(Instant::now() + limits::SHUTDOWN_GRACE);
+                serving.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// A call that is open, from its request's head to the end of its response.
+struct Call(Arc<watch::Sender<usize>>);
+
+impl Call {
+    fn begin(open: &Arc<watch::Sender<usize>>) -> Self {
+        open.send_modify(|count| *count += 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -197,13 +246,16 @@ impl Drop for Place {
 }
 
 /// One call: the TLS identity travels with it.
-fn call(
-    routes: Routes,
-    peer: Arc<Peer>,
-    mut request: http::Request<Incoming>,
-) -> impl Future<Output = Result<http::Response<Body>, Infallible>> {
+async fn call(routes: Routes, peer: Arc<Peer>, open: Call, mut request: http::Request<Incoming>) -> Result<http::Response<Body>, Infallible> {
     request.extensions_mut().insert(peer);
-    routes.oneshot(request.map(Body::new))
+    let response = routes.oneshot(request.map(Body::new)).await?;
+    Ok(response.map(|body| {
+        // The call is open as long as its body is there.
+        Body::new(body.map_frame(move |frame| {
+            let _still = &open;
+            frame
+        }))
+    }))
 }
 
 fn http2_builder() -> http2::Builder<TokioExecutor> {
@@ -241,3 +293,6 @@ fn connection_age() -> Duration {
     let jitter = u32::from(envelope::keys::random::<1>().unwrap_or_default()[0]);
     limits::CONNECTION_AGE_MAX + limits::CONNECTION_AGE_MAX * jitter / 2560
 }
+
+/// Of the client's preface (RFC 9113 3.4).
+const PREFACE_BYTES: usize = 24;

@@ -25,6 +25,7 @@ use crate::config::{Config, ConfigError};
 use crate::connection::Door;
 use crate::limits;
 use crate::node::{Node, NodeError};
+use crate::problem::{Outcome, Problem};
 use crate::revocations::Lists;
 use crate::service::Desk;
 use crate::service::audit::AuditService;
@@ -202,7 +203,12 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     };
     let last_at = exchange.state().clock().map(|clock| Timestamp(clock.last_ms));
     let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
+    let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
+    let convicted = convicted.map_err(|source| StoreError::Read { index: size, source })?;
     let shared = Arc::new(Shared::new(genesis.network.clone(), anchors, genesis.log_verifier(), exchange, ledger));
+    if let Some(reason) = convicted {
+        shared.stop_writing(reason);
+    }
     let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
     let lists = Lists::new(&config.crls, &genesis, &node);
@@ -215,7 +221,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(queue));
     let writer = writer.map_err(|source| StartError::Io { path: "the writer's thread".into(), source })?;
     announce(&desk).await;
-    let mut ticker = Ticker { desk: desk.clone(), lists, config: config.clone(), genesis, tls: tls.clone(), tls_seen: None };
+    let mut ticker = Ticker { desk: desk.clone(), lists, config: config.clone(), genesis, tls: tls.clone(), tls_seen: [None; 2] };
     // Revocations are in force before the first connection.
     ticker.lists.refresh(&desk, SystemTimeSource::default().wall()).await;
     let (stop, stopping) = watch::channel(false);
@@ -318,9 +324,15 @@ pub fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
 async fn announce(desk: &Desk) {
     let random = envelope::keys::random::<32>().unwrap_or_default().to_vec().into();
     let started = v1::Started { random, version: env!("CARGO_PKG_VERSION").to_owned() };
-    if desk.ask(|reply| Command::Started(started, reply)).await.is_err() {
-        tracing::error!("the start was not written; the writer stands still");
+    for _ in 0..ANNOUNCEMENTS_MAX {
+        match desk.ask(|reply| Command::Started(started.clone(), reply)).await {
+            Ok(_) => return,
+            // The store was opened again meanwhile; a start that is there twice does no harm.
+            Err(Problem::Busy { outcome: Outcome::NotKnown, .. }) => {}
+            Err(_) => break,
+        }
     }
+    tracing::error!("the start was not written; the writer stands still");
 }
 
 fn routes(desk: Desk) -> Routes {
@@ -351,7 +363,8 @@ struct Ticker {
     config: Config,
     genesis: Arc<Genesis>,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
-    tls_seen: Option<SystemTime>,
+    /// When certificate and key were written: they are two files, and the second may come later.
+    tls_seen: [Option<SystemTime>; 2],
 }
 
 impl Ticker {
@@ -370,13 +383,13 @@ impl Ticker {
         }
     }
 
-    fn tls_modified(&self) -> Option<SystemTime> {
-        std::fs::metadata(self.config.node.join("tls.pem")).and_then(|metadata| metadata.modified()).ok()
+    fn tls_modified(&self) -> [Option<SystemTime>; 2] {
+        ["tls.pem", "tls.key"].map(|file| std::fs::metadata(self.config.node.join(file)).and_then(|metadata| metadata.modified()).ok())
     }
 
     fn reload_certificate(&mut self, now: Timestamp) {
         let modified = self.tls_modified();
-        if modified.is_none() || modified == self.tls_seen {
+        if modified.contains(&None) || modified == self.tls_seen {
             return;
         }
         self.tls_seen = modified;
@@ -397,3 +410,6 @@ fn write_new(path: &Path, text: &str) -> Result<(), StartError> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(io)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)
 }
+
+/// How often a start is written when nobody knows whether it is durable.
+const ANNOUNCEMENTS_MAX: usize = 3;

@@ -32,7 +32,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection without a stream is closed after.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(900);
-/// A connection is closed gracefully after this age, plus up to a tenth.
+/// A connection is closed after this age, plus up to a tenth; its open calls get [`SHUTDOWN_GRACE`] to end.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(12 * 3600);
 /// Concurrent streams of a connection.
 pub const STREAMS_MAX: u32 = 128;

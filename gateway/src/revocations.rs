@@ -3,6 +3,7 @@
 //! The order is fixed: the ledger has the revocation durably, then the state refuses, then live connections are cut.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,8 +26,12 @@ pub struct Lists {
     /// Certificates of the CAs whose lists count: roots, and every CA of an enrolled or own chain.
     issuers: Vec<Vec<u8>>,
     /// What each file was when it was read last.
-    seen: BTreeMap<PathBuf, (u64, Option<SystemTime>)>,
+    seen: BTreeMap<PathBuf, Look>,
 }
+
+/// A file from outside: bytes, change of the content, change of anything else (access bits, name). `None`: it cannot
+/// even be looked at.
+type Look = Option<(u64, SystemTime, (i64, i64))>;
 
 impl Lists {
     /// The lists of `folder`, by CAs that the genesis or this node's chain names.
@@ -57,9 +62,9 @@ impl Lists {
         }
     }
 
-    fn changed(&self, file: &Path) -> Option<(u64, Option<SystemTime>)> {
-        let metadata = std::fs::metadata(file).ok()?;
-        let now = (metadata.len(), metadata.modified().ok());
+    fn changed(&self, file: &Path) -> Option<Look> {
+        let look = |metadata: std::fs::Metadata| Some((metadata.len(), metadata.modified().ok()?, (metadata.ctime(), metadata.ctime_nsec())));
+        let now = std::fs::metadata(file).ok().and_then(look);
         (self.seen.get(file) != Some(&now)).then_some(now)
     }
 
@@ -76,7 +81,7 @@ impl Lists {
         if crl.is_overdue(now) {
             tracing::error!(list = name, "a revocation list is past its next update");
         }
-        let Some(seen) = news(&desk.shared, &crl) else {
+        let Some(seen) = news(&desk.shared, &crl, &name) else {
             return true;
         };
         let added = seen.added.len();
@@ -109,12 +114,12 @@ impl Lists {
 }
 
 /// What a list adds to the state; `None` when it is the known one or an older.
-fn news(shared: &Arc<Shared>, crl: &Crl) -> Option<v1::RevocationsSeen> {
+fn news(shared: &Arc<Shared>, crl: &Crl, name: &str) -> Option<v1::RevocationsSeen> {
     let exchange = shared.exchange();
     let state = exchange.state();
     if let Some(known) = state.crl(&crl.issuer_key_sha256) {
         if crl.is_older_than(&known.number) {
-            tracing::error!("a revocation list has a lower number than the one in force");
+            tracing::error!(list = name, "a revocation list has a lower number than the one in force; that one stays");
             return None;
         }
         if known.sha256 == crl.sha256[..] {

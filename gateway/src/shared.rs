@@ -1,7 +1,7 @@
 //! What all tasks read: the durable state, the ledger, and who waits for what. Only the writer changes it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use envelope::identity::{Anchors, Link};
 use envelope::message::{Identity, Keyring};
@@ -35,6 +35,8 @@ pub struct Shared {
     revocations: watch::Sender<u64>,
     /// Why nothing is written, if so.
     halted: watch::Sender<Option<String>>,
+    /// Why nothing will ever be written again by this process: somebody holds a checkpoint that this log does not extend.
+    forked: OnceLock<String>,
 }
 
 impl Shared {
@@ -53,6 +55,7 @@ impl Shared {
             directory: watch::Sender::new(size),
             revocations: watch::Sender::new(0),
             halted: watch::Sender::new(None),
+            forked: OnceLock::new(),
         }
     }
 
@@ -106,6 +109,24 @@ impl Shared {
             *now = reason;
             changed
         });
+    }
+
+    /// Stops the writer for good: before its next batch, whatever waits in the queue.
+    pub(crate) fn stop_writing(&self, reason: &str) {
+        // The first reason stays.
+        let _ = self.forked.set(reason.to_owned());
+        self.set_halted(self.forked.get().cloned());
+    }
+
+    /// Why the writer has been stopped for good.
+    pub(crate) fn forked(&self) -> Option<&String> {
+        self.forked.get()
+    }
+
+    /// Wakes everybody who waits: what a commit of unknown outcome has left durable was told to nobody.
+    pub(crate) fn tell_all(&self) {
+        self.mailbox_senders().values().for_each(|mailbox| mailbox.send_modify(|_| ()));
+        self.tell(vec![exchange::Effect::DirectoryGrew, exchange::Effect::Revoked]);
     }
 
     pub(crate) fn tell(&self, effects: Vec<exchange::Effect>) {

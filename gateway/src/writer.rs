@@ -129,6 +129,9 @@ impl Writer {
             }
             self.believe_authority(command);
         }
+        if let Some(reason) = self.shared.forked().filter(|_| self.halted.is_none()) {
+            self.halt(reason.clone());
+        }
         if self.halted.is_some() {
             return refuse_all(commands, "the gateway has stopped writing; its operator has the reason");
         }
@@ -279,6 +282,7 @@ impl Writer {
                 self.last_at = exchange::Rows::clock(exchange.state()).map_or(self.last_at, |clock| Timestamp(clock.last_ms));
                 *self.shared.exchange_mut() = exchange;
                 self.shared.replace_ledger(Arc::from(ledger));
+                self.shared.tell_all();
                 tracing::warn!("the store was opened again after a failed commit");
             }
             Err(error) => self.halt(format!("the store does not open again: {}", chain(&error))),

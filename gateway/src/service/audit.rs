@@ -7,7 +7,7 @@ use envelope::message::Peer;
 use envelope::slots::Opening;
 use envelope::{Address, Class, Receipt};
 use exchange::{Refusal, Rows as _};
-use ledger::Ledger;
+use ledger::{Ledger, ReadError};
 use prost::Message as _;
 use proto::v1::audit_server::Audit;
 use proto::v1::{self, EntryKind};
@@ -17,6 +17,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::problem::Problem;
 use crate::receipts::{opened, shown_to_author};
 use crate::service::{Desk, peer};
@@ -88,11 +89,11 @@ enum View {
 
 impl AuditService {
     /// Compares the caller's checkpoint with ours. One that is larger or differs stops the writer: a log that is behind
-    /// is never continued.
+    /// is never continued. The caller is shown ours all the same, so that it keeps both notes, too.
     fn compare(&self, held: &[u8]) -> Result<v1::CheckpointResponse, Problem> {
         let ledger = self.0.shared.ledger();
-        let (size, checkpoint) = ledger.checkpoint()?;
-        let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let (_, checkpoint) = ledger.checkpoint()?;
+        let now_ms = SystemTimeSource::default().wall().ms();
         let response =
             |consistency: Vec<Hash>| v1::CheckpointResponse { checkpoint: checkpoint.clone(), consistency: to_bytes(&consistency), now_ms };
         if held.is_empty() {
@@ -100,26 +101,22 @@ impl AuditService {
         }
         let ours = Checkpoint::open(&checkpoint, &self.0.shared.log_key).map_err(|error| Problem::fault("our own checkpoint", &error))?;
         let theirs = Checkpoint::open(held, &self.0.shared.log_key).map_err(|error| Refusal::BadSignature(error.to_string()))?;
-        if theirs.size > size {
-            return Err(self.fork(&*ledger, held, "a participant holds a larger checkpoint of this log: the store is behind"));
-        }
-        let path = ledger.consistency(theirs.size, size)?;
-        match tlog::verify_consistency(theirs.size, &theirs.root, size, &ours.root, &path) {
-            Ok(()) => Ok(response(path)),
-            Err(_) => Err(self.fork(&*ledger, held, "a participant holds a checkpoint of this log that this log does not extend")),
+        match extends(&*ledger, &ours, &theirs)? {
+            Ok(path) => Ok(response(path)),
+            Err(reason) => {
+                self.stop_writing(&*ledger, held, reason);
+                Ok(response(Vec::new()))
+            }
         }
     }
 
-    fn fork(&self, ledger: &dyn Ledger, held: &[u8], reason: &str) -> Problem {
-        if let Err(error) = ledger.keep_evidence("checkpoint-held-by-a-participant", held) {
+    fn stop_writing(&self, ledger: &dyn Ledger, held: &[u8], reason: &str) {
+        self.0.shared.stop_writing(reason);
+        if let Err(error) = ledger.keep_evidence(HELD_BY_A_PARTICIPANT, held) {
             tracing::error!(%error, "the evidence was not kept");
         }
-        // Before the command is through the queue, nothing new may be answered as if nothing had happened.
-        self.0.shared.set_halted(Some(reason.to_owned()));
-        if self.0.hand(Command::Halt(reason.to_owned())).is_err() {
-            tracing::error!("the writer's queue is full; it stops with the next command");
-        }
-        Problem::busy(reason)
+        // Who waits in the queue is told now; should it be full, the next batch stops all the same.
+        drop(self.0.hand(Command::Halt(reason.to_owned())));
     }
 
     /// An auditor says first what it is about to read, in the log.
@@ -128,7 +125,8 @@ impl AuditService {
             return Ok(());
         }
         let exchange = self.0.shared.exchange();
-        let now_ms = exchange.state().clock().map_or(0, |clock| clock.last_ms);
+        // Of both clocks the later one: an idle ledger's time stands still.
+        let now_ms = exchange.state().clock().map_or(0, |clock| clock.last_ms).max(SystemTimeSource::default().wall().ms());
         let access = exchange.state().access(&peer.address);
         if access.is_some_and(|access| access.expires_ms > now_ms) {
             return Ok(());
@@ -214,6 +212,35 @@ impl AuditService {
     }
 }
 
+/// The proof that `ours` extends `theirs`, or why it does not: then there are two histories under one key.
+///
+/// # Errors
+/// [`ReadError`] when the ledger cannot be read.
+pub(crate) fn extends(ledger: &dyn Ledger, ours: &Checkpoint, theirs: &Checkpoint) -> Result<Result<Vec<Hash>, &'static str>, ReadError> {
+    if theirs.size > ours.size {
+        return Ok(Err("LOG_FORKED: a participant holds a larger checkpoint of this log: the store is behind"));
+    }
+    let path = ledger.consistency(theirs.size, ours.size)?;
+    let extended = tlog::verify_consistency(theirs.size, &theirs.root, ours.size, &ours.root, &path);
+    Ok(extended.map(|()| path).map_err(|_| "LOG_FORKED: a participant holds a checkpoint of this log that this log does not extend"))
+}
+
+/// Why this store must not be continued, if a participant has shown a checkpoint that it does not extend.
+///
+/// # Errors
+/// [`ReadError`] when the ledger cannot be read.
+pub(crate) fn convicted(ledger: &dyn Ledger, log: &tlog::VerifierKey) -> Result<Option<&'static str>, ReadError> {
+    let (_, note) = ledger.checkpoint()?;
+    let Ok(ours) = Checkpoint::open(&note, log) else { return Ok(None) };
+    for (_, held) in ledger.evidence()?.iter().filter(|(name, _)| name.starts_with(HELD_BY_A_PARTICIPANT)) {
+        let Ok(theirs) = Checkpoint::open(held, log) else { continue };
+        if let Err(reason) = extends(ledger, &ours, &theirs)? {
+            return Ok(Some(reason));
+        }
+    }
+    Ok(None)
+}
+
 /// A receipt without path and checkpoint: the whole tree proves the leaf.
 fn part(index: u64, leaf: &envelope::slots::Leaf, opening: &Opening, shown: &dyn Fn((u16, u16)) -> bool) -> Bytes {
     Receipt::new(index, leaf, opening, &[], Bytes::new(), shown).encode().into()
@@ -232,4 +259,6 @@ fn to_bytes(hashes: &[Hash]) -> Vec<Bytes> {
     hashes.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect()
 }
 
+/// Name of a piece of evidence.
+const HELD_BY_A_PARTICIPANT: &str = "checkpoint-held-by-a-participant";
 const NETWORK_AUDITOR: &str = "aud/network";

@@ -62,15 +62,23 @@ struct Reader {
     told: bool,
 }
 
+/// The message to send next.
+struct Next {
+    seq: u64,
+    index: u64,
+    /// It was not delivered before.
+    waited: bool,
+}
+
 impl Reader {
     async fn run(mut self, mut inbound: Streaming<ReceiveRequest>, credit: u32) -> Result<(), Status> {
         self.send_head().await?;
         self.add_credit(credit)?;
         loop {
             while self.credit > 0 {
-                let Some((seq, index)) = self.next() else { break };
-                let delivery = receipts::delivery(&*self.desk.shared.ledger(), index, &self.peer.address)?;
-                self.note_sent(seq);
+                let Some(next) = self.next() else { break };
+                let delivery = receipts::delivery(&*self.desk.shared.ledger(), next.index, &self.peer.address)?;
+                self.note_sent(&next);
                 self.say(ReceiveResponse { delivery: Some(delivery), ..ReceiveResponse::default() }).await?;
             }
             if self.next().is_none() && !self.told {
@@ -115,13 +123,13 @@ impl Reader {
     }
 
     /// The next message to send: what waits, by urgency; then, with `retained`, what was delivered before, by number.
-    fn next(&self) -> Option<(u64, u64)> {
+    fn next(&self) -> Option<Next> {
         let exchange = self.desk.shared.exchange();
         let state = exchange.state();
         let address = &self.peer.address;
         let new = |seq: &u64| *seq > self.start.after_seq && !self.sent.contains(seq);
         if let Some(seq) = state.waiting(address).find(new) {
-            return Some((seq, state.place(address, seq)?.index));
+            return Some(Next { seq, index: state.place(address, seq)?.index, waited: true });
         }
         if !self.start.retained {
             return None;
@@ -131,21 +139,22 @@ impl Reader {
             _ => None,
         };
         let delivered = |place: &v1::PlaceRow| place.state() != v1::RecipientState::Expired;
-        let from = Key::Place(address.clone(), self.after + 1);
+        let from = Key::Place(address.clone(), self.after.saturating_add(1));
         let mut rows = state.rows_from(&from).map_while(own);
-        rows.find(|(seq, place)| new(seq) && delivered(place)).map(|(seq, place)| (seq, place.index))
+        rows.find(|(seq, place)| new(seq) && delivered(place)).map(|(seq, place)| Next { seq, index: place.index, waited: false })
     }
 
-    fn note_sent(&mut self, seq: u64) {
+    fn note_sent(&mut self, next: &Next) {
         self.credit -= 1;
         self.told = false;
-        self.sent.insert(seq);
+        self.sent.insert(next.seq);
+        // Not by what it is by now: another connection may have taken it, and those before it are still to be sent.
+        if !next.waited {
+            self.after = self.after.max(next.seq);
+        }
         let exchange = self.desk.shared.exchange();
         let state = exchange.state();
         let waits = |seq: &u64| state.place(&self.peer.address, *seq).is_some_and(|place| place.state() == v1::RecipientState::Available);
-        if !waits(&seq) {
-            self.after = self.after.max(seq);
-        }
         // What no longer waits, and lies behind what is still to be sent, need not be remembered.
         if self.sent.len() > 2 * MAILBOX_CREDIT_MAX as usize {
             let (after, retained) = (self.after, self.start.retained);

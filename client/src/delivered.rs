@@ -1,0 +1,205 @@
+//! What this mailbox says about itself: DELIVERED when messages are durable here, ACKNOWLEDGED when a person has seen
+//! them. Only these statements move the ledger's state.
+//!
+//! One of each kind is under way at a time. It does not know what a delivery must prove; `inbox` has checked that.
+
+use std::time::Duration;
+
+use envelope::Reference;
+use envelope::statement::{Acknowledged, Delivered};
+use proto::v1::{self, ClockQuality, ReceiveRequest, ReceiveStart, RecipientState, SignedStatement, StatementKind};
+use tokio::sync::mpsc;
+use tonic::Streaming;
+
+use crate::client::Client;
+use crate::clock;
+use crate::error::Error;
+use crate::inbox::{Facts, facts};
+use crate::store::Table;
+use crate::trouble::Trouble;
+
+impl Client {
+    /// Says that a person has seen a message; returns when the ledger holds that durably.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`], [`Error::Finding`], [`Error::Unreachable`], or a refusal.
+    pub async fn acknowledge(&mut self, reference: &Reference) -> Result<(), Error> {
+        let wanted = self.facts_of(reference)?;
+        if let Some(text) = wanted.finding {
+            return Err(Error::Finding { reference: reference.clone(), text });
+        }
+        loop {
+            let current = self.facts_of(reference)?;
+            if current.state == RecipientState::Acknowledged as i32 {
+                return Ok(());
+            }
+            // An earlier one whose answer was lost goes first.
+            if self.pending(StatementKind::Acknowledged)?.is_none() {
+                self.sign_mailbox(StatementKind::Acknowledged, &[current])?;
+            }
+            self.settle_kind(StatementKind::Acknowledged).await?;
+        }
+    }
+
+    /// Sends the DELIVERED that is due on an open stream, unless it is the one `offered` there last.
+    pub(crate) async fn offer_delivered(
+        &mut self,
+        requests: &mpsc::Sender<ReceiveRequest>,
+        offered: &mut Option<[u8; 32]>,
+    ) -> Result<(), Error> {
+        let signed = match self.pending(StatementKind::Delivered)? {
+            Some(signed) => signed,
+            None => match self.next_delivered()? {
+                Some(signed) => signed,
+                None => return Ok(()),
+            },
+        };
+        let digest = envelope::statement::digest_of(&signed);
+        if *offered != Some(digest) {
+            // A closed stream shows on the next answer.
+            let _ = requests.send(ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() }).await;
+            *offered = Some(digest);
+        }
+        Ok(())
+    }
+
+    /// Signs DELIVERED for at most 64 messages that are durable here and not yet called so.
+    fn next_delivered(&self) -> Result<Option<SignedStatement>, Error> {
+        let mut waiting = Vec::new();
+        for (_, row) in self.profile.store().numbered(Table::Facts)? {
+            let facts = facts(&row)?;
+            if facts.state == RecipientState::Available as i32 {
+                waiting.push(facts);
+            }
+            if waiting.len() == envelope::limits::MAILBOX_ITEMS_MAX {
+                break;
+            }
+        }
+        if waiting.is_empty() { Ok(None) } else { self.sign_mailbox(StatementKind::Delivered, &waiting).map(Some) }
+    }
+
+    fn sign_mailbox(&self, kind: StatementKind, facts: &[Facts]) -> Result<SignedStatement, Error> {
+        let item = |facts: &Facts| v1::ReceiptItem { mailbox_seq: facts.mailbox_seq, message_id: facts.message_id.to_vec().into() };
+        self.sign_items(kind, facts.iter().map(item).collect())
+    }
+
+    fn sign_items(&self, kind: StatementKind, items: Vec<v1::ReceiptItem>) -> Result<SignedStatement, Error> {
+        let checkpoint_size = self.checkpoint().map_or(0, |checkpoint| checkpoint.size);
+        let at_ms = clock::now().ms();
+        let build =
+            |head| v1::MailboxStatement { head: Some(head), items: items.clone(), at_ms, clock: ClockQuality::Ntp.into(), checkpoint_size };
+        if kind == StatementKind::Acknowledged {
+            self.sign_next(kind, &|head| Acknowledged(build(head)), 0)
+        } else {
+            self.sign_next(kind, &|head| Delivered(build(head)), 0)
+        }
+    }
+
+    /// Sends what is still to be said about this mailbox, until the ledger holds all of it.
+    pub(crate) async fn settle_mailbox(&mut self) -> Result<(), Error> {
+        loop {
+            if self.pending(StatementKind::Delivered)?.is_none() && self.next_delivered()?.is_none() {
+                break;
+            }
+            self.settle_kind(StatementKind::Delivered).await?;
+        }
+        if self.pending(StatementKind::Acknowledged)?.is_some() {
+            self.settle_kind(StatementKind::Acknowledged).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the pending statement of a kind on a stream of its own and waits for its result, signing it anew if its
+    /// chain has gone on elsewhere.
+    async fn settle_kind(&mut self, kind: StatementKind) -> Result<(), Error> {
+        let start = ReceiveStart { after_seq: u64::MAX, retained: false, until_caught_up: false };
+        let (requests, mut answers) = self.open_mailbox(start, 0).await?;
+        for attempt in 0..ATTEMPTS_MAX {
+            let Some(signed) = self.pending(kind)? else { return Ok(()) };
+            let digest = envelope::statement::digest_of(&signed);
+            let request = ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() };
+            if requests.send(request).await.is_err() {
+                return Err(self.unreachable("the gateway ended the stream"));
+            }
+            let result = self.await_result(&mut answers, &digest).await?;
+            if let Some(pause_ms) = self.read_result(result)? {
+                tokio::time::sleep(Duration::from_millis(pause_ms.clamp(100 << attempt, 2_000))).await;
+            }
+        }
+        if self.pending(kind)?.is_none() { Ok(()) } else { Err(self.unreachable("the gateway is busy")) }
+    }
+
+    async fn await_result(&self, answers: &mut Streaming<v1::ReceiveResponse>, digest: &[u8; 32]) -> Result<v1::StatementResult, Error> {
+        loop {
+            match tokio::time::timeout(RESULT_TIMEOUT, answers.message()).await {
+                Err(_) => return Err(self.unreachable("no answer to a statement in time")),
+                Ok(Ok(None)) => return Err(self.unreachable("the gateway ended the stream before it answered")),
+                Ok(Err(status)) => return Err(self.failed(&status).await),
+                Ok(Ok(Some(answer))) => {
+                    if let Some(result) = answer.statement.filter(|result| result.sha256 == digest[..]) {
+                        return Ok(result);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What became of a statement. Gives a pause in milliseconds when it must be sent again.
+    pub(crate) fn read_result(&mut self, result: v1::StatementResult) -> Result<Option<u64>, Error> {
+        for kind in [StatementKind::Delivered, StatementKind::Acknowledged] {
+            let Some(signed) = self.pending(kind)? else { continue };
+            if envelope::statement::digest_of(&signed)[..] != result.sha256 {
+                continue;
+            }
+            let Some(problem) = result.problem else {
+                self.note_durable(kind, &signed)?;
+                return Ok(None);
+            };
+            return match Trouble::of_problem(problem) {
+                Trouble::Refused { name, metadata, .. } if name == "BAD_SEQUENCE" => {
+                    if self.resequence(kind, &signed, &metadata)? {
+                        self.note_durable(kind, &signed)?;
+                    } else {
+                        self.sign_items(kind, items_of(kind, &signed)?)?;
+                    }
+                    Ok(None)
+                }
+                Trouble::Busy { retry_after_ms, .. } => Ok(Some(retry_after_ms)),
+                other => {
+                    if matches!(other, Trouble::Refused { .. }) {
+                        self.discard(kind)?;
+                    }
+                    Err(other.into_error(self.profile.gateway()))
+                }
+            };
+        }
+        Ok(None)
+    }
+
+    /// The ledger holds a statement: the states here follow, then the chain goes on.
+    fn note_durable(&self, kind: StatementKind, signed: &SignedStatement) -> Result<(), Error> {
+        let state = if kind == StatementKind::Acknowledged { RecipientState::Acknowledged } else { RecipientState::Delivered };
+        let mut writes = Vec::new();
+        for item in items_of(kind, signed)? {
+            let Some(row) = self.profile.store().get_number(Table::Facts, item.mailbox_seq)? else { continue };
+            let mut facts = facts(&row)?;
+            facts.state = facts.state.max(state.into());
+            writes.push(facts.write()?);
+        }
+        self.profile.store().commit(&writes)?;
+        self.settle(kind, signed).map(drop)
+    }
+}
+
+fn items_of(kind: StatementKind, signed: &SignedStatement) -> Result<Vec<v1::ReceiptItem>, Error> {
+    let read = if kind == StatementKind::Acknowledged {
+        envelope::statement::read::<Acknowledged>(signed).map(|statement| statement.0.items)
+    } else {
+        envelope::statement::read::<Delivered>(signed).map(|statement| statement.0.items)
+    };
+    read.map_err(|_| Error::Row("pending"))
+}
+
+const RESULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Attempts at a statement: it may have to be signed anew once, and the gateway may be busy.
+const ATTEMPTS_MAX: u32 = 6;
