@@ -324,7 +324,7 @@ fn summary(entry: &Entry) -> String {
         Entry::ClockStep(_) => "by the network authority".to_owned(),
         Entry::Started(started) => format!("version {:?}", started.version),
         Entry::Head(head) => format!("directory of {}", head.directory_size),
-        Entry::RevocationsSeen(seen) => format!("{} new", seen.added.len()),
+        Entry::RevocationsSeen { seen, .. } => format!("{} new", seen.added.len()),
         Entry::Refused(refused) => format!("{:?} {}/{}.{}/{}", refused.name, refused.sender, refused.year, refused.series, refused.number),
         Entry::RefusalsCounted(counted) => format!("{} of {}", counted.count, counted.sender),
         Entry::StateClaim(claim) => envelope::genesis::hex(&claim.state_sha256_sum),

@@ -41,17 +41,18 @@ impl Client {
         }
     }
 
-    /// Sends the DELIVERED that is due on an open stream, unless it is the one `offered` there last.
+    /// Sends the DELIVERED that is due on an open stream, unless it is the one `offered` there last. False when nothing
+    /// is to be said.
     pub(crate) async fn offer_delivered(
         &mut self,
         requests: &mpsc::Sender<ReceiveRequest>,
         offered: &mut Option<[u8; 32]>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let signed = match self.pending(StatementKind::Delivered)? {
             Some(signed) => signed,
             None => match self.next_delivered()? {
                 Some(signed) => signed,
-                None => return Ok(()),
+                None => return Ok(false),
             },
         };
         let digest = envelope::statement::digest_of(&signed);
@@ -60,7 +61,7 @@ impl Client {
             let _ = requests.send(ReceiveRequest { statement: Some(signed), ..ReceiveRequest::default() }).await;
             *offered = Some(digest);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Signs DELIVERED for at most 64 messages that are durable here and not yet called so.

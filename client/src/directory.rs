@@ -142,12 +142,12 @@ impl Directory {
         Ok(())
     }
 
-    /// A key statement is judged at its own time, by the state before it.
+    /// A key statement is judged by the state before it; its times were the gateway's to look at, when it took it.
     fn judge(&mut self, signed: v1::SignedStatement, index: u64) -> Result<(Timestamp, Entry), String> {
         let statement: v1::KeyStatement = envelope::statement::read(&signed).map_err(|error| error.to_string())?;
         let head = envelope::statement::read_head(statement.head.as_ref()).map_err(|error| error.to_string())?;
         let at = Timestamp(head.created_ms);
-        let admitted = statements::admit_statement(self.state(), at, None, signed, &AwsLc).map_err(|refusal| refusal.to_string())?;
+        let admitted = statements::admit_again(self.state(), signed, &AwsLc).map_err(|refusal| refusal.to_string())?;
         let entry = admitted.into_entry();
         match &entry {
             Entry::Directory { directory_index, .. } if *directory_index == index => {}

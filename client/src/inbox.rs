@@ -130,13 +130,14 @@ impl Client {
         let start = ReceiveStart { after_seq: floor, retained: true, until_caught_up: !options.follow };
         let (requests, mut answers) = self.open_mailbox(start, CREDIT).await?;
         let mut mail = Mail::default();
-        let (mut last_seq, mut owed, mut caught_up, mut offered, mut quiet) = (0, 0, false, None, 0u32);
+        let (mut last_seq, mut owed, mut caught_up) = (0, 0, false);
+        let (mut offered, mut due, mut quiet) = (None, true, 0u32);
         loop {
             let next = tokio::time::timeout(DELIVERED_AFTER, answers.message()).await;
             let answer = match next {
                 Err(_) => {
                     // A quiet moment: what came until now is called delivered.
-                    self.offer_delivered(&requests, &mut offered).await?;
+                    due = due && self.offer_delivered(&requests, &mut offered).await?;
                     quiet += 1;
                     if quiet.is_multiple_of(QUIET_MAX) {
                         // The log must go on as it was; and a gateway that is about to go takes no new question, so that a
@@ -153,7 +154,7 @@ impl Client {
                 last_seq = self.check_head(head).await?;
             }
             if let Some(delivery) = answer.delivery {
-                owed += 1;
+                (owed, due) = (owed + 1, true);
                 match self.take(&delivery).await? {
                     Ok(Some(received)) => {
                         let going = each(&received);
@@ -170,7 +171,7 @@ impl Client {
                 match self.read_result(result)? {
                     // Offered again in the next quiet moment.
                     Some(_) => offered = None,
-                    None => self.offer_delivered(&requests, &mut offered).await?,
+                    None => due = self.offer_delivered(&requests, &mut offered).await?,
                 }
             }
             if owed >= CREDIT / 2 {
@@ -186,9 +187,13 @@ impl Client {
                 }
             }
         }
-        drop(requests);
-        drop(answers);
-        if caught_up {
+        drop((requests, answers));
+        self.end_visit(mail, caught_up.then_some((floor, last_seq))).await
+    }
+
+    /// Says what is still to be said; a visit that caught up also knows what did not come.
+    async fn end_visit(&mut self, mut mail: Mail, caught_up: Option<(u64, u64)>) -> Result<Mail, Error> {
+        if let Some((floor, last_seq)) = caught_up {
             mail.missing = self.note_caught_up(floor, last_seq, mail.unsound.is_empty())?;
         }
         self.settle_mailbox().await?;

@@ -170,12 +170,17 @@ impl Client {
         let policy = self.directory.policy();
         let draft = compose::context(&self.frame(&policy), message, in_reply_to)?;
         if let Err(error) = self.foresee(&draft) {
-            // The directory may have grown since it was fetched.
-            if !matches!(error, Error::Refused { .. }) || self.link().is_none() {
-                return Err(error);
+            let is_refusal = matches!(error, Error::Refused { .. });
+            // The directory may have grown since it was fetched. Without a link a message whose recipient's key is not
+            // known here yet is kept unsealed.
+            match self.link() {
+                Some(_) if is_refusal => {
+                    self.refresh_directory().await?;
+                    self.foresee(&draft)?;
+                }
+                None if error.name() == Some("STALE_KEY") => {}
+                _ => return Err(error),
             }
-            self.refresh_directory().await?;
-            self.foresee(&draft)?;
         }
         let id = self.outbox.next_id();
         let extra =
@@ -297,12 +302,10 @@ impl Client {
     async fn sleep(&self, deadline: Instant) -> bool {
         let Some(wake) = self.outbox.wake_at() else { return false };
         let pause = Duration::from_millis(wake.ms().saturating_sub(clock::now().ms()).max(1));
-        if Instant::now() + pause >= deadline {
-            // The rest of the time is waited for nothing: whoever asked is told now.
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        true
+        let left = deadline.saturating_duration_since(Instant::now());
+        // The last attempt falls on the deadline.
+        tokio::time::sleep(pause.min(left)).await;
+        !left.is_zero()
     }
 
     async fn perform(&mut self, action: Action, driven: &mut Driven) -> Result<Vec<Action>, Error> {
@@ -336,9 +339,11 @@ impl Client {
             Ok((submission, message_id, expires_ms)) => {
                 (Event::Sealed { id, message_id, expires_ms }, vec![Write::number(Table::Signed, id, submission.encode_to_vec())])
             }
-            Err(error) if void || error.name() == Some("STALE_DIRECTORY") => {
+            Err(error)
+                if void || error.name() == Some("STALE_DIRECTORY") || (self.link().is_none() && error.name() == Some("STALE_KEY")) =>
+            {
                 driven.pending = Some(error);
-                (Event::SealLater(id, wait(VOID_PAUSE_MS)?), Vec::new())
+                (Event::SealLater(id, wait(SEAL_PAUSE_MS)?), Vec::new())
             }
             Err(error @ (Error::Refused { .. } | Error::Seal(_))) => {
                 driven.reasons.insert(id, error);
@@ -463,31 +468,12 @@ impl Client {
         Ok(Event::Later(id, wait(at_least_ms)?))
     }
 
-    /// Asks for the last number that the gateway knows, by a header that it can only refuse: a series that no sender
-    /// can have, without the one before it.
+    /// Asks for the highest number of the sender's latest series that the gateway knows.
     pub(crate) async fn probe(&mut self) -> Result<Option<Number>, Trouble> {
-        let fault = |error: Error| Trouble::Fault(error.to_string());
-        let policy = self.directory.policy();
-        let (mut context, body) = compose::void(&self.frame(&policy)).map_err(fault)?;
-        // To oneself, so that no other's key is needed.
-        context.recipients = vec![self.address().to_string()];
-        let own = self.profile.decryption_keys().map_err(fault)?;
-        let key = own.first().map(|key| key.public().clone()).unwrap_or_default();
-        let place = Number { year: clock::now().year(), series: u32::MAX, number: 1 };
-        let head = self.directory.head().ok_or_else(|| Trouble::Fault("the directory was never fetched".to_owned()))?;
-        compose::place(&mut context, place, None, (head.size, *head.root.as_bytes()));
-        let submission = seal::seal(&context, &body, &[key], &[self.profile.identity()]).map_err(|error| fault(error.into()))?;
-        let request = v1::SubmitRequest { submission: Some(submission) };
-        let status = match self.messages().map_err(fault)?.submit(request).await {
-            Ok(_) => return Err(Trouble::Fault("the gateway took a message of a series that does not follow".to_owned())),
-            Err(status) => status,
-        };
-        match Trouble::of_status(&status) {
-            Trouble::Refused { name, metadata, .. } if name == "BAD_REFERENCE" => {
-                last_number(&metadata).ok_or_else(|| Trouble::Fault("a refusal BAD_REFERENCE without the last number".to_owned()))
-            }
-            other => Err(other),
-        }
+        let request = v1::StatusRequest { year: clock::now().year(), series: 1, number: 1 };
+        let answer = self.messages().map_err(|error| Trouble::Fault(error.to_string()))?.status(request).await;
+        let last = answer.map_err(|status| Trouble::of_status(&status))?.into_inner().last;
+        Ok(last.map(|last| Number { year: last.year, series: last.series, number: last.number }))
     }
 
     /// The id of a message that is in this profile, sent or received.
@@ -533,7 +519,7 @@ fn wait(at_least_ms: u64) -> Result<Wait, Error> {
 
 /// An answer that takes longer than this is asked for again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A VOID whose recipient has no key yet is tried again after this.
-const VOID_PAUSE_MS: u64 = 10_000;
+/// What cannot be sealed yet is tried again after this, or on the next connection.
+const SEAL_PAUSE_MS: u64 = 10_000;
 /// Even without time left, a connection is tried this long.
 const FIRST_TRY: Duration = Duration::from_millis(200);

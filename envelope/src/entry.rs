@@ -44,7 +44,12 @@ pub enum Entry {
     /// The directory's head.
     Head(v1::Head),
     /// A newer revocation list.
-    RevocationsSeen(v1::RevocationsSeen),
+    RevocationsSeen {
+        /// What it adds.
+        seen: v1::RevocationsSeen,
+        /// The list in DER.
+        list: Bytes,
+    },
     /// A correctly signed header was refused.
     Refused(v1::Refused),
     /// Refusals that were only counted.
@@ -109,7 +114,7 @@ impl Entry {
             EntryKind::ClockStep => Self::ClockStep(signed()?),
             EntryKind::Started => Self::Started(proto_slot(slots, 1)?),
             EntryKind::Head => Self::Head(proto_slot(slots, 1)?),
-            EntryKind::RevocationsSeen => Self::RevocationsSeen(proto_slot(slots, 1)?),
+            EntryKind::RevocationsSeen => Self::RevocationsSeen { seen: proto_slot(slots, 1)?, list: slots.bytes(2, 0) },
             EntryKind::Refused => Self::Refused(proto_slot(slots, 1)?),
             EntryKind::RefusalsCounted => Self::RefusalsCounted(proto_slot(slots, 1)?),
             EntryKind::StateClaim => Self::StateClaim(proto_slot(slots, 1)?),
@@ -129,7 +134,7 @@ impl Entry {
             Self::ClockStep(_) => EntryKind::ClockStep,
             Self::Started(_) => EntryKind::Started,
             Self::Head(_) => EntryKind::Head,
-            Self::RevocationsSeen(_) => EntryKind::RevocationsSeen,
+            Self::RevocationsSeen { .. } => EntryKind::RevocationsSeen,
             Self::Refused(_) => EntryKind::Refused,
             Self::RefusalsCounted(_) => EntryKind::RefusalsCounted,
             Self::StateClaim(_) => EntryKind::StateClaim,
@@ -153,7 +158,7 @@ impl Entry {
             Self::Access(signed) | Self::ClockStep(signed) => of_statement(kind, slots, &signed),
             Self::Started(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::Head(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
-            Self::RevocationsSeen(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::RevocationsSeen { seen, list } => Draft::new(kind, slots.with(1, seen.encode_to_vec()).with(2, list)),
             Self::Refused(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::RefusalsCounted(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::StateClaim(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),

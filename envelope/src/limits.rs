@@ -48,3 +48,5 @@ pub const RECEIPT_BYTES_MAX: usize = 128 * 1024;
 pub const PADDED_BYTES_MIN: usize = 256;
 /// How far above the highest known number a number may lie: a post that gave up 1,000 numbers still gets through.
 pub const NUMBER_LEAP_MAX: u64 = 1024;
+/// Gaps that a series may have at once.
+pub const SERIES_GAPS_MAX: usize = 1024;

@@ -120,7 +120,7 @@ pub fn class_of(kind: EntryKind) -> LeafClass {
 pub fn table(kind: EntryKind) -> &'static [(u16, bool)] {
     match kind {
         EntryKind::Message => &MESSAGE_TABLE,
-        EntryKind::Directory | EntryKind::Mailbox => &[(0, false), (1, false), (2, false)],
+        EntryKind::Directory | EntryKind::Mailbox | EntryKind::RevocationsSeen => &[(0, false), (1, false), (2, false)],
         _ => &[(0, false), (1, false)],
     }
 }

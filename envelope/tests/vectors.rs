@@ -266,7 +266,7 @@ fn delivery(case: &Value) -> Outcome {
 fn opening(case: &Value) -> Outcome {
     let opening = Opening::decode(&raw(case, "opening")).map_err(quiet)?;
     let leaf = opening.leaf(Timestamp(number(case, "at_ms")));
-    Ok(json!({"kind": opening.kind() as i32, "body": hex(leaf.body), "leaf": hex(leaf.encode()), "leaf_hash": hex(leaf.hash())}))
+    Ok(json!({"kind": opening.number(), "body": hex(leaf.body), "leaf": hex(leaf.encode()), "leaf_hash": hex(leaf.hash())}))
 }
 
 fn receipt(case: &Value) -> Outcome {

@@ -67,7 +67,7 @@ pub fn apply(rows: &mut Overlay<'_>, index: u64, at: Timestamp, entry: &Entry, e
         Entry::Access(signed) => access(rows, index, signed),
         Entry::ClockStep(signed) => clock_step(rows, signed),
         Entry::Head(head) => self::head(rows, index, at, head),
-        Entry::RevocationsSeen(seen) => revocations(rows, index, seen, effects),
+        Entry::RevocationsSeen { seen, .. } => revocations(rows, index, seen, effects),
         Entry::Expired(expired) => self::expired(rows, at, expired),
         Entry::Started(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) | Entry::StateClaim(_) | Entry::Later(_) => Ok(()),
     }

@@ -3,8 +3,9 @@
 //! For auditors and recipients' clients: it needs no server and trusts none. It does not check hashes; the tree's
 //! reader does that before it feeds an entry here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use envelope::crl::Crl;
 use envelope::entry::{Entry, MessageEntry};
 use envelope::keys::Verifier;
 use envelope::message::{Record, Verified, signatures_sha256};
@@ -55,6 +56,10 @@ pub struct Judge<V> {
     next: u64,
     last_at: Timestamp,
     findings: Vec<Finding>,
+    /// CA certificates of genesis, in DER.
+    issuers: Vec<Vec<u8>>,
+    /// Places whose expiry is late; each is said once.
+    late: BTreeSet<(u64, Address, u64)>,
 }
 
 impl<V: Verifier> Judge<V> {
@@ -62,7 +67,7 @@ impl<V: Verifier> Judge<V> {
     #[must_use]
     pub fn new(genesis_sha256: [u8; 32], verifier: V) -> Self {
         let (exchange, rules) = (Exchange::default(), Rules::default());
-        Self { exchange, rules, verifier, genesis_sha256, next: 0, last_at: Timestamp(0), findings: Vec::new() }
+        Self { exchange, rules, verifier, genesis_sha256, next: 0, last_at: Timestamp(0), findings: Vec::new(), issuers: Vec::new(), late: BTreeSet::new() }
     }
 
     /// Judges the next entry; `signatures` are those kept beside a MESSAGE.
@@ -73,6 +78,7 @@ impl<V: Verifier> Judge<V> {
             self.find(index, "TIME", format!("the entry is at {}, the one before at {}", leaf.at, self.last_at));
         }
         self.last_at = leaf.at.max(self.last_at);
+        self.judge_deadlines(index);
         if let Err(error) = opening.check(leaf) {
             return self.find(index, "OPENING", error.to_string());
         }
@@ -80,6 +86,13 @@ impl<V: Verifier> Judge<V> {
             Ok(entry) => entry,
             Err(error) => return self.find(index, "ENTRY", error.to_string()),
         };
+        if let Entry::Genesis(signed) = &entry
+            && let Ok(genesis) = envelope::statement::read::<v1::Genesis>(signed)
+        {
+            self.issuers = issuers(&genesis).map(<[u8]>::to_vec).collect();
+            self.issuers.sort();
+            self.issuers.dedup();
+        }
         if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures) {
             self.find(index, rule, text);
         }
@@ -146,7 +159,8 @@ impl<V: Verifier> Judge<V> {
                 ensure(claim.state_sha256_sum == state.digest()[..], "STATE_CLAIM", "the replayed state has another digest")
             }
             Entry::Expired(expired) => self.judge_expired(at, expired),
-            Entry::Started(_) | Entry::RevocationsSeen(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) | Entry::Later(_) => Ok(()),
+            Entry::RevocationsSeen { seen, list } => self.judge_revocations(at, seen, list),
+            Entry::Started(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) | Entry::Later(_) => Ok(()),
         }?;
         self.judge_clock(index, at)
     }
@@ -193,6 +207,33 @@ impl<V: Verifier> Judge<V> {
         ensure(same, "DECISION", "the entry is not the one that the statement leads to")
     }
 
+    /// The list itself is in the entry: signed by a CA of this network, newer, and adding just what the entry says.
+    fn judge_revocations(&self, at: Timestamp, seen: &v1::RevocationsSeen, list: &[u8]) -> Result<(), (&'static str, String)> {
+        let state = self.exchange.state();
+        let opened = self.issuers.iter().find_map(|issuer| Crl::open(list, issuer, at).ok());
+        let crl = opened.ok_or(("REVOCATIONS", "the list is not signed by a CA of this network".to_owned()))?;
+        let newer = state.crl(&crl.issuer_key_sha256).is_none_or(|known| !crl.is_older_than(&known.number));
+        let new = crl.serials.iter().filter(|serial| state.revoked(&crl.issuer_key_sha256, serial).is_none());
+        let added: Vec<_> = new.map(|serial| v1::RevokedSerial { serial: serial.clone().into() }).collect();
+        let same = seen.issuer_key_sha256 == crl.issuer_key_sha256[..]
+            && seen.crl_number == crl.number
+            && seen.crl_sha256 == crl.sha256[..]
+            && seen.added == added;
+        ensure(newer && same, "REVOCATIONS", "the list is older than the one before, or does not say what the entry says")
+    }
+
+    /// What nobody took in time is called expired soon after its end.
+    fn judge_deadlines(&mut self, index: u64) {
+        let state = self.exchange.state();
+        let last = Timestamp(state.clock().map_or(0, |clock| clock.last_ms));
+        let late: Vec<_> = state.expiring(last.minus(EXPIRY_LATE_MS)).filter(|place| !self.late.contains(place)).take(LATE_MAX).collect();
+        for place in late {
+            let text = format!("message {} in the mailbox of {} is past its end and was not called expired", place.0, place.1);
+            self.find(index, "EXPIRED", text);
+            self.late.insert(place);
+        }
+    }
+
     fn judge_expired(&self, at: Timestamp, expired: &v1::Expired) -> Result<(), (&'static str, String)> {
         for place in &expired.places {
             let address = Address::parse(&place.address).map_err(|error| ("EXPIRED", error.to_string()))?;
@@ -204,6 +245,17 @@ impl<V: Verifier> Judge<V> {
     }
 }
 
+/// The CAs whose lists count: roots, and every CA of a chain that genesis enrolled.
+fn issuers(genesis: &v1::Genesis) -> impl Iterator<Item = &[u8]> {
+    let enrolled = genesis.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
+    genesis.roots.iter().chain(enrolled).map(|der| der.as_ref())
+}
+
 fn ensure(sound: bool, rule: &'static str, text: &str) -> Result<(), (&'static str, String)> {
     if sound { Ok(()) } else { Err((rule, text.to_owned())) }
 }
+
+/// An expiry may be this late while entries are written: a gateway that starts after a pause works through a backlog.
+const EXPIRY_LATE_MS: u64 = 3_600_000;
+/// Late expiries that are named at one entry.
+const LATE_MAX: usize = 16;

@@ -7,7 +7,7 @@ use envelope::header::Context;
 use envelope::identity::Link;
 use envelope::message::{Peer, Verified};
 use envelope::{Address, Class, Timestamp};
-use envelope::limits::NUMBER_LEAP_MAX;
+use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
 use proto::v1::{self, Classification, Kind, KeyState, OptOut, ParticipantClass, ParticipantState, Priority};
 
 use crate::refusal::Refusal;
@@ -172,6 +172,10 @@ fn reference(case: &Case<'_>) -> Result<(), Refusal> {
     }
     if reference.number > used.map_or(0, series::highest) + NUMBER_LEAP_MAX {
         return bad("the number lies more than 1024 above the highest of its series");
+    }
+    // Numbers given up are closed by VOID; a series full of holes would grow without bound.
+    if used.is_some_and(|used| used.used.len() > SERIES_GAPS_MAX && !series::touches(used, reference.number)) {
+        return bad("the series has too many open numbers; close them first");
     }
     let own = (reference.year, reference.series);
     let follows = own == (last_year, last_series + 1) || (reference.year > last_year && reference.series == 1);

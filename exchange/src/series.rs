@@ -9,6 +9,12 @@ pub fn contains(row: &SeriesRow, number: u64) -> bool {
     after > 0 && row.used[after - 1].last >= number
 }
 
+/// Whether `number` stands beside a used one, so that using it opens no further gap.
+#[must_use]
+pub fn touches(row: &SeriesRow, number: u64) -> bool {
+    contains(row, number + 1) || contains(row, number.saturating_sub(1))
+}
+
 /// The highest number used; 0 when there is none.
 #[must_use]
 pub fn highest(row: &SeriesRow) -> u64 {

@@ -41,28 +41,45 @@ pub fn admit_statement(
     signed: SignedStatement,
     verifier: &impl Verifier,
 ) -> Result<AdmittedStatement, Refusal> {
-    let desk = Desk { rows, now, peer, verifier };
-    let entry = match signed.kind() {
-        StatementKind::Keys => desk.keys(signed)?,
-        StatementKind::Access => desk.access(signed)?,
-        StatementKind::Delivered => desk.mailbox::<Delivered>(signed, |statement| &statement.0)?,
-        StatementKind::Acknowledged => desk.mailbox::<Acknowledged>(signed, |statement| &statement.0)?,
-        StatementKind::ClockStep => desk.clock_step(signed)?,
-        StatementKind::Genesis | StatementKind::Trust => return Err(Refusal::NoAuthority("a statement of this kind is not published")),
-        StatementKind::Unspecified => return Err(Refusal::BadEncoding("field kind is absent or has no name in this version".to_owned())),
-    };
-    Ok(AdmittedStatement { entry })
+    Desk { rows, now: Some(now), peer, verifier }.admit(signed)
+}
+
+/// Judges a statement of the directory again without the log, as a client does: the gateway has looked at times and
+/// revocations when it took the statement; here only who says what, and in which order, is looked at.
+///
+/// # Errors
+/// [`Refusal`] of the first check that fails.
+pub fn admit_again(rows: &dyn Rows, signed: SignedStatement, verifier: &impl Verifier) -> Result<AdmittedStatement, Refusal> {
+    Desk { rows, now: None, peer: None, verifier }.admit(signed)
 }
 
 /// What a statement is judged by.
 struct Desk<'a, V> {
     rows: &'a dyn Rows,
-    now: Timestamp,
+    /// `None`: times and revocations are not looked at.
+    now: Option<Timestamp>,
     peer: Option<&'a Address>,
     verifier: &'a V,
 }
 
 impl<V: Verifier> Desk<'_, V> {
+    fn admit(&self, signed: SignedStatement) -> Result<AdmittedStatement, Refusal> {
+        let entry = self.entry(signed)?;
+        Ok(AdmittedStatement { entry })
+    }
+
+    fn entry(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        match signed.kind() {
+            StatementKind::Keys => self.keys(signed),
+            StatementKind::Access => self.access(signed),
+            StatementKind::Delivered => self.mailbox::<Delivered>(signed, |statement| &statement.0),
+            StatementKind::Acknowledged => self.mailbox::<Acknowledged>(signed, |statement| &statement.0),
+            StatementKind::ClockStep => self.clock_step(signed),
+            StatementKind::Genesis | StatementKind::Trust => Err(Refusal::NoAuthority("a statement of this kind is not published")),
+            StatementKind::Unspecified => Err(Refusal::BadEncoding("field kind is absent or has no name in this version".to_owned())),
+        }
+    }
+
     fn keys(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
         let (issuer, statement) = self.by_participant::<v1::KeyStatement>(&signed)?;
         let row = self.rows.participant(&issuer).ok_or(Refusal::NoAuthority("the issuer is not enrolled"))?;
@@ -152,7 +169,7 @@ impl<V: Verifier> Desk<'_, V> {
         if !matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised) {
             return Err(Refusal::Suspended { address: issuer, state: "not active" });
         }
-        identity_holds(self.rows, &issuer, self.now)?;
+        self.now.map_or(Ok(()), |now| identity_holds(self.rows, &issuer, now))?;
         self.in_sequence(&head, S::KIND)?;
         Ok((issuer, statement))
     }
@@ -164,12 +181,13 @@ impl<V: Verifier> Desk<'_, V> {
             return Err(EncodingError::Network.into());
         }
         let skew_max_ms = self.rows.network().and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.skew_max_ms);
+        let Some(now) = self.now else { return Ok(head) };
         let created = Timestamp(head.created_ms);
-        if S::KIND != StatementKind::ClockStep && created > self.now.plus(skew_max_ms) {
-            return Err(Refusal::ClockSkew { created, now: self.now, skew_max_ms });
+        if S::KIND != StatementKind::ClockStep && created > now.plus(skew_max_ms) {
+            return Err(Refusal::ClockSkew { created, now, skew_max_ms });
         }
-        if head.expires_ms != 0 && head.expires_ms <= self.now.ms() {
-            return Err(Refusal::Expired { expires: Timestamp(head.expires_ms), now: self.now });
+        if head.expires_ms != 0 && head.expires_ms <= now.ms() {
+            return Err(Refusal::Expired { expires: Timestamp(head.expires_ms), now });
         }
         Ok(head)
     }

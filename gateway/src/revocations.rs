@@ -14,7 +14,6 @@ use envelope::genesis::Genesis;
 use exchange::Rows as _;
 use proto::v1;
 
-use crate::node::Node;
 use crate::service::Desk;
 use crate::shared::Shared;
 use crate::writer::Command;
@@ -23,7 +22,7 @@ use crate::writer::Command;
 #[derive(Debug)]
 pub struct Lists {
     folder: PathBuf,
-    /// Certificates of the CAs whose lists count: roots, and every CA of an enrolled or own chain.
+    /// Certificates of the CAs whose lists count: roots, and every CA of an enrolled chain.
     issuers: Vec<Vec<u8>>,
     /// What each file was when it was read last.
     seen: BTreeMap<PathBuf, Look>,
@@ -34,13 +33,12 @@ pub struct Lists {
 type Look = Option<(u64, SystemTime, (i64, i64))>;
 
 impl Lists {
-    /// The lists of `folder`, by CAs that the genesis or this node's chain names.
+    /// The lists of `folder`, by CAs that the genesis names.
     #[must_use]
-    pub fn new(folder: &Path, genesis: &Genesis, node: &Node) -> Self {
+    pub fn new(folder: &Path, genesis: &Genesis) -> Self {
         let mut issuers: Vec<Vec<u8>> = genesis.statement.roots.iter().map(|der| der.to_vec()).collect();
         let enrolled = genesis.statement.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
         issuers.extend(enrolled.map(|der| der.to_vec()));
-        issuers.extend(node.chain.iter().skip(1).map(|der| der.to_vec()));
         issuers.sort();
         issuers.dedup();
         Self { folder: folder.to_owned(), issuers, seen: BTreeMap::new() }
@@ -71,8 +69,8 @@ impl Lists {
     /// Whether the file is done with: taken, or refused for good.
     async fn take(&self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let crl = match self.read(file, now) {
-            Ok(crl) => crl,
+        let (crl, der) = match self.read(file, now) {
+            Ok(read) => read,
             Err(reason) => {
                 tracing::error!(list = name, reason, "a revocation list was not taken; the last good one of its CA stays in force");
                 return true;
@@ -85,7 +83,7 @@ impl Lists {
             return true;
         };
         let added = seen.added.len();
-        match desk.ask(|reply| Command::Revocations(seen, reply)).await {
+        match desk.ask(|reply| Command::Revocations(seen, der.into(), reply)).await {
             Ok(_) => {
                 tracing::info!(list = name, added, "a revocation list was taken");
                 true
@@ -94,7 +92,7 @@ impl Lists {
         }
     }
 
-    fn read(&self, file: &Path, now: Timestamp) -> Result<Crl, String> {
+    fn read(&self, file: &Path, now: Timestamp) -> Result<(Crl, Vec<u8>), String> {
         let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
         if size > envelope::limits::CRL_BYTES_MAX as u64 {
             return Err(format!("it has {size} bytes, at most {} are read", envelope::limits::CRL_BYTES_MAX));
@@ -104,7 +102,7 @@ impl Lists {
         let mut reason = "it is by no CA of this network".to_owned();
         for issuer in &self.issuers {
             match Crl::open(&der, issuer, now) {
-                Ok(crl) => return Ok(crl),
+                Ok(crl) => return Ok((crl, der)),
                 Err(envelope::crl::CrlError::OtherIssuer) => {}
                 Err(error) => reason = error.to_string(),
             }

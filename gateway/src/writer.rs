@@ -49,7 +49,7 @@ pub enum Command {
         reply: Reply,
     },
     /// A newer revocation list was read.
-    Revocations(v1::RevocationsSeen, Reply),
+    Revocations(v1::RevocationsSeen, Bytes, Reply),
     /// The gateway has started.
     Started(v1::Started, Reply),
     /// A second has passed: heads and deadlines may be due.
@@ -190,8 +190,8 @@ impl Writer {
                 let pending = filling.statement(ledger, &peer, *signed);
                 filling.pending.push((Some(reply), Some(permit), pending));
             }
-            Command::Revocations(seen, reply) => {
-                let pending = filling.push(Entry::RevocationsSeen(seen), None);
+            Command::Revocations(seen, list, reply) => {
+                let pending = filling.push(Entry::RevocationsSeen { seen, list }, None);
                 filling.pending.push((Some(reply), None, pending));
             }
             Command::Started(started, reply) => {
@@ -375,7 +375,7 @@ impl Command {
         match self {
             Self::Message { verified, .. } => verified.sealed().len() + verified.header().bytes.len(),
             Self::Statement { signed, .. } => signed.statement.len(),
-            Self::Revocations(seen, _) => seen.added.len() * 24,
+            Self::Revocations(seen, list, _) => seen.added.len() * 24 + list.len(),
             Self::Started(..) | Self::Tick | Self::Halt(_) => 0,
         }
     }
@@ -405,7 +405,7 @@ fn refuse_all(commands: Vec<Command>, text: &str) {
         match command {
             Command::Message { reply, .. }
             | Command::Statement { reply, .. }
-            | Command::Revocations(_, reply)
+            | Command::Revocations(_, _, reply)
             | Command::Started(_, reply) => reply(Err(Problem::busy(text))),
             Command::Tick | Command::Halt(_) => {}
         }

@@ -61,7 +61,7 @@ impl Door {
         assert!(!self.witness.is_closed());
         self.gateway.kill().await;
         let entries = self.stage.audit();
-        let quiet = |entry: &Entry| matches!(entry, Entry::Genesis(_) | Entry::Head(_) | Entry::Started(_) | Entry::RevocationsSeen(_));
+        let quiet = |entry: &Entry| matches!(entry, Entry::Genesis(_) | Entry::Head(_) | Entry::Started(_) | Entry::RevocationsSeen { .. });
         assert!(entries.iter().all(|(_, entry)| quiet(entry)), "{entries:?}");
     }
 }
@@ -85,10 +85,13 @@ async fn a_spare_ca_in_the_list_lends_no_name_in_any_order() {
 async fn a_ca_of_another_or_of_no_country_lends_no_name() {
     let door = Door::open().await;
     let network = &door.stage.trust.network;
-    let [root, kenya, thailand] = ["", "ke", "th"].map(|name| door.stage.ca(name));
-    let crossed = thailand.certify(&Spec::ca(network, "ke", Some(0), now()), door.stage.ca("ke").pair).expect("a certificate");
-    let leaf = || door.stage.leaf(&kenya, POST, |_| {});
-    door.refuses("ke's key, certified by th", leaf(), &[&crossed, &thailand], "REASON").await;
+    let [root, kenya, thailand, china] = ["", "ke", "th", "cn"].map(|name| door.stage.ca(name));
+    // China's CA may have CAs below it, Thailand's may not.
+    for (ca, reason) in [(&thailand, "longer than the path length of one of its cas"), (&china, "ke lies outside its issuer's subtree (cn)")] {
+        let crossed = ca.certify(&Spec::ca(network, "ke", Some(0), now()), door.stage.ca("ke").pair).expect("a certificate");
+        let leaf = door.stage.leaf(&kenya, POST, |_| {});
+        door.refuses("ke's key, certified by another bureau", leaf, &[&crossed, ca], reason).await;
+    }
     for name in ["k", "ke-x", "KE", "ke/"] {
         let ca = root.subordinate(&Spec::ca(network, name, Some(0), now())).expect("a ca");
         let what = format!("a ca named {name:?}");
@@ -380,6 +383,18 @@ async fn two_hundred_silent_connections_stop_nobody() {
         assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
     }
     ask(&sound).await.expect("served after they were dropped");
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_after_the_handshake_is_cut() {
+    let door = Door::open().await;
+    let config = Arc::new(tls::client(Some(tls::read(&door.stage.folder_of(POST), "tls")), &["h2"]));
+    let mut silent = tls::knock(door.gateway.address(), &config).await.expect("a sound certificate");
+    let mark = door.gateway.mark();
+    drop(soon("the end of the silent connection", silent.read_to_end(&mut Vec::new())).await);
+    door.gateway.logs(mark, "cut: no http/2 preface came").await;
+    ask(&door.witness).await.expect("the witness is served");
     door.close().await;
 }
 

@@ -13,14 +13,14 @@ use bytes::Bytes;
 use certs_dev::forge::{Ca, Ed25519Public, Pair, Spec, generate_ed25519};
 use envelope::entry::{Entry, message_key};
 use envelope::header::{HEADER_TYPE, wraps_root};
-use envelope::identity::{Anchors, Certified, NothingRevoked, Role};
+use envelope::identity::{ca_certificate, Anchors, Certified, NothingRevoked, Role};
 use envelope::key_id::encryption_key_id;
 use envelope::keys::{AwsLc, SigningKey};
 use envelope::message::{Envelope, Peer};
 use envelope::slots::{Leaf, Opening};
 use envelope::statement::{self, Acknowledged, Delivered, Statement};
 use envelope::{Address, Draft, Network, Position, Timestamp, dsse};
-use exchange::state::Rows as _;
+use exchange::state::{Key, Rows as _};
 use exchange::{Admission, Exchange, Judge, Refusal, Rules, series};
 use prost::Message as _;
 use proto::v1::{self, KemId, KeyState, SignedStatement, StatementKind};
@@ -77,6 +77,8 @@ pub(crate) struct Pki {
     pub(crate) authority: Vec<SigningKey>,
     actors: BTreeMap<String, Actor>,
     pub(crate) anchors: Anchors,
+    /// The root and every country's CA.
+    cas: Vec<Ca>,
 }
 
 /// The identity of `np` ends first, then everybody's TLS certificate, then the other identities.
@@ -99,7 +101,8 @@ pub(crate) fn pki() -> &'static Pki {
             actors.insert(text.to_owned(), actor(text, &anchors, &root, ca));
         }
         let authority = (0..3).map(|_| generate_ed25519().expect("random bytes").0).collect();
-        Pki { root_der: root.der, authority, actors, anchors }
+        let root_der = root.der.clone();
+        Pki { root_der, authority, actors, anchors, cas: cas.into_values().chain([root]).collect() }
     })
 }
 
@@ -432,12 +435,27 @@ impl Stage {
             other => panic!("{other} is no certificate"),
         };
         let number = self.exchange.state().crl(&link.issuer_key_sha256).map_or(0, |row| row.number.first().copied().unwrap_or_default());
-        self.append(Entry::RevocationsSeen(v1::RevocationsSeen {
+        let issued_by = |ca: &&Ca| ca_certificate(&ca.der).is_ok_and(|facts| facts.spki_sha256 == link.issuer_key_sha256);
+        let ca = pki().cas.iter().find(issued_by).expect("a CA of the play");
+        let revoked = self.exchange.state().rows().filter_map(|(key, _)| match key {
+            Key::Revoked(issuer, serial) if *issuer == link.issuer_key_sha256 => Some((serial.clone(), START)),
+            _ => None,
+        });
+        let mut serials: Vec<_> = revoked.collect();
+        let added = if serials.iter().any(|(serial, _)| *serial == link.serial) {
+            Vec::new()
+        } else {
+            serials.push((link.serial.clone(), START));
+            vec![v1::RevokedSerial { serial: link.serial.clone().into() }]
+        };
+        let list = ca.crl(u64::from(number) + 1, &serials, START).expect("a list");
+        let seen = v1::RevocationsSeen {
             issuer_key_sha256: link.issuer_key_sha256.to_vec().into(),
             crl_number: vec![number + 1].into(),
-            crl_sha256: vec![9; 32].into(),
-            added: vec![v1::RevokedSerial { serial: link.serial.clone().into() }],
-        }));
+            crl_sha256: tlog::sha256(&list).to_vec().into(),
+            added,
+        };
+        self.append(Entry::RevocationsSeen { seen, list: list.into() });
     }
 
     pub(crate) fn directory_size(&self) -> u64 {

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use envelope::Reference;
+use envelope::{Address, Reference};
 use envelope::entry::reference_key;
 use envelope::keys::AwsLc;
 use envelope::message::{Envelope, Peer, Verified};
-use exchange::{Refusal, Rows as _};
+use exchange::{Refusal, Rows as _, State};
 use proto::v1;
 use proto::v1::messages_server::Messages;
 use tokio::sync::mpsc;
@@ -123,7 +123,8 @@ impl MessagesService {
 
     fn status_of(&self, reference: &Reference) -> Result<v1::StatusResponse, Problem> {
         let ledger = self.0.shared.ledger();
-        let Some(index) = ledger.find(&reference_key(reference))? else { return Ok(v1::StatusResponse::default()) };
+        let last = last_of(self.0.shared.exchange().state(), &reference.sender);
+        let Some(index) = ledger.find(&reference_key(reference))? else { return Ok(v1::StatusResponse { last, ..v1::StatusResponse::default() }) };
         let stored = ledger.read(index)?;
         let receipt = receipts::of_stored(&*ledger, &stored, receipts::shown_to_author(v1::EntryKind::Message))?;
         let exchange = self.0.shared.exchange();
@@ -135,8 +136,15 @@ impl MessagesService {
             v1::RecipientStatus { recipient: place.address.clone(), state: row.state, at_ms: row.at_ms }
         };
         let message_id = row.stub.as_ref().map(|stub| stub.message_id.clone()).unwrap_or_default();
-        Ok(v1::StatusResponse { known: true, message_id, receipt, recipients: row.places.iter().map(status).collect() })
+        Ok(v1::StatusResponse { known: true, message_id, receipt, recipients: row.places.iter().map(status).collect(), last })
     }
+}
+
+/// The highest number of a sender's latest series.
+fn last_of(state: &State, sender: &Address) -> Option<v1::Previous> {
+    let v1::SenderRow { year, series, .. } = *state.sender(sender)?;
+    let number = state.series(sender, year, series).map_or(0, exchange::series::highest);
+    Some(v1::Previous { year, series, number })
 }
 
 fn response(tag: u64, receipt: Result<bytes::Bytes, Problem>) -> v1::SubmitStreamResponse {

@@ -36,11 +36,13 @@ pub(crate) fn start(
                 return drop(out.send(Err(problem.into())).await);
             }
         };
-        let mailbox = desk.shared.mailbox(&peer.address);
+        let (mailbox, last) = (desk.shared.mailbox(&peer.address), out.clone());
         let reader =
             Reader { desk, peer, out, mailbox, start: first.0, credit: 0, sent: BTreeSet::new(), after: first.0.after_seq, told: false };
         if let Err(status) = reader.run(inbound, first.1).await {
             tracing::debug!(code = ?status.code(), "a receive stream ended");
+            // A peer that has gone away needs no reason.
+            drop(last.send(Err(status)).await);
         }
     });
     responses

@@ -9,6 +9,8 @@ MESSAGE = 2
 TABLES = {MESSAGE: tuple(range(10)), 3: (0, 1, 2), 4: (0, 1, 2)}
 REPEATED = {MESSAGE: {7}}
 COUNT_MAX = 512
+# Kinds from here on are critical: who does not know one must not go on.
+CRITICAL_FROM = 0x8000
 
 
 class EntryError(Exception):
@@ -42,8 +44,10 @@ def layout(kind, slots):
     return out
 
 
-def check_kind(kind, slots):
-    need(kind in ENUMS["EntryKind"] and kind != 0, f"kind {kind} is not known")
+def check_kind(kind, slots, later=False):
+    """`later`: a kind without a name is taken, too, unless it is critical."""
+    named = kind in ENUMS["EntryKind"] or (later and kind < CRITICAL_FROM)
+    need(named and kind != 0, f"kind {kind} is not known")
     need(slots.get((0, 0)) == kind.to_bytes(2, "big"), "slot 0 does not name the kind")
 
 
@@ -67,7 +71,7 @@ def body_of_opening(data):
     need(ids == sorted(set(ids)) and all(max(one) < 1 << 16 for one in ids), "the slots are out of order")
     need(all(slot["value"] for slot in opening["slots"]), "an empty slot is written out")
     slots = {(slot["tag"], slot["sub"]): slot["value"] for slot in opening["slots"]}
-    check_kind(kind, slots)
+    check_kind(kind, slots, later=True)
     places = layout(kind, slots)
     need(set(slots) <= set(places), "a slot is not in the table of the kind")
     for tag in REPEATED.get(kind, ()):

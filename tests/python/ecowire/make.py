@@ -393,6 +393,25 @@ def ledger(files):
         if kind == 2:
             other = str(tree.VerifierKey(LOG.replace("/0/", "/1/"), 1, ed25519.public_of(seed(31))))
             files.bad("receipt", "the key of another log", {"receipt": made[0].hex(), "log_key": other})
+    later_kinds(files)
+
+
+def later_kinds(files):
+    """Kinds that a later version has added: kept and skipped below 0x8000, refused from there on."""
+
+    def opening(kind, tag=1):
+        values = ((0, kind.to_bytes(4, "big")[-2:]), (tag, b"of a later version"))
+        slots = [wire.new("Slot", tag=number, value=value) for number, value in values]
+        made = wire.new("Opening", version=1, kind=kind, seed=seed(7), slots=slots)
+        return {"opening": wire.encode("Opening", made).hex(), "at_ms": CREATED}
+
+    for kind in (23, 300, 0x7FFF):
+        files.good("opening", opening(kind))
+    for what, case in {
+        "a critical kind without a name": opening(0x8000), "the last critical kind": opening(0xFFFF), "a kind of 17 bits": opening(0x10001),
+        "a slot that a later kind has not": opening(300, tag=2),
+    }.items():
+        files.bad("opening", what, case)
 
 
 def trees(files):

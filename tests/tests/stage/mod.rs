@@ -13,9 +13,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use certs_dev::MintOptions;
 use certs_dev::forge::{Ca, Pair, Spec};
+use client::directory::Directory;
 use client::link::{Credentials, Link};
 use client::{Client, Error, Origin};
 use envelope::entry::Entry;
@@ -135,6 +138,12 @@ impl Stage {
         certs_dev::read_chain(&self.folder_of(address).join(file)).expect("a chain")
     }
 
+    /// DER as PEM (RFC 7468, in one line each).
+    pub(crate) fn pem(label: &str, ders: &[&[u8]]) -> String {
+        let one = |der: &&[u8]| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(der));
+        ders.iter().map(one).collect()
+    }
+
     pub(crate) fn identity_key(&self, address: &str) -> SigningKey {
         SigningKey::from_pem(&std::fs::read(self.folder_of(address).join("identity.key")).expect("a file")).expect("a key")
     }
@@ -158,17 +167,34 @@ impl Stage {
     }
 
     /// A MESSAGE to `th`, whose key `directory` holds; what is signed can be changed first.
-    pub(crate) fn seal(&self, directory: &client::directory::Directory, sender: &str, number: u64, change: impl FnOnce(&mut v1::Context)) -> v1::Submission {
+    pub(crate) fn seal(&self, directory: &Directory, sender: &str, number: u64, change: impl FnOnce(&mut v1::Context)) -> v1::Submission {
         self.seal_with(directory, sender, number, &self.identity_key(sender), change)
+    }
+
+    /// A MESSAGE to `th` with this content.
+    pub(crate) fn seal_content(&self, directory: &Directory, sender: &str, number: u64, content: Bytes) -> v1::Submission {
+        self.seal_body(directory, sender, number, &self.identity_key(sender), content, |_| {})
     }
 
     /// As [`Stage::seal`], signed with any key.
     pub(crate) fn seal_with(
         &self,
-        directory: &client::directory::Directory,
+        directory: &Directory,
         sender: &str,
         number: u64,
         key: &SigningKey,
+        change: impl FnOnce(&mut v1::Context),
+    ) -> v1::Submission {
+        self.seal_body(directory, sender, number, key, Bytes::from_static(b"the content"), change)
+    }
+
+    fn seal_body(
+        &self,
+        directory: &Directory,
+        sender: &str,
+        number: u64,
+        key: &SigningKey,
+        content: Bytes,
         change: impl FnOnce(&mut v1::Context),
     ) -> v1::Submission {
         let head = directory.head().expect("a head");
@@ -197,7 +223,7 @@ impl Stage {
             ..v1::Context::default()
         };
         change(&mut context);
-        let body = v1::SealedBody { media_type: "text/plain".to_owned(), content: Bytes::from_static(b"the content") };
+        let body = v1::SealedBody { media_type: "text/plain".to_owned(), content };
         let public = directory.current_key(&at("th")).expect("th has published a key");
         let submission = seal::seal(&context, &body, &[public], &[key]).expect("sealed");
         v1::Submission { tag: number, ..submission }
