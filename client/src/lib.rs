@@ -29,6 +29,8 @@ pub mod inbox;
 pub mod audit;
 pub mod receipt;
 
+pub mod cli;
+
 pub use client::{CONNECT_TIMEOUT, Client};
 pub use compose::Compose;
 pub use error::Error;

@@ -428,6 +428,34 @@ fn a_wrong_claim_is_found() {
 }
 
 #[test]
+fn a_message_that_is_never_called_expired_is_found_once() {
+    let mut stage = Stage::new();
+    ["ke>th", "wait 721h", "gb>us", "wait 1m", "us>gb", "wait 1m", "us>gb"].iter().for_each(|step| drop(stage.act(step)));
+    let found = |stage: &Stage| -> Vec<String> {
+        judge(stage.genesis_sha256, &stage.log).findings().iter().map(|finding| format!("{} {}", finding.rule, finding.text)).collect()
+    };
+    assert_eq!(found(&stage).len(), 1, "{:?}", found(&stage));
+    assert!(found(&stage)[0].starts_with("EXPIRED message"), "{:?}", found(&stage));
+    let mut stage = Stage::new();
+    ["ke>th", "wait 721h", "gb>us", "expire", "wait 1m", "us>gb"].iter().for_each(|step| drop(stage.act(step)));
+    assert_eq!(found(&stage), Vec::<String>::new(), "the first batch after a pause works through the backlog");
+}
+
+#[test]
+fn an_invented_revocation_is_found() {
+    let mut stage = Stage::new();
+    stage.act("revoke ke tls");
+    let honest = stage.log.last().map(|logged| Entry::read(&logged.opening).expect("readable")).expect("an entry");
+    let Entry::RevocationsSeen { mut seen, list } = honest else { panic!("the newest entry is the list") };
+    seen.added.push(v1::RevokedSerial { serial: vec![7].into() });
+    stage.append(Entry::RevocationsSeen { seen: seen.clone(), list });
+    check_newest(&stage, "REVOCATIONS");
+    let mut stage = Stage::new();
+    stage.append(Entry::RevocationsSeen { seen, list: Bytes::from_static(b"no list") });
+    check_newest(&stage, "REVOCATIONS");
+}
+
+#[test]
 fn a_message_that_expires_early_is_found() {
     let mut stage = Stage::new();
     ["ke>th,np", "gb>th"].iter().for_each(|step| drop(stage.act(step)));

@@ -7,6 +7,7 @@ fn main() -> ExitCode {
     match args.first().and_then(|name| name.to_str()) {
         Some("ecowire-gateway") => gateway::cli::run(args),
         Some("ecowire-certs") => certs_dev::cli::run(args),
+        Some("ecowire") => client::cli::run(args),
         other => {
             eprintln!("no command of that name: {other:?}");
             ExitCode::from(2)

@@ -36,8 +36,14 @@ struct Mailbox {
 
 impl Mailbox {
     async fn open(link: &Link) -> Self {
+        Self::after(link, 0).await
+    }
+
+    /// Opens it behind a number that nothing lies above yet.
+    async fn after(link: &Link, seq: usize) -> Self {
         let (requests, queue) = mpsc::channel(4);
-        let start = v1::ReceiveRequest { start: Some(v1::ReceiveStart::default()), credit: 8, statement: None };
+        let after_seq = u64::try_from(seq).expect("small");
+        let start = v1::ReceiveRequest { start: Some(v1::ReceiveStart { after_seq, ..v1::ReceiveStart::default() }), credit: 8, statement: None };
         requests.send(start).await.expect("room");
         let mut client = MessagesClient::with_origin(link.clone(), link.origin());
         let mut answers = client.receive(ReceiverStream::new(queue)).await.expect("a stream").into_inner();
@@ -77,11 +83,8 @@ impl Play {
         self.thailand.directory()
     }
 
-    /// The number of certificate `at` in a member's chain.
     fn serial(&self, address: &str, file: &str, role: Role, at: usize) -> Vec<u8> {
-        let chain = self.stage.chain_of(address, file);
-        let certified = self.stage.trust.anchors().expect("roots").judge(role, &chain, now(), &NothingRevoked).expect("sound");
-        certified.links[at].serial.clone()
+        serial(&self.stage, address, file, role, at)
     }
 
     /// Puts a list into the folder that the gateway reads, in one step.
@@ -121,6 +124,13 @@ impl Play {
         let index = revoked.map(|(index, _)| *index).expect("a revocation in the log");
         (entries, index)
     }
+}
+
+/// The number of certificate `at` in a member's chain.
+fn serial(stage: &Stage, address: &str, file: &str, role: Role, at: usize) -> Vec<u8> {
+    let chain = stage.chain_of(address, file);
+    let certified = stage.trust.anchors().expect("roots").judge(role, &chain, now(), &NothingRevoked).expect("sound");
+    certified.links[at].serial.clone()
 }
 
 /// Whether an entry says something in the name of `address`: a message or a statement.
@@ -183,12 +193,12 @@ async fn the_revocation_is_durable_before_the_cut() {
 }
 
 /// Submits until the connection ends: the numbers that have a receipt, and how many were refused by then.
-async fn submit_until_cut(stage: Arc<Stage>, directory: Directory, link: Link, next: Arc<AtomicU64>) -> (Vec<u64>, usize) {
+async fn submit_until_cut(stage: Arc<Stage>, directory: Directory, link: Link, sender: &'static str, next: Arc<AtomicU64>) -> (Vec<u64>, usize) {
     let (mut taken, mut refused) = (Vec::new(), 0);
     loop {
         let numbers: Vec<u64> = (0..8).map(|_| next.fetch_add(1, Ordering::Relaxed)).collect();
         assert!(numbers[0] < 100_000, "nobody was cut");
-        let submissions: Vec<_> = numbers.iter().map(|number| stage.seal(&directory, "ke", *number, |_| {})).collect();
+        let submissions: Vec<_> = numbers.iter().map(|number| stage.seal(&directory, sender, *number, |_| {})).collect();
         let answers = soon("answers or the end", drive(link.clone(), submissions, 8)).await;
         let cut = answers.len() < numbers.len();
         for answer in answers {
@@ -206,33 +216,51 @@ async fn submit_until_cut(stage: Arc<Stage>, directory: Directory, link: Link, n
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_message_stands_behind_the_revocation_of_its_sender() {
-    let Play { stage, gateway, thailand } = Play::open().await;
-    let (stage, next) = (Arc::new(stage), Arc::new(AtomicU64::new(1)));
+/// One sender's race on three connections: how many receipts it got, and how many refusals.
+async fn race(stage: &Arc<Stage>, gateway: &Gateway, directory: &Directory, mailbox: &mut Mailbox, sender: &'static str) -> (usize, usize) {
+    let next = Arc::new(AtomicU64::new(1));
     let mut submitting = Vec::new();
     for _ in 0..3 {
-        let link = stage.connect(&gateway.url, "ke").await;
-        submitting.push(tokio::spawn(submit_until_cut(stage.clone(), thailand.directory().clone(), link, next.clone())));
+        let link = stage.connect(&gateway.url, sender).await;
+        submitting.push(tokio::spawn(submit_until_cut(stage.clone(), directory.clone(), link, sender, next.clone())));
     }
     // The list is written while messages flow on all three connections.
-    let th = stage.connect(&gateway.url, "th").await;
-    let mut mailbox = Mailbox::open(&th).await;
     mailbox.next().await;
-    certs_dev::revoke(&stage.pki(), &at("ke")).expect("revoked");
-    let (mut taken, mut refused) = (Vec::new(), 0);
+    certs_dev::revoke(&stage.pki(), &at(sender)).expect("revoked");
+    let (mut taken, mut refused) = (0, 0);
     for submitting in submitting {
         let (numbers, count) = submitting.await.expect("ended");
-        taken.extend(numbers);
+        taken += numbers.len();
         refused += count;
     }
-    drop((mailbox, th));
-    let stage = Arc::into_inner(stage).expect("nobody else has it");
-    let (entries, revoked) = Play { stage, gateway, thailand }.close().await;
-    let messages: Vec<_> = entries.iter().filter(|(_, entry)| speaks(entry, "ke")).map(|(index, _)| *index).collect();
-    assert!(messages.iter().all(|index| *index < revoked), "{messages:?} and the revocation at {revoked}");
-    assert!(taken.len() >= 8 && messages.len() >= taken.len(), "{} receipts, {} messages", taken.len(), messages.len());
-    println!("{} messages, {} receipts, {refused} refusals, revoked at {revoked}", messages.len(), taken.len());
+    (taken, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_stands_behind_the_revocation_of_its_sender() {
+    const SENDERS: [&str; 4] = ["ke", "ug", "np", "za"];
+    let stage = Arc::new(Stage::of(&["ke", "ug", "np", "za", "th"]));
+    let gateway = stage.serve();
+    let thailand = stage.member(&gateway.url, "th").await;
+    let th = stage.connect(&gateway.url, "th").await;
+    let mut told = Vec::new();
+    for sender in SENDERS {
+        // Credit for eight: the mailbox tells that messages flow, and is left alone with the rest.
+        let mut mailbox = Mailbox::after(&th, told.iter().map(|(taken, _)| taken).sum()).await;
+        told.push(race(&stage, &gateway, thailand.directory(), &mut mailbox, sender).await);
+    }
+    drop((th, thailand));
+    gateway.kill().await;
+    let entries = stage.audit();
+    for (sender, (taken, refused)) in SENDERS.into_iter().zip(told) {
+        let serials: Vec<_> = [("tls.pem", Role::Tls), ("identity.pem", Role::Identity)].map(|(file, role)| serial(&stage, sender, file, role, 0)).into();
+        let revoked = entries.iter().find(|(_, entry)| matches!(entry, Entry::RevocationsSeen { seen, .. } if seen.added.iter().any(|one| one.serial == serials[0])));
+        let revoked = revoked.expect("the revocation is in the log").0;
+        let messages: Vec<_> = entries.iter().filter(|(_, entry)| speaks(entry, sender)).map(|(index, _)| *index).collect();
+        assert!(messages.iter().all(|index| *index < revoked), "{messages:?} and the revocation at {revoked}");
+        assert!(taken >= 8 && messages.len() >= taken, "{taken} receipts, {} messages", messages.len());
+        println!("{sender}: {} messages, {taken} receipts, {refused} refusals, revoked at {revoked}", messages.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

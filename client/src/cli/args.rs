@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use client::words::Word;
+use crate::words::Word;
 use envelope::{Address, Reference};
 use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 

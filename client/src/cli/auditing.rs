@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use client::audit::{self, Line, Options, Verdict};
-use client::words::Escaped;
-use client::{Client, Error, Profile};
+use crate::audit::{self, Line, Options, Verdict};
+use crate::words::Escaped;
+use crate::{Client, Error, Profile};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 

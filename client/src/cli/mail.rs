@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use client::words::{Escaped, EscapedLines, Word as _};
-use client::{Client, Error, Mail, Opened, Profile, ReceiveOptions, Received};
+use crate::words::{Escaped, EscapedLines, Word as _};
+use crate::{Client, Error, Mail, Opened, Profile, ReceiveOptions, Received};
 use envelope::Reference;
 
 use super::{args, print};

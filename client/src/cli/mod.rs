@@ -7,17 +7,40 @@ pub(crate) mod print;
 mod receipts;
 mod sending;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use client::{Client, Error, Origin, Profile};
+use crate::{Client, Error, Origin, Profile};
+use clap::Parser as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Arguments, Command};
 
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+/// Runs the command with its arguments, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        // Help and version are done with 0, wrong usage with 2.
+        Err(error) => error.exit(),
+    };
+    logs();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("ecowire: no runtime: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let done = runtime.block_on(carry_out(arguments));
+    // A connection's last frames need no waiting for.
+    runtime.shutdown_background();
+    done.unwrap_or_else(|error| print::failure(&error))
+}
+
+async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
     match arguments.command {
         Command::Init(init) => self::init(&init).await,
         Command::Send(send) => sending::send(&send).await,
@@ -31,7 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Error> {
 }
 
 /// Warnings to stderr; `ECOWIRE_LOG=info,client=debug` shows more.
-pub(crate) fn logs() {
+fn logs() {
     let wanted = std::env::var("ECOWIRE_LOG").unwrap_or_default();
     let targets = wanted.parse::<tracing_subscriber::filter::Targets>().ok().filter(|_| !wanted.is_empty());
     let targets = targets.unwrap_or_else(|| tracing_subscriber::filter::Targets::new().with_default(tracing::Level::ERROR));

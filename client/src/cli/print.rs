@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use client::words::{Escaped, Word as _};
-use client::{Error, Flushed, Received};
+use crate::words::{Escaped, Word as _};
+use crate::{Error, Flushed, Received};
 use serde::Serialize;
 
 /// Prints one JSON object as a line; a closed pipe ends the program quietly.

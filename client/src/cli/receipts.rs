@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use client::Error;
-use client::receipt::{Shown, show_file, verify_file};
-use client::words::Word as _;
+use crate::Error;
+use crate::receipt::{Shown, show_file, verify_file};
+use crate::words::Word as _;
 use serde::Serialize;
 
 use super::{args, print};

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use client::words::{Word as _, media_type_of};
-use client::{Client, Compose, Error, Profile};
+use crate::words::{Word as _, media_type_of};
+use crate::{Client, Compose, Error, Profile};
 use proto::v1::{OptOut, RecipientState};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ pub(super) async fn status(status: &args::Status) -> Result<ExitCode, Error> {
             let reference = status.reference.to_string();
             print::json(&StatusLine { reference, recipient: &recipient.recipient, state, at_ms: recipient.at_ms });
         } else {
-            let name = client::words::Escaped(&recipient.recipient).to_string();
+            let name = crate::words::Escaped(&recipient.recipient).to_string();
             print::line(&format!("{}  {name:<24} {state:<12} {}", status.reference, envelope::Timestamp(recipient.at_ms)));
         }
     }
