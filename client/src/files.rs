@@ -52,8 +52,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Makes a folder for its owner only.
+/// Makes a folder for its owner only; folders above it that are missing are made, too.
 pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists()) {
+        let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(above);
+        made.map_err(|cause| Error::File { what: "make", path: above.into(), cause })?;
+    }
     fs::DirBuilder::new().mode(0o700).create(path).map_err(|cause| match cause.kind() {
         ErrorKind::AlreadyExists => Error::Exists(path.into()),
         _ => Error::File { what: "make", path: path.into(), cause },

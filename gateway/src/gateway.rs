@@ -211,7 +211,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     }
     let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
-    let lists = Lists::new(&config.crls, &genesis);
+    let lists = Lists::new(&config.crls, &genesis, &node);
     let tls = Arc::new(ArcSwap::from_pointee(tls::server_config(node, &shared).map_err(StartError::Tls)?));
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;

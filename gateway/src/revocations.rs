@@ -14,6 +14,7 @@ use envelope::genesis::Genesis;
 use exchange::Rows as _;
 use proto::v1;
 
+use crate::node::Node;
 use crate::service::Desk;
 use crate::shared::Shared;
 use crate::writer::Command;
@@ -24,6 +25,8 @@ pub struct Lists {
     folder: PathBuf,
     /// Certificates of the CAs whose lists count: roots, and every CA of an enrolled chain.
     issuers: Vec<Vec<u8>>,
+    /// Certificates of the operator's own CAs: they issue nodes, so their lists are for members and not for the ledger.
+    operators: Vec<Vec<u8>>,
     /// What each file was when it was read last.
     seen: BTreeMap<PathBuf, Look>,
 }
@@ -35,13 +38,14 @@ type Look = Option<(u64, SystemTime, (i64, i64))>;
 impl Lists {
     /// The lists of `folder`, by CAs that the genesis names.
     #[must_use]
-    pub fn new(folder: &Path, genesis: &Genesis) -> Self {
+    pub fn new(folder: &Path, genesis: &Genesis, node: &Node) -> Self {
         let mut issuers: Vec<Vec<u8>> = genesis.statement.roots.iter().map(|der| der.to_vec()).collect();
         let enrolled = genesis.statement.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
         issuers.extend(enrolled.map(|der| der.to_vec()));
         issuers.sort();
         issuers.dedup();
-        Self { folder: folder.to_owned(), issuers, seen: BTreeMap::new() }
+        let operators = node.chain.iter().skip(1).map(|der| der.to_vec()).collect();
+        Self { folder: folder.to_owned(), issuers, operators, seen: BTreeMap::new() }
     }
 
     /// Reads what has changed since the last time, and waits until the ledger has it.
@@ -70,7 +74,8 @@ impl Lists {
     async fn take(&self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (crl, der) = match self.read(file, now) {
-            Ok(read) => read,
+            Ok(Some(read)) => read,
+            Ok(None) => return true,
             Err(reason) => {
                 tracing::error!(list = name, reason, "a revocation list was not taken; the last good one of its CA stays in force");
                 return true;
@@ -92,7 +97,8 @@ impl Lists {
         }
     }
 
-    fn read(&self, file: &Path, now: Timestamp) -> Result<(Crl, Vec<u8>), String> {
+    /// The list in a file; `None` when it is the operator's own.
+    fn read(&self, file: &Path, now: Timestamp) -> Result<Option<(Crl, Vec<u8>)>, String> {
         let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
         if size > envelope::limits::CRL_BYTES_MAX as u64 {
             return Err(format!("it has {size} bytes, at most {} are read", envelope::limits::CRL_BYTES_MAX));
@@ -102,12 +108,12 @@ impl Lists {
         let mut reason = "it is by no CA of this network".to_owned();
         for issuer in &self.issuers {
             match Crl::open(&der, issuer, now) {
-                Ok(crl) => return Ok((crl, der)),
+                Ok(crl) => return Ok(Some((crl, der))),
                 Err(envelope::crl::CrlError::OtherIssuer) => {}
                 Err(error) => reason = error.to_string(),
             }
         }
-        Err(reason)
+        if self.operators.iter().any(|operator| Crl::open(&der, operator, now).is_ok()) { Ok(None) } else { Err(reason) }
     }
 }
 
