@@ -108,7 +108,11 @@ impl Fleet {
                 created_ms: now().ms(),
                 ..v1::StatementHead::default()
             }),
-            keys: vec![v1::EncryptionKey { kem: v1::KemId::XWing.into(), public: self.key.public().clone(), state: v1::KeyState::Current.into() }],
+            keys: vec![v1::EncryptionKey {
+                kem: v1::KemId::XWing.into(),
+                public: self.key.public().clone(),
+                state: v1::KeyState::Current.into(),
+            }],
             cert_chain_sha256: chain_sha256(&chain).to_vec().into(),
         };
         let signed = statement::sign(&statement, &[&self.signing_key(&self.recipient)?]);
@@ -124,7 +128,13 @@ impl Fleet {
     ///
     /// # Errors
     /// Whatever sealing says.
-    pub fn seal(&self, head: &Head, sender: &Address, numbers: std::ops::RangeInclusive<u64>, bytes: usize) -> anyhow::Result<Vec<v1::Submission>> {
+    pub fn seal(
+        &self,
+        head: &Head,
+        sender: &Address,
+        numbers: std::ops::RangeInclusive<u64>,
+        bytes: usize,
+    ) -> anyhow::Result<Vec<v1::Submission>> {
         let key = self.signing_key(sender)?;
         numbers.map(|number| self.seal_one(head, sender, &key, number, bytes)).collect()
     }

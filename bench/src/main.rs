@@ -159,8 +159,16 @@ async fn restart(entries: u64, json: bool) -> anyhow::Result<()> {
     process.kill()?;
     let log = std::fs::read_to_string(scratch.path().join("gateway.log"))?;
     let derived = log.lines().rev().find(|line| line.contains("the state was derived")).unwrap_or_default();
-    let figure = |name: &str| derived.split(name).nth(1).and_then(|rest| rest.split(' ').next()).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
-    let figures = [("snapshot_entries", figure("snapshot=")), ("tail_entries_read", figure("tail=")), ("restart_s", took), ("verify_us", verify), ("fdatasync_us", fdatasync)];
+    let figure = |name: &str| {
+        derived.split(name).nth(1).and_then(|rest| rest.split(' ').next()).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+    };
+    let figures = [
+        ("snapshot_entries", figure("snapshot=")),
+        ("tail_entries_read", figure("tail=")),
+        ("restart_s", took),
+        ("verify_us", verify),
+        ("fdatasync_us", fdatasync),
+    ];
     report(json, &figures);
     Ok(())
 }
@@ -168,7 +176,8 @@ async fn restart(entries: u64, json: bool) -> anyhow::Result<()> {
 fn report(json: bool, figures: &[(&str, f64)]) {
     let rounded = |value: f64| (value * 100.0).round() / 100.0;
     if json {
-        let object: serde_json::Map<String, serde_json::Value> = figures.iter().map(|(name, value)| ((*name).to_owned(), rounded(*value).into())).collect();
+        let object: serde_json::Map<String, serde_json::Value> =
+            figures.iter().map(|(name, value)| ((*name).to_owned(), rounded(*value).into())).collect();
         return println!("{}", serde_json::Value::Object(object));
     }
     for (name, value) in figures {

@@ -55,7 +55,9 @@ impl Process {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         tasks.into_iter().flatten().flatten().any(|task| {
             let writer = std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "writer");
-            writer && std::fs::read_to_string(task.path().join("syscall")).is_ok_and(|call| SYNC_CALLS.iter().any(|number| call.starts_with(number)))
+            writer
+                && std::fs::read_to_string(task.path().join("syscall"))
+                    .is_ok_and(|call| SYNC_CALLS.iter().any(|number| call.starts_with(number)))
         })
     }
 }

@@ -64,7 +64,6 @@ pub(crate) async fn impersonate(pki: &Path, forger: &mut Client) -> anyhow::Resu
     Ok(forger.submit_raw(forged).await.map(drop))
 }
 
-
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(0))

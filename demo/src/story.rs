@@ -57,11 +57,25 @@ async fn report(cast: &mut Cast, tell: &mut Narrator) -> anyhow::Result<Sent> {
     let content = REPORT.as_bytes().to_vec();
     let to = ["th", "ipsg/ens"].map(Address::parse).into_iter().collect::<Result<Vec<_>, _>>()?;
     let bytes = content.len();
-    let message = Compose { kind: Kind::Ecomessage, priority: Priority::Urgent, media_type: "application/json".to_owned(), ..Compose::new(to, content) };
+    let message = Compose {
+        kind: Kind::Ecomessage,
+        priority: Priority::Urgent,
+        media_type: "application/json".to_owned(),
+        ..Compose::new(to, content)
+    };
     let sent = cast.post.send(message).await?;
-    tell.timed(&format!("{} is durable at entry {} of the log: {} of report, {} sealed and signed", sent.reference, sent.position.index, size(bytes), size(sent.bytes.len())));
+    tell.timed(&format!(
+        "{} is durable at entry {} of the log: {} of report, {} sealed and signed",
+        sent.reference,
+        sent.position.index,
+        size(bytes),
+        size(sent.bytes.len())
+    ));
     tell.say("sealed to th and ipsg/ens, and to ke: the copy to the own bureau was added by itself");
-    tell.say(&format!("the gateway cannot read it; the post keeps a receipt ({})", size(std::fs::metadata(&sent.receipt_path)?.len() as usize)));
+    tell.say(&format!(
+        "the gateway cannot read it; the post keeps a receipt ({})",
+        size(std::fs::metadata(&sent.receipt_path)?.len() as usize)
+    ));
     Ok(sent)
 }
 
@@ -72,7 +86,12 @@ async fn read(reader: &mut Client, reference: &Reference, tell: &mut Narrator) -
     ensure!(mail.received.iter().any(|received| received.reference == *reference), "{address} did not receive {reference}");
     let opened = reader.open(reference)?;
     ensure!(opened.content == REPORT.as_bytes(), "{address} opened other bytes than were sent");
-    tell.timed(&format!("{}: signature of {} and receipt verified, {} opened, byte for byte as sent", reference, reference.sender, size(opened.content.len())));
+    tell.timed(&format!(
+        "{}: signature of {} and receipt verified, {} opened, byte for byte as sent",
+        reference,
+        reference.sender,
+        size(opened.content.len())
+    ));
     reader.acknowledge(reference).await?;
     tell.timed("acknowledged: that a person has seen it is in the log, signed");
     Ok(())
@@ -105,7 +124,11 @@ async fn forge(folder: &Folder, running: &Running, cast: &mut Cast, tell: &mut N
         Err(error) => tell.say(&format!("at the door, with ke's CA certificate thrown into the chain: {error}")),
     }
     let log = std::fs::read_to_string(folder.log_path())?;
-    let line = log.lines().rev().find(|line| line.contains("outside its issuer's subtree")).context("the gateway's log does not name the reason")?;
+    let line = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("outside its issuer's subtree"))
+        .context("the gateway's log does not name the reason")?;
     tell.say(&format!("the gateway's log says: {}", line.split("reason=").nth(1).unwrap_or(line)));
     match forger::impersonate(&folder.pki(), &mut cast.thailand).await? {
         Ok(()) => bail!("the forger's message was taken"),

@@ -28,8 +28,12 @@ pub(crate) fn flip_a_byte(folder: &Folder, index: u64, tell: &mut Narrator) -> a
         Err(error) => error.to_string().contains(&index.to_string()),
     };
     ensure!(named, "the check does not name entry {index}: {damaged:?}");
-    let found = damaged.iter().flat_map(|checked| &checked.damage).find(|damage| damage.index == Some(index)).map(|damage| damage.text.clone());
-    tell.timed(&format!("byte {at} flipped inside the opening of entry {index}; the check says: entry {index}: {}", found.unwrap_or_default()));
+    let found =
+        damaged.iter().flat_map(|checked| &checked.damage).find(|damage| damage.index == Some(index)).map(|damage| damage.text.clone());
+    tell.timed(&format!(
+        "byte {at} flipped inside the opening of entry {index}; the check says: entry {index}: {}",
+        found.unwrap_or_default()
+    ));
     Ok(())
 }
 

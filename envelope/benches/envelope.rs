@@ -42,7 +42,9 @@ fn seals(c: &mut Criterion) {
         let context = context(&[&sender], &recipients.iter().collect::<Vec<_>>());
         let keys: Vec<Bytes> = recipients.iter().map(|post| post.key.public().clone()).collect();
         let body = body(1024);
-        group.bench_function(BenchmarkId::from_parameter(count), |b| b.iter(|| seal::seal(black_box(&context), &body, &keys, &[&sender.identity])));
+        group.bench_function(BenchmarkId::from_parameter(count), |b| {
+            b.iter(|| seal::seal(black_box(&context), &body, &keys, &[&sender.identity]))
+        });
     }
     group.finish();
 }
@@ -55,9 +57,17 @@ fn admits(c: &mut Criterion) {
         let list: Vec<&Post> = recipients.iter().collect();
         let submission = sealed(&context(&[&sender], &list), &body(1024), &list, &[&sender]);
         let enrolled = Enrolled(vec![&sender]);
-        let peer = Peer { address: sender.address.clone(), fingerprint: [1; 32], chain_sha256: [2; 32], links: Vec::new(), not_after_ms: u64::MAX };
+        let peer = Peer {
+            address: sender.address.clone(),
+            fingerprint: [1; 32],
+            chain_sha256: [2; 32],
+            links: Vec::new(),
+            not_after_ms: u64::MAX,
+        };
         let network = network();
-        let admit = |submission: v1::Submission| Envelope::parse(submission, &network).and_then(|envelope| envelope.verify(&peer, &enrolled, &AwsLc));
+        let admit = |submission: v1::Submission| {
+            Envelope::parse(submission, &network).and_then(|envelope| envelope.verify(&peer, &enrolled, &AwsLc))
+        };
         assert!(admit(submission.clone()).is_ok());
         group.bench_function(BenchmarkId::from_parameter(count), |b| b.iter_batched(|| submission.clone(), admit, BatchSize::SmallInput));
     }
@@ -78,7 +88,14 @@ fn opens(c: &mut Criterion) {
 fn slots(submission: &v1::Submission) -> Slots {
     let header = parsed(submission);
     let place = |(at, address): (usize, &envelope::Address)| v1::Place { address: address.to_string(), mailbox_seq: at as u64 + 1 };
-    let stub = v1::Stub { sender: "ke".to_owned(), year: 2026, series: 1, number: 417, message_id: header.message_id.to_vec().into(), ..v1::Stub::default() };
+    let stub = v1::Stub {
+        sender: "ke".to_owned(),
+        year: 2026,
+        series: 1,
+        number: 417,
+        message_id: header.message_id.to_vec().into(),
+        ..v1::Stub::default()
+    };
     Slots::new(EntryKind::Message)
         .with(1, signed(submission).header.clone())
         .with(2, vec![2; 32])
@@ -111,7 +128,9 @@ fn receipts(c: &mut Criterion) {
         let receipt = || Receipt::new(700, &leaf, &opening, &path, note.clone(), for_recipient);
         let bytes = receipt().encode();
         assert!(Receipt::decode(&bytes).and_then(|receipt| receipt.verify(signer.key())).is_ok());
-        let made = |slots: Slots| Opening::new(EntryKind::Message, [7; 32], slots).map(|opening| opening.leaf(Timestamp(stage::CREATED_MS)).hash());
+        let made = |slots: Slots| {
+            Opening::new(EntryKind::Message, [7; 32], slots).map(|opening| opening.leaf(Timestamp(stage::CREATED_MS)).hash())
+        };
         c.bench_function(&format!("leaf/{count}"), |b| b.iter_batched(|| slots.clone(), made, BatchSize::SmallInput));
         c.bench_function(&format!("receipt-make/{count}"), |b| b.iter(|| receipt().encode()));
         c.bench_function(&format!("receipt-verify/{count}"), |b| {

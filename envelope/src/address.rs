@@ -184,11 +184,8 @@ impl Network {
         let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(byte);
         let end = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         let bytes = text.as_bytes();
-        let sound = bytes.len() <= NETWORK_BYTES_MAX
-            && bytes.iter().all(inner)
-            && end(bytes.first())
-            && end(bytes.last())
-            && !text.contains("..");
+        let sound =
+            bytes.len() <= NETWORK_BYTES_MAX && bytes.iter().all(inner) && end(bytes.first()) && end(bytes.last()) && !text.contains("..");
         if sound { Ok(Self(text.into())) } else { Err(NetworkError) }
     }
 

@@ -104,7 +104,10 @@ pub(crate) fn ensure(sound: bool, field: &'static str, why: &'static str) -> Res
 
 /// A named, non-zero value of a closed enum.
 pub(crate) fn named<E: TryFrom<i32> + PartialEq + Default>(value: i32, field: &'static str) -> Result<E, EncodingError> {
-    E::try_from(value).ok().filter(|named| *named != E::default()).ok_or(EncodingError::Field { field, why: "is absent or has no name in this version" })
+    E::try_from(value)
+        .ok()
+        .filter(|named| *named != E::default())
+        .ok_or(EncodingError::Field { field, why: "is absent or has no name in this version" })
 }
 
 /// Exactly 32 bytes.

@@ -3,11 +3,14 @@
 //! It does not know the content, which is sealed, nor whether the sender may send it, which the exchange decides.
 
 use bytes::Bytes;
-use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, Kind, KemId, OptOut, Priority, SigAlg};
+use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, KemId, Kind, OptOut, Priority, SigAlg};
 use tlog::{Hash, leaf_hash, sha256_parts, small};
 
 use crate::canonical::{self, Canonical, EncodingError, address, digest, digest_or_empty, ensure, named, network};
-use crate::limits::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, AUTHORITIES_MAX, CIPHERTEXT_BYTES_MAX, HEADER_BYTES_MAX, RECIPIENTS_MAX, SIGNERS_MAX, WRAP_BYTES_MAX};
+use crate::limits::{
+    ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, AUTHORITIES_MAX, CIPHERTEXT_BYTES_MAX, HEADER_BYTES_MAX, RECIPIENTS_MAX, SIGNERS_MAX,
+    WRAP_BYTES_MAX,
+};
 use crate::seal_sizes::{WRAPPED_KEY_BYTES, enc_bytes};
 use crate::{Address, Network, Reference};
 
@@ -190,7 +193,9 @@ impl Context {
     fn read_fields(context: v1::Context) -> Result<Self, EncodingError> {
         let sender = address(&context.sender, "sender")?;
         let reference = Reference { sender, year: context.year, series: context.series, number: context.number };
-        let signer = |signer: &v1::SignerRef| Ok(Signer { key_id: digest(&signer.key_id, "signers.key_id")?, alg: named(signer.alg, "signers.alg")? });
+        let signer = |signer: &v1::SignerRef| {
+            Ok(Signer { key_id: digest(&signer.key_id, "signers.key_id")?, alg: named(signer.alg, "signers.alg")? })
+        };
         let authority = |one: &v1::Authority| {
             Ok((named(one.kind, "authorities.kind")?, digest(&one.statement_digest, "authorities.statement_digest")?))
         };

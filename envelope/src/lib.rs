@@ -4,31 +4,30 @@
 //! or the wire (`gateway`, `client`). **Invariant:** without the feature `seal` nothing here can open a message.
 
 pub mod address;
-pub mod limits;
-pub mod time;
-pub mod reference;
-pub mod canonical;
-pub mod identity;
-pub mod crl;
-pub mod keys;
-pub mod dsse;
-pub mod seal_sizes;
-pub mod statement;
-pub mod trust;
-pub mod slots;
-pub mod draft;
-pub mod receipt;
-pub mod vault;
-pub mod header;
-pub mod message;
-pub mod entry;
-pub mod genesis;
-pub mod key_id;
-#[cfg(feature = "seal")]
-pub mod seal;
 #[cfg(feature = "seal")]
 pub mod attachment;
-
+pub mod canonical;
+pub mod crl;
+pub mod draft;
+pub mod dsse;
+pub mod entry;
+pub mod genesis;
+pub mod header;
+pub mod identity;
+pub mod key_id;
+pub mod keys;
+pub mod limits;
+pub mod message;
+pub mod receipt;
+pub mod reference;
+#[cfg(feature = "seal")]
+pub mod seal;
+pub mod seal_sizes;
+pub mod slots;
+pub mod statement;
+pub mod time;
+pub mod trust;
+pub mod vault;
 
 pub use address::{Address, Class, Network};
 pub use draft::Draft;

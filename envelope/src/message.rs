@@ -110,10 +110,21 @@ impl Envelope {
         self.check_commitments()?;
         check_signatures(&self.header, &signers, &self.signatures, verifier)?;
         let wrap_keys = self.wraps.iter().map(|wrap| (wrap.key_id, wrap.kem)).collect();
-        let payload = v1::SealedPayload { signatures: self.signatures, wraps: self.wraps.into_iter().map(|wrap| wrap.bytes).collect(), content: self.content };
+        let payload = v1::SealedPayload {
+            signatures: self.signatures,
+            wraps: self.wraps.into_iter().map(|wrap| wrap.bytes).collect(),
+            content: self.content,
+        };
         let signatures_sha256 = signatures_sha256(&payload.signatures);
         let sealed_sha256 = sealed_sha256(&self.header.wraps_root, &payload.content);
-        Ok(Verified { header: self.header, signatures_sha256, sealed_sha256, wrap_keys, peer: peer.clone(), sealed: payload.encode_to_vec().into() })
+        Ok(Verified {
+            header: self.header,
+            signatures_sha256,
+            sealed_sha256,
+            wrap_keys,
+            peer: peer.clone(),
+            sealed: payload.encode_to_vec().into(),
+        })
     }
 
     fn check_commitments(&self) -> Result<(), VerifyError> {
@@ -159,7 +170,14 @@ impl Verified {
         }
         check_signatures(&header, &signers, &record.signatures, verifier)?;
         let signatures_sha256 = signatures_sha256(&record.signatures);
-        Ok(Self { header, signatures_sha256, sealed_sha256: record.sealed_sha256, wrap_keys: record.wrap_keys, peer: record.peer, sealed: Bytes::new() })
+        Ok(Self {
+            header,
+            signatures_sha256,
+            sealed_sha256: record.sealed_sha256,
+            wrap_keys: record.wrap_keys,
+            peer: record.peer,
+            sealed: Bytes::new(),
+        })
     }
 
     /// The header.

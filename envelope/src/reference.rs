@@ -84,7 +84,18 @@ mod tests {
             assert_eq!(text.parse::<Reference>().map(|r| r.to_string()), Ok(text.to_owned()));
             assert_eq!(text.to_lowercase().parse::<Reference>().map(|r| r.to_string()), Ok(text.to_owned()));
         }
-        for bad in ["", "KE", "KE/2026", "KE/2026/0", "KE/2026.1/000001", "KE/2026/1", "KE/2026/000001/2", "K/2026/000001", "KE/26/000001", "KE/2026/+00001"] {
+        for bad in [
+            "",
+            "KE",
+            "KE/2026",
+            "KE/2026/0",
+            "KE/2026.1/000001",
+            "KE/2026/1",
+            "KE/2026/000001/2",
+            "K/2026/000001",
+            "KE/26/000001",
+            "KE/2026/+00001",
+        ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }
     }

@@ -237,7 +237,9 @@ pub fn open_with(cek: &ContentKey, header: &Header, content: &[u8]) -> Result<Se
         return Err(OpenError::Content);
     }
     let mut bytes = Zeroizing::new(content.to_vec());
-    let plain = cipher(cek, &header.context_hash).open_in_place(zero_nonce(), Aad::from(&header.context_hash), &mut bytes).map_err(|_| OpenError::Content)?;
+    let plain = cipher(cek, &header.context_hash)
+        .open_in_place(zero_nonce(), Aad::from(&header.context_hash), &mut bytes)
+        .map_err(|_| OpenError::Content)?;
     unpad(plain).ok_or(OpenError::Body)
 }
 
@@ -263,7 +265,13 @@ fn wrap(cek: &ContentKey, binding: &Binding<'_>, public: &[u8]) -> Option<v1::Wr
     let key_id = crate::key_id::encryption_key_id(KemId::XWing, public);
     let info = binding.info(&key_id);
     let (enc, ct) = hpke::single_shot_seal::<AesGcm256, HkdfSha256, XWing>(&OpModeS::Base, &key, &info, &*cek.0, &[]).ok()?;
-    Some(v1::Wrap { index: binding.index, key_id: key_id.to_vec().into(), kem: KemId::XWing.into(), enc: enc.to_bytes().to_vec().into(), ct: ct.into() })
+    Some(v1::Wrap {
+        index: binding.index,
+        key_id: key_id.to_vec().into(),
+        kem: KemId::XWing.into(),
+        enc: enc.to_bytes().to_vec().into(),
+        ct: ct.into(),
+    })
 }
 
 fn unwrap(wrap: &Wrap, binding: &Binding<'_>, key: &DecryptionKey) -> Option<ContentKey> {
@@ -357,4 +365,3 @@ pub(crate) fn attachment_key(cek: &ContentKey, context_hash: &[u8; 32], index: u
     let info = [&b"ecowire/1 attachment\0"[..], &index.to_be_bytes()].concat();
     Zeroizing::new(derive(cek, context_hash, &info))
 }
-

@@ -287,7 +287,11 @@ impl Body for v1::KeyStatement {
 impl Body for v1::AccessStatement {
     fn check_body(&self) -> Result<(), EncodingError> {
         let printable = self.purpose.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        ensure(printable && (1..=PURPOSE_BYTES_MAX).contains(&self.purpose.len()), "purpose", "is not 1 to 256 printable ASCII characters")?;
+        ensure(
+            printable && (1..=PURPOSE_BYTES_MAX).contains(&self.purpose.len()),
+            "purpose",
+            "is not 1 to 256 printable ASCII characters",
+        )?;
         ensure(self.from_index < self.to_index, "to_index", "is not above from_index")?;
         ensure(self.head.as_ref().is_some_and(|head| head.expires_ms > 0), "head.expires_ms", "is absent; an access has an end")
     }
@@ -348,7 +352,11 @@ impl Body for v1::Genesis {
 
 fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
     ensure(policy.rules_version == 1, "policy.rules_version", "is not 1, the only rules that this program knows")?;
-    ensure(0 < policy.lifetime_min_ms && policy.lifetime_min_ms <= policy.lifetime_max_ms, "policy.lifetime_min_ms", "is 0 or above the maximum")?;
+    ensure(
+        0 < policy.lifetime_min_ms && policy.lifetime_min_ms <= policy.lifetime_max_ms,
+        "policy.lifetime_min_ms",
+        "is 0 or above the maximum",
+    )?;
     ensure(policy.lifetime_max_ms <= 366 * 86_400_000, "policy.lifetime_max_ms", "is more than a year")?;
     ensure(policy.skew_max_ms <= 3_600_000, "policy.skew_max_ms", "is more than an hour")?;
     ensure((1..=4).contains(&policy.kems.len()), "policy.kems", "are not 1 to 4")?;
@@ -360,7 +368,10 @@ fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
         named::<v1::ParticipantClass>(grant.class, "policy.grants.class")?;
         grant.kinds.iter().try_for_each(|kind| named::<v1::Kind>(*kind, "policy.grants.kinds").map(drop))?;
         grant.priorities.iter().try_for_each(|priority| named::<v1::Priority>(*priority, "policy.grants.priorities").map(drop))?;
-        grant.classifications.iter().try_for_each(|class| named::<v1::Classification>(*class, "policy.grants.classifications").map(drop))?;
+        grant
+            .classifications
+            .iter()
+            .try_for_each(|class| named::<v1::Classification>(*class, "policy.grants.classifications").map(drop))?;
     }
     Ok(())
 }

@@ -14,7 +14,10 @@ use hpke::{Deserializable as _, OpModeS, Serializable as _};
 use prost::Message as _;
 use proto::v1::{self, KemId, SigAlg};
 use ring::{aead, hkdf};
-use stage::{Enrolled, Post, address, admit, body, context, context_of, delivery, encoded, full_context, header_of, message, parsed, read, resigned, sealed, signed};
+use stage::{
+    Enrolled, Post, address, admit, body, context, context_of, delivery, encoded, full_context, header_of, message, parsed, read, resigned,
+    sealed, signed,
+};
 
 mod header_bytes {
     //! Attacks on what is signed.
@@ -118,8 +121,16 @@ mod header_bytes {
             ("content_sha256", |h| h.content_sha256 = vec![9; 32].into(), "BAD_COMMITMENT"),
             ("content_size", |h| h.content_size += 1, "BAD_COMMITMENT"),
             ("wraps_root", |h| h.wraps_root = vec![9; 32].into(), "BAD_COMMITMENT"),
-            ("attachments", |h| h.attachments.push(v1::AttachmentRef { chunk_log2: 16, ciphertext_size: 17, chunks_root: vec![9; 32].into() }), "BAD_SIGNATURE"),
-            ("an attachment of no size", |h| h.attachments.push(v1::AttachmentRef { chunk_log2: 16, ciphertext_size: 0, chunks_root: vec![9; 32].into() }), "BAD_ENCODING"),
+            (
+                "attachments",
+                |h| h.attachments.push(v1::AttachmentRef { chunk_log2: 16, ciphertext_size: 17, chunks_root: vec![9; 32].into() }),
+                "BAD_SIGNATURE",
+            ),
+            (
+                "an attachment of no size",
+                |h| h.attachments.push(v1::AttachmentRef { chunk_log2: 16, ciphertext_size: 0, chunks_root: vec![9; 32].into() }),
+                "BAD_ENCODING",
+            ),
         ];
         for (name, change, expected) in CHANGES {
             let mut fields = header_of(&submission);
@@ -274,11 +285,26 @@ impl Info {
 /// A wrap made by hand, from SPEC.md 6.
 fn rewrapped(cek: &[u8; 32], info: &Info, index: u32, key_id: [u8; 32], public: &[u8]) -> Bytes {
     let length = (info.address.len() as u16).to_be_bytes();
-    let parts = [b"ecowire/1 wrap\0", &info.context_hash[..], &info.commitment, &info.index.to_be_bytes(), &length, info.address.as_bytes(), &info.key_id];
+    let parts = [
+        b"ecowire/1 wrap\0",
+        &info.context_hash[..],
+        &info.commitment,
+        &info.index.to_be_bytes(),
+        &length,
+        info.address.as_bytes(),
+        &info.key_id,
+    ];
     let key = <XWing as hpke::Kem>::PublicKey::from_bytes(public).expect("a public key");
-    let sealed = hpke::single_shot_seal::<hpke::aead::AesGcm256, hpke::kdf::HkdfSha256, XWing>(&OpModeS::Base, &key, &parts.concat(), cek, &[]);
+    let sealed =
+        hpke::single_shot_seal::<hpke::aead::AesGcm256, hpke::kdf::HkdfSha256, XWing>(&OpModeS::Base, &key, &parts.concat(), cek, &[]);
     let (enc, ct) = sealed.expect("sound input");
-    encoded(&v1::Wrap { index, key_id: key_id.to_vec().into(), kem: KemId::XWing.into(), enc: enc.to_bytes().to_vec().into(), ct: ct.into() })
+    encoded(&v1::Wrap {
+        index,
+        key_id: key_id.to_vec().into(),
+        kem: KemId::XWing.into(),
+        enc: enc.to_bytes().to_vec().into(),
+        ct: ct.into(),
+    })
 }
 
 /// A submission with other wraps, committed to and signed anew: the attacker is the sender.
@@ -621,7 +647,9 @@ mod attachments {
         assert_eq!(seal(15, b"a"), Some(AttachmentError::ChunkSize(15)));
         assert_eq!(seal(19, b"a"), Some(AttachmentError::ChunkSize(19)));
         assert_eq!(seal(16, b""), Some(AttachmentError::Size));
-        let open = |log2, chunks: &[Vec<u8>]| open_chunks(&sealed.cek, &CONTEXT_HASH, 0, &Attachment { chunk_log2: log2, ..sealed.reference }, chunks).err();
+        let open = |log2, chunks: &[Vec<u8>]| {
+            open_chunks(&sealed.cek, &CONTEXT_HASH, 0, &Attachment { chunk_log2: log2, ..sealed.reference }, chunks).err()
+        };
         for log2 in [0, 15, 19, 64, u32::MAX] {
             assert_eq!(open(log2, &sealed.chunks), Some(AttachmentError::ChunkSize(log2)));
         }
@@ -631,7 +659,8 @@ mod attachments {
             let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, &key).expect("32 bytes"));
             let nonce: [u8; 12] = [&[0; 3][..], &at.to_be_bytes(), &[last]].concat().try_into().expect("12 bytes");
             let mut bytes = plain.to_vec();
-            key.seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(&CONTEXT_HASH), &mut bytes).expect("short input");
+            key.seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(&CONTEXT_HASH), &mut bytes)
+                .expect("short input");
             bytes
         };
         assert_eq!(chunk(0, 1, &sealed.plain), sealed.chunks[0], "the forgery by hand is sound");
@@ -641,5 +670,3 @@ mod attachments {
         check("too long", &sealed, vec![chunk(0, 1, &vec![0; 65_537])], AttachmentError::Chunk(0));
     }
 }
-
-

@@ -62,12 +62,18 @@ fn no_bit_of_an_honest_signature_or_key_can_be_flipped() {
     for bit in 0..512 {
         let mut bad = signature;
         bad[bit / 8] ^= 1 << (bit % 8);
-        assert!(verify(&Ring, &public, b"message", &bad).is_err() && verify(&AwsLc, &public, b"message", &bad).is_err(), "signature bit {bit}");
+        assert!(
+            verify(&Ring, &public, b"message", &bad).is_err() && verify(&AwsLc, &public, b"message", &bad).is_err(),
+            "signature bit {bit}"
+        );
     }
     for bit in 0..256 {
         let mut bad = public;
         bad[bit / 8] ^= 1 << (bit % 8);
-        assert!(verify(&Ring, &bad, b"message", &signature).is_err() && verify(&AwsLc, &bad, b"message", &signature).is_err(), "key bit {bit}");
+        assert!(
+            verify(&Ring, &bad, b"message", &signature).is_err() && verify(&AwsLc, &bad, b"message", &signature).is_err(),
+            "key bit {bit}"
+        );
     }
 }
 
@@ -109,9 +115,17 @@ fn cases() -> Vec<(Case, bool, &'static str)> {
         (sent("6: S + L", large_r, large_a, plus_order(honest(b"message"), 1)), false, "Scalar"),
         (sent("7: S + 14 L", large_r, large_a, plus_order(honest(b"message"), 14)), false, "Scalar"),
         (plain("8: R not canonical and small", [IDENTITY_PLUS_P, mixed_a], [false, true], &|h| h == 0), false, "Commitment(NonCanonical)"),
-        (grind("9: the same, hashed in its canonical form", [IDENTITY_PLUS_P, mixed_a], [IDENTITY, mixed_a], [false, true], &|h| h == 0), false, "Commitment(NonCanonical)"),
+        (
+            grind("9: the same, hashed in its canonical form", [IDENTITY_PLUS_P, mixed_a], [IDENTITY, mixed_a], [false, true], &|h| h == 0),
+            false,
+            "Commitment(NonCanonical)",
+        ),
         (plain("10: A not canonical and small", [large_r, P], [true, false], &|h| h % 4 == 0), true, "Public(NonCanonical)"),
-        (grind("11: the same, hashed in its canonical form", [large_r, P], [large_r, [0; 32]], [true, false], &|h| h % 4 == 0), false, "Public(NonCanonical)"),
+        (
+            grind("11: the same, hashed in its canonical form", [large_r, P], [large_r, [0; 32]], [true, false], &|h| h % 4 == 0),
+            false,
+            "Public(NonCanonical)",
+        ),
         // Beyond the paper.
         (plain("A is the identity with a sign", [large_r, signed(IDENTITY)], [true, false], &|_| true), true, "Public(NonCanonical)"),
         (plain("R is the identity with a sign", [signed(IDENTITY), large_a], [false, true], &|_| true), false, "Commitment(NonCanonical)"),
@@ -130,7 +144,12 @@ fn cases() -> Vec<(Case, bool, &'static str)> {
 }
 
 /// SHA-512(R || A || M) as a scalar of the type of `like`, whose crate is not a dependency.
-fn challenge<S: Copy + From<u64> + Add<Output = S> + Mul<Output = S>>(_like: S, commitment: &[u8; 32], public: &[u8; 32], message: &[u8]) -> S {
+fn challenge<S: Copy + From<u64> + Add<Output = S> + Mul<Output = S>>(
+    _like: S,
+    commitment: &[u8; 32],
+    public: &[u8; 32],
+    message: &[u8],
+) -> S {
     let hash = digest(&SHA512, &[&commitment[..], public, message].concat());
     let (zero, base) = (S::from(0), S::from(256));
     hash.as_ref().iter().rev().fold(zero, |sum, byte| sum * base + S::from(u64::from(*byte)))
@@ -180,10 +199,11 @@ const P: [u8; 32] = with_ends(0xed, 0xff, 0x7f);
 const NO_POINT: [u8; 32] = with_ends(2, 0, 0);
 /// One of the four points of order 8.
 const ORDER_8: [u8; 32] = [
-    0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6,
-    0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39,
+    0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
 ];
 /// L, little endian (RFC 8032 5.1).
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0x10,
 ];

@@ -53,7 +53,8 @@ impl Stage {
             expires_ms: 0,
         };
         let item = v1::ReceiptItem { mailbox_seq: 1, message_id: vec![4; 32].into() };
-        let mailbox = v1::MailboxStatement { head: Some(head), items: vec![item], at_ms: 1, clock: v1::ClockQuality::Ntp.into(), checkpoint_size: 9 };
+        let mailbox =
+            v1::MailboxStatement { head: Some(head), items: vec![item], at_ms: 1, clock: v1::ClockQuality::Ntp.into(), checkpoint_size: 9 };
         let statement = statement::sign(&statement::Delivered(mailbox), &[&posts[1].identity]);
         Self { posts, submission, statement }
     }
@@ -155,7 +156,9 @@ fn a_field_given_twice() {
     for at in 0..3 {
         differential("the same value twice", &[H, C, W], |_, fields| fields.insert(at + 1, fields.0[at].clone()));
     }
-    differential("another value before the last", &[W], |_, fields| fields.0.splice(0..0, [varint_field(1, 5), varint_field(1, 0)]).for_each(drop));
+    differential("another value before the last", &[W], |_, fields| {
+        fields.0.splice(0..0, [varint_field(1, 5), varint_field(1, 0)]).for_each(drop)
+    });
     differential("another value before the last", &[C], |_, fields| fields.insert(0, varint_field(1, 2)));
     differential("a part of a message before the rest", &[S], |_, fields| fields.insert(0, bytes_field(1, &varint_field(1, 1))));
     differential("the same value twice", &[N], |_, fields| fields.insert(0, fields.0[0].clone()));

@@ -6,8 +6,8 @@ use envelope::message::signatures_sha256;
 use envelope::receipt::{Proven, ReceiptError};
 use envelope::slots::{Leaf, LeafClass, Opening, SlotError, SlotId, Slots, body_of};
 use envelope::{Receipt, Timestamp};
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 use proto::v1::{self, DisclosedSlot, EntryKind, Signature};
 use tlog::{Checkpoint, Ed25519Signer, Hash, NoteSigner as _, VerifierKey, leaf_hash, small};
 
@@ -68,7 +68,8 @@ fn places() -> Vec<Bytes> {
 }
 
 fn message(values: &[Bytes], places: &[Bytes]) -> Slots {
-    let slots = [1u16, 2, 3, 4, 5, 6].iter().fold(Slots::new(EntryKind::Message), |slots, tag| slots.with(*tag, values[usize::from(*tag)].clone()));
+    let slots =
+        [1u16, 2, 3, 4, 5, 6].iter().fold(Slots::new(EntryKind::Message), |slots, tag| slots.with(*tag, values[usize::from(*tag)].clone()));
     slots.with_each(7, places.iter().cloned()).with(8, values[8].clone()).with(9, values[9].clone())
 }
 
@@ -139,7 +140,9 @@ mod receipts {
         let log = Log::of(opening(message(&values(), &places()).with(2, then.to_vec())));
         let proven = log.check(|_| {}).expect("an honest receipt");
         assert_eq!(proven.is_of_message(&values()[1], &then), Ok(()));
-        for later in [vec![signature(2)], vec![signature(1), signature(1)], vec![], vec![Signature { key_id: vec![2; 32].into(), ..signature(1) }]] {
+        for later in
+            [vec![signature(2)], vec![signature(1), signature(1)], vec![], vec![Signature { key_id: vec![2; 32].into(), ..signature(1) }]]
+        {
             let later = signatures_sha256(&later);
             assert_eq!(proven.is_of_message(&values()[1], &later), Err(ReceiptError::Other("set of signatures")));
             assert_eq!(log.check(|fields| fields.slots[2].value = later.to_vec().into()).err(), Some(ReceiptError::Body));
@@ -345,7 +348,15 @@ mod openings {
     #[test]
     fn kinds_are_hashed() {
         let of = |kind| Opening::new(kind, SEED, Slots::new(kind).with(1, values()[1].clone())).expect("a table of two").body();
-        let kinds = [EntryKind::Genesis, EntryKind::Access, EntryKind::ClockStep, EntryKind::Started, EntryKind::Head, EntryKind::Refused, EntryKind::Expired];
+        let kinds = [
+            EntryKind::Genesis,
+            EntryKind::Access,
+            EntryKind::ClockStep,
+            EntryKind::Started,
+            EntryKind::Head,
+            EntryKind::Refused,
+            EntryKind::Expired,
+        ];
         let bodies: std::collections::BTreeSet<_> = kinds.into_iter().map(|kind| *of(kind).as_bytes()).collect();
         assert_eq!(bodies.len(), kinds.len());
     }
@@ -413,7 +424,9 @@ mod openings {
 
     #[test]
     fn counts_beyond_the_bound_are_refused() {
-        let of = |count: usize| Opening::new(EntryKind::Message, SEED, Slots::new(EntryKind::Message).with_each(7, vec![Bytes::from_static(b"x"); count]));
+        let of = |count: usize| {
+            Opening::new(EntryKind::Message, SEED, Slots::new(EntryKind::Message).with_each(7, vec![Bytes::from_static(b"x"); count]))
+        };
         assert!(of(512).is_ok());
         assert_eq!(of(513).err(), Some(SlotError::Count(7)));
     }

@@ -7,8 +7,8 @@ use envelope::Address;
 use envelope::header::{self, Header};
 use envelope::keys::SigningKey;
 use envelope::seal::{self, DecryptionKey, OpenError, SealError, Sealed, padded_len};
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 use proto::v1::{self, KemId, SealedBody};
 use ring::{aead, hkdf};
 use stage::{Enrolled, Post, admit, body, context, delivery, encoded, header_of, message, parsed, read, resigned, sealed, signed};
@@ -142,7 +142,8 @@ mod plaintexts {
         let submission = message(&posts[0], &[&posts[1]]);
         let (_, cek) = read(&posts[1], &enrolled, &delivery(&submission, 0)).expect("an honest delivery");
         let context_hash = parsed(&submission).context_hash;
-        let key = aead::UnboundKey::new(&aead::AES_256_GCM, &derived(cek.as_bytes(), &context_hash, b"ecowire/1 content")).expect("32 bytes");
+        let key =
+            aead::UnboundKey::new(&aead::AES_256_GCM, &derived(cek.as_bytes(), &context_hash, b"ecowire/1 content")).expect("32 bytes");
         let mut content = plain.to_vec();
         let nonce = aead::Nonce::assume_unique_for_key([0; 12]);
         aead::LessSafeKey::new(key).seal_in_place_append_tag(nonce, aead::Aad::from(&context_hash), &mut content).expect("short input");
@@ -200,7 +201,10 @@ mod plaintexts {
         for (name, bad) in [
             ("an unknown field", [&body[..], &[0x18, 1]].concat()),
             ("a field doubled", [&[0x0a, 1, b'x'], &body[..]].concat()),
-            ("an explicit default", SealedBody { content: Bytes::new(), ..super::body(0) }.encode_to_vec().into_iter().chain([0x12, 0]).collect()),
+            (
+                "an explicit default",
+                SealedBody { content: Bytes::new(), ..super::body(0) }.encode_to_vec().into_iter().chain([0x12, 0]).collect(),
+            ),
             ("no media type", SealedBody { media_type: String::new(), ..super::body(1) }.encode_to_vec()),
             ("a media type that is not ASCII", SealedBody { media_type: "text/\u{202e}".to_owned(), ..super::body(1) }.encode_to_vec()),
             ("a media type of 128 bytes", SealedBody { media_type: "a".repeat(128), ..super::body(1) }.encode_to_vec()),
@@ -222,7 +226,9 @@ mod keys {
         let enrolled = Enrolled(vec![&posts[0]]);
         let (a, b) = (message(&posts[0], &[&posts[1]]), message(&posts[0], &[&posts[1]]));
         let cek = |submission: &v1::Submission| read(&posts[1], &enrolled, &delivery(submission, 0)).expect("an honest delivery").1;
-        let open = |key: &v1::Submission, submission: &v1::Submission, content: &[u8]| seal::open_with(&cek(key), &parsed(submission), content).err();
+        let open = |key: &v1::Submission, submission: &v1::Submission, content: &[u8]| {
+            seal::open_with(&cek(key), &parsed(submission), content).err()
+        };
         assert_eq!(open(&a, &a, &a.content), None);
         assert_eq!(open(&b, &a, &a.content), Some(OpenError::Commitment));
         assert_eq!(open(&a, &b, &a.content), Some(OpenError::Commitment));

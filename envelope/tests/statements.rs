@@ -6,9 +6,14 @@ use bytes::Bytes;
 use envelope::canonical::EncodingError;
 use envelope::dsse::{self, SignatureFault};
 use envelope::keys::{AwsLc, Ring, SigningKey};
-use envelope::statement::{self, Acknowledged, Delivered, Statement, StatementError, authority_signers, digest_of, open_by_authority, read_head};
+use envelope::statement::{
+    self, Acknowledged, Delivered, Statement, StatementError, authority_signers, digest_of, open_by_authority, read_head,
+};
 use prost::Message as _;
-use proto::v1::{self, AccessStatement, ClockStep, Genesis, KeyStatement, MailboxStatement, Signature, SignedStatement, StatementHead, StatementKind, Trust};
+use proto::v1::{
+    self, AccessStatement, ClockStep, Genesis, KeyStatement, MailboxStatement, Signature, SignedStatement, StatementHead, StatementKind,
+    Trust,
+};
 
 const CREATED_MS: u64 = 1_795_374_960_000;
 
@@ -74,7 +79,8 @@ fn access() -> AccessStatement {
 }
 
 fn mailbox() -> MailboxStatement {
-    let items = vec![v1::ReceiptItem { mailbox_seq: 1, message_id: bytes(3, 32) }, v1::ReceiptItem { mailbox_seq: 7, message_id: bytes(4, 32) }];
+    let items =
+        vec![v1::ReceiptItem { mailbox_seq: 1, message_id: bytes(3, 32) }, v1::ReceiptItem { mailbox_seq: 7, message_id: bytes(4, 32) }];
     MailboxStatement { head: Some(head("ke")), items, at_ms: CREATED_MS, clock: v1::ClockQuality::Gnss.into(), checkpoint_size: 12 }
 }
 
@@ -200,7 +206,10 @@ mod kinds {
         let acknowledged = statement::sign(&Acknowledged(mailbox()), &[&signer]);
         assert_eq!(delivered.statement, acknowledged.statement);
         let swapped = |signed: &SignedStatement, kind: StatementKind| SignedStatement { kind: kind.into(), ..signed.clone() };
-        assert_eq!(check::<Acknowledged>(&swapped(&delivered, StatementKind::Acknowledged), &[&signer]).err().as_deref(), Some("signature 0"));
+        assert_eq!(
+            check::<Acknowledged>(&swapped(&delivered, StatementKind::Acknowledged), &[&signer]).err().as_deref(),
+            Some("signature 0")
+        );
         assert_eq!(check::<Delivered>(&swapped(&acknowledged, StatementKind::Delivered), &[&signer]).err().as_deref(), Some("signature 0"));
     }
 
@@ -574,7 +583,9 @@ mod authority {
     fn each_signature_of_the_authority_is_verified() {
         let keys = [key(), key(), key()];
         let authority: Vec<_> = keys.iter().map(authority_key).collect();
-        let open = |signed: &SignedStatement, threshold| open_by_authority::<ClockStep>(&Ring, signed, &authority, threshold).map(drop).map_err(short);
+        let open = |signed: &SignedStatement, threshold| {
+            open_by_authority::<ClockStep>(&Ring, signed, &authority, threshold).map(drop).map_err(short)
+        };
         let good = statement::sign(&clock_step(), &[&keys[0], &keys[1]]);
         assert_eq!(open(&good, 2), Ok(()));
         for at in 0..2 {
@@ -598,7 +609,9 @@ mod authority {
     fn genesis_is_signed_by_the_keys_that_it_names() {
         let keys = [key(), key()];
         let genesis = Genesis { authority: keys.iter().map(authority_key).collect(), ..genesis() };
-        let open = |signed: &SignedStatement| open_by_authority::<Genesis>(&AwsLc, signed, &genesis.authority, genesis.authority_threshold).map_err(short);
+        let open = |signed: &SignedStatement| {
+            open_by_authority::<Genesis>(&AwsLc, signed, &genesis.authority, genesis.authority_threshold).map_err(short)
+        };
         assert_eq!(open(&statement::sign(&genesis, &[&keys[0], &keys[1]])), Ok(genesis.clone()));
         assert_eq!(open(&statement::sign(&genesis, &[&keys[0]])).err().as_deref(), Some("signers"));
         assert_eq!(open(&statement::sign(&genesis, &[&keys[0], &key()])).err().as_deref(), Some("signers"));

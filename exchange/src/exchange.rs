@@ -173,7 +173,12 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// [`Refusal`] of the first check that fails.
-    pub fn admit_statement(&self, peer: Option<&Address>, signed: SignedStatement, verifier: &impl Verifier) -> Result<AdmittedStatement, Refusal> {
+    pub fn admit_statement(
+        &self,
+        peer: Option<&Address>,
+        signed: SignedStatement,
+        verifier: &impl Verifier,
+    ) -> Result<AdmittedStatement, Refusal> {
         statements::admit_statement(&self.rows, self.now, peer, signed, verifier)
     }
 

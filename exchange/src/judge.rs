@@ -67,7 +67,17 @@ impl<V: Verifier> Judge<V> {
     #[must_use]
     pub fn new(genesis_sha256: [u8; 32], verifier: V) -> Self {
         let (exchange, rules) = (Exchange::default(), Rules::default());
-        Self { exchange, rules, verifier, genesis_sha256, next: 0, last_at: Timestamp(0), findings: Vec::new(), issuers: Vec::new(), late: BTreeSet::new() }
+        Self {
+            exchange,
+            rules,
+            verifier,
+            genesis_sha256,
+            next: 0,
+            last_at: Timestamp(0),
+            findings: Vec::new(),
+            issuers: Vec::new(),
+            late: BTreeSet::new(),
+        }
     }
 
     /// Judges the next entry; `signatures` are those kept beside a MESSAGE.
@@ -126,7 +136,8 @@ impl<V: Verifier> Judge<V> {
         for (key, row) in self.exchange.state().rows() {
             let (Key::Series(sender, year, number), Row::Series(used)) = (key, row) else { continue };
             *counts.entry(sender.clone()).or_default() += used.used.iter().map(|range| range.last - range.first + 1).sum::<u64>();
-            let gap = |range: v1::NumberRange| Gap { sender: sender.clone(), year: *year, series: *number, first: range.first, last: range.last };
+            let gap =
+                |range: v1::NumberRange| Gap { sender: sender.clone(), year: *year, series: *number, first: range.first, last: range.last };
             gaps.extend(series::gaps(used).into_iter().map(gap));
         }
         (counts, gaps)
@@ -242,7 +253,8 @@ impl<V: Verifier> Judge<V> {
         for place in &expired.places {
             let address = Address::parse(&place.address).map_err(|error| ("EXPIRED", error.to_string()))?;
             let row = self.exchange.state().place(&address, place.mailbox_seq);
-            let due = row.is_some_and(|row| row.index == expired.index && row.state() == RecipientState::Available && row.expires_ms <= at.ms());
+            let due =
+                row.is_some_and(|row| row.index == expired.index && row.state() == RecipientState::Available && row.expires_ms <= at.ms());
             ensure(due, "EXPIRED", "a message was called expired before its end, or after it was taken")?;
         }
         Ok(())

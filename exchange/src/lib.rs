@@ -10,9 +10,9 @@ pub mod state;
 pub mod edge;
 pub mod series;
 
+pub mod admit;
 pub mod refusal;
 pub mod rules;
-pub mod admit;
 pub mod statements;
 
 pub mod apply;

@@ -2,8 +2,8 @@
 //!
 //! It does not know gRPC; the gateway's `status.rs` does.
 
-use envelope::message::VerifyError;
 use envelope::canonical::EncodingError;
+use envelope::message::VerifyError;
 use envelope::{Address, Timestamp};
 use proto::v1::{Classification, Kind, Priority};
 
@@ -117,7 +117,11 @@ impl Refusal {
     #[must_use]
     pub fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::BadEncoding(text) | Self::TooLarge(text) | Self::NotSender(text) | Self::BadCommitment(text) | Self::BadSignature(text) => {
+            Self::BadEncoding(text)
+            | Self::TooLarge(text)
+            | Self::NotSender(text)
+            | Self::BadCommitment(text)
+            | Self::BadSignature(text) => {
                 vec![("detail", text.clone())]
             }
             Self::NoAuthority(text) | Self::KeyRefused(text) => vec![("detail", (*text).to_owned())],
@@ -129,11 +133,9 @@ impl Refusal {
                 ("last_number", last_number.to_string()),
             ],
             Self::Expired { expires, now } => vec![("expires_ms", expires.ms().to_string()), ("now_ms", now.ms().to_string())],
-            Self::ClockSkew { created, now, skew_max_ms } => vec![
-                ("created_ms", created.ms().to_string()),
-                ("now_ms", now.ms().to_string()),
-                ("skew_max_ms", skew_max_ms.to_string()),
-            ],
+            Self::ClockSkew { created, now, skew_max_ms } => {
+                vec![("created_ms", created.ms().to_string()), ("now_ms", now.ms().to_string()), ("skew_max_ms", skew_max_ms.to_string())]
+            }
             Self::StaleKey { recipient } | Self::UnknownRecipient { recipient } => vec![("recipient", recipient.to_string())],
             Self::Suspended { address, state } => vec![("address", address.to_string()), ("state", (*state).to_owned())],
             Self::Revoked { address, what } => vec![("address", address.to_string()), ("what", (*what).to_owned())],

@@ -5,10 +5,10 @@
 
 use envelope::header::Context;
 use envelope::identity::Link;
+use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
 use envelope::message::{Peer, Verified};
 use envelope::{Address, Class, Timestamp};
-use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
-use proto::v1::{self, Classification, Kind, KeyState, OptOut, ParticipantClass, ParticipantState, Priority};
+use proto::v1::{self, Classification, KeyState, Kind, OptOut, ParticipantClass, ParticipantState, Priority};
 
 use crate::refusal::Refusal;
 use crate::series;
@@ -211,7 +211,8 @@ fn keys(case: &Case<'_>) -> Result<(), Refusal> {
     let pairs = case.context().recipients.iter().zip(case.wrap_keys);
     for (recipient, (key_id, kem)) in pairs.filter(|(recipient, _)| case.rows.participant(recipient).is_some()) {
         let row = case.rows.keys(recipient).and_then(|row| row.keys.iter().find(|key| key.key_id == key_id[..]));
-        let sound = row.is_some_and(|key| key.kem() == *kem && policy.kems.contains(&key.kem) && is_usable(key, case.now, policy.stale_key_grace_ms));
+        let sound = row
+            .is_some_and(|key| key.kem() == *kem && policy.kems.contains(&key.kem) && is_usable(key, case.now, policy.stale_key_grace_ms));
         if !sound {
             return Err(Refusal::StaleKey { recipient: recipient.clone() });
         }
@@ -240,7 +241,8 @@ fn state(case: &Case<'_>) -> Result<(), Refusal> {
 
 fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
     // A certificate holds to the end of the second that it names.
-    let lapsed = |peer: &Peer| Timestamp(peer.not_after_ms).secs() < case.now.secs() || peer.links.iter().any(|link| is_revoked(case.rows, link));
+    let lapsed =
+        |peer: &Peer| Timestamp(peer.not_after_ms).secs() < case.now.secs() || peer.links.iter().any(|link| is_revoked(case.rows, link));
     if case.peer.is_some_and(lapsed) {
         return Err(Refusal::Revoked { address: case.sender().clone(), what: "TLS certificate" });
     }
@@ -387,7 +389,6 @@ pub(crate) fn retention_class(kind: Kind) -> u32 {
         Kind::Void | Kind::Correction | Kind::Deletion | Kind::DeletionAttestation | Kind::Unspecified => 7,
     }
 }
-
 
 /// Kinds whose rules version 1 knows; whatever a genesis grants, the others wait for the rules that judge them.
 const GRANTABLE_KINDS: [Kind; 6] = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];

@@ -58,7 +58,9 @@ impl Key {
         let mut bytes = vec![self.tag()];
         match self {
             Self::Network | Self::Clock | Self::Directory => {}
-            Self::Participant(a) | Self::Keys(a) | Self::Sender(a) | Self::Mailbox(a) | Self::Quota(a) | Self::Access(a) => push_text(&mut bytes, a.as_str()),
+            Self::Participant(a) | Self::Keys(a) | Self::Sender(a) | Self::Mailbox(a) | Self::Quota(a) | Self::Access(a) => {
+                push_text(&mut bytes, a.as_str())
+            }
             Self::Identity(id) | Self::KeyOwner(id) | Self::Crl(id) => bytes.extend_from_slice(id),
             Self::Chain(issuer, kind, subject) => {
                 push_text(&mut bytes, issuer.as_ref().map_or("", Address::as_str));

@@ -205,7 +205,9 @@ impl<V: Verifier> Desk<'_, V> {
 fn refuse(error: StatementError) -> Refusal {
     match error {
         StatementError::Encoding(encoding) => encoding.into(),
-        StatementError::Signature(SignatureFault::Signature(_) | SignatureFault::Signers { .. }) => Refusal::BadSignature(error.to_string()),
+        StatementError::Signature(SignatureFault::Signature(_) | SignatureFault::Signers { .. }) => {
+            Refusal::BadSignature(error.to_string())
+        }
         StatementError::Kind { .. } => Refusal::BadEncoding(error.to_string()),
     }
 }

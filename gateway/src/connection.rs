@@ -169,7 +169,8 @@ impl Door {
         let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
         let mut stopping = self.stopping.clone();
         let [end, age, preface, idle, grace] =
-            [certificate_left(&peer), connection_age(), limits::PREFACE_TIMEOUT, limits::IDLE_TIMEOUT, limits::SHUTDOWN_GRACE].map(tokio::time::sleep);
+            [certificate_left(&peer), connection_age(), limits::PREFACE_TIMEOUT, limits::IDLE_TIMEOUT, limits::SHUTDOWN_GRACE]
+                .map(tokio::time::sleep);
         let (mut end, mut age, mut grace) = (std::pin::pin!(end), std::pin::pin!(age), std::pin::pin!(grace));
         let (mut preface, mut idle) = (std::pin::pin!(preface), std::pin::pin!(idle));
         let (mut greeted, mut ending) = (false, false);
@@ -248,7 +249,12 @@ impl Drop for Place {
 }
 
 /// One call: the TLS identity travels with it.
-async fn call(routes: Routes, peer: Arc<Peer>, open: Call, mut request: http::Request<Incoming>) -> Result<http::Response<Body>, Infallible> {
+async fn call(
+    routes: Routes,
+    peer: Arc<Peer>,
+    open: Call,
+    mut request: http::Request<Incoming>,
+) -> Result<http::Response<Body>, Infallible> {
     request.extensions_mut().insert(peer);
     let response = routes.oneshot(request.map(Body::new)).await?;
     Ok(response.map(|body| {

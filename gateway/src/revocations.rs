@@ -65,7 +65,8 @@ impl Lists {
     }
 
     fn changed(&self, file: &Path) -> Option<Look> {
-        let look = |metadata: std::fs::Metadata| Some((metadata.len(), metadata.modified().ok()?, (metadata.ctime(), metadata.ctime_nsec())));
+        let look =
+            |metadata: std::fs::Metadata| Some((metadata.len(), metadata.modified().ok()?, (metadata.ctime(), metadata.ctime_nsec())));
         let now = std::fs::metadata(file).ok().and_then(look);
         (self.seen.get(file) != Some(&now)).then_some(now)
     }

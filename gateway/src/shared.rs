@@ -1,7 +1,7 @@
 //! What all tasks read: the durable state, the ledger, and who waits for what. Only the writer changes it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use envelope::identity::{Anchors, Link};
 use envelope::message::{Identity, Keyring};

@@ -32,7 +32,8 @@ struct Stage {
 fn start(folder: &Path) -> Process {
     let config = folder.join("gateway.toml").display().to_string();
     let args = ["ecowire-gateway", "serve", "--config", &config];
-    Process::start(Path::new(env!("CARGO_BIN_EXE_ecowire-all")), &args, &folder.join("gateway.log")).expect("the gateway starts after every kill")
+    Process::start(Path::new(env!("CARGO_BIN_EXE_ecowire-all")), &args, &folder.join("gateway.log"))
+        .expect("the gateway starts after every kill")
 }
 
 impl Stage {

@@ -87,7 +87,9 @@ async fn a_ca_of_another_or_of_no_country_lends_no_name() {
     let network = &door.stage.trust.network;
     let [root, kenya, thailand, china] = ["", "ke", "th", "cn"].map(|name| door.stage.ca(name));
     // China's CA may have CAs below it, Thailand's may not.
-    for (ca, reason) in [(&thailand, "longer than the path length of one of its cas"), (&china, "ke lies outside its issuer's subtree (cn)")] {
+    for (ca, reason) in
+        [(&thailand, "longer than the path length of one of its cas"), (&china, "ke lies outside its issuer's subtree (cn)")]
+    {
         let crossed = ca.certify(&Spec::ca(network, "ke", Some(0), now()), door.stage.ca("ke").pair).expect("a certificate");
         let leaf = door.stage.leaf(&kenya, POST, |_| {});
         door.refuses("ke's key, certified by another bureau", leaf, &[&crossed, ca], reason).await;
@@ -117,12 +119,24 @@ async fn a_certificate_speaks_in_its_own_role_only() {
     door.check("a ca that knocks itself", as_leaf, Some(ACCESS_DENIED), "a ca never authenticates").await;
 
     let (chain, key) = tls::read(&door.stage.folder_of("node/dev-1"), "tls");
-    door.check("a node's certificate", Credentials::new(chain, key), Some(ACCESS_DENIED), "node/dev-1 cannot have a certificate for a participant's tls").await;
+    door.check(
+        "a node's certificate",
+        Credentials::new(chain, key),
+        Some(ACCESS_DENIED),
+        "node/dev-1 cannot have a certificate for a participant's tls",
+    )
+    .await;
     let (chain, key) = tls::read(&door.stage.folder_of(POST), "identity");
     // Ed25519 is not among the schemes that the gateway asks for, so the client has nothing to show.
     door.check("an identity's certificate", Credentials::new(chain, key), Some("CertificateRequired"), "peer sent no certificates").await;
     let identity = door.stage.leaf(&kenya, POST, |spec| *spec = Spec::identity(network, &at(POST), now()));
-    door.refuses("an identity's certificate with a tls key", identity, &[&kenya], "the extended key usage is not that of a participant's tls").await;
+    door.refuses(
+        "an identity's certificate with a tls key",
+        identity,
+        &[&kenya],
+        "the extended key usage is not that of a participant's tls",
+    )
+    .await;
     door.close().await;
 }
 
@@ -135,7 +149,14 @@ async fn a_certificate_out_of_time_misspelt_or_unknown_is_refused() {
     let early = door.stage.leaf(&kenya, POST, |spec| spec.not_before = now().plus(60_000));
     door.refuses("early", early, &[&kenya], "certificate 0 is not yet valid").await;
     let network = &door.stage.trust.network;
-    for spelling in ["SPIFFE://N/ke/cus/kemba", "spiffe://N/ke/cus/kemba/", "spiffe://N:443/ke/cus/kemba", "spiffe://N/ke/cus/%6bemba", "spiffe://other.test/ke/cus/kemba", "spiffe://N/ke//cus/kemba"] {
+    for spelling in [
+        "SPIFFE://N/ke/cus/kemba",
+        "spiffe://N/ke/cus/kemba/",
+        "spiffe://N:443/ke/cus/kemba",
+        "spiffe://N/ke/cus/%6bemba",
+        "spiffe://other.test/ke/cus/kemba",
+        "spiffe://N/ke//cus/kemba",
+    ] {
         let uri = spelling.replace('N', network.as_str());
         let misspelt = door.stage.leaf(&kenya, POST, |spec| spec.names = vec![Name::uri(&uri)]);
         door.refuses(&uri, misspelt, &[&kenya], "is not the canonical spelling").await;
@@ -282,7 +303,11 @@ async fn a_client_refuses_every_server_that_is_not_its_node() {
         ("a bureau's ca", made(&stage.ca("ke"), &node("node/dev-1")), "node/dev-1 lies outside its issuer's subtree (ke)"),
         ("another root", made(&own_ca, &node("node/dev-1")), "does not verify"),
         ("an expired node", made(&stage.ca("node"), &expired), "certificate 0 has expired"),
-        ("a node's certificate without its usage", made(&stage.ca("node"), &no_server), "the extended key usage is not that of a node's tls"),
+        (
+            "a node's certificate without its usage",
+            made(&stage.ca("node"), &no_server),
+            "the extended key usage is not that of a node's tls",
+        ),
     ] {
         let url = tls::silent_server(server).await;
         let credentials = Credentials::read(&stage.folder_of(POST)).expect("credentials");

@@ -31,7 +31,8 @@ impl Stage {
         let running = theatre.start().await;
         drop(theatre.client("th").await);
         let kenya = theatre.client("ke").await;
-        let letters = (1..=LETTERS).map(|number| v1::Submission { tag: number, ..theatre.letter(&kenya, &["th"], number, |_| ()) }).collect();
+        let letters =
+            (1..=LETTERS).map(|number| v1::Submission { tag: number, ..theatre.letter(&kenya, &["th"], number, |_| ()) }).collect();
         drop(kenya);
         let size = running.shared().ledger().size();
         running.stop().await;
@@ -124,7 +125,8 @@ async fn run(stage: &Stage, fault: Fault, at: u64) -> (Plan, Option<Vec<String>>
     };
     let (mut sent, mut read_by) = (Seen::default(), Seen::default());
     let both = async { tokio::join!(submit(stage, &mut sent), read(stage, &mut read_by)) };
-    let (problems, ()) = tokio::time::timeout(PATIENCE, both).await.unwrap_or_else(|_| panic!("{fault:?} at call {at}: somebody waits for ever"));
+    let (problems, ()) =
+        tokio::time::timeout(PATIENCE, both).await.unwrap_or_else(|_| panic!("{fault:?} at call {at}: somebody waits for ever"));
     check(stage, running, sent, read_by).await;
     (plan, Some(problems))
 }

@@ -6,7 +6,11 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use expect_test::expect;
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).other_options(["--locked".to_owned()]).exec().expect("cargo metadata runs")
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .other_options(["--locked".to_owned()])
+        .exec()
+        .expect("cargo metadata runs")
 }
 
 /// Normal dependencies of each of our crates on others of ours.
@@ -21,7 +25,10 @@ fn edges(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn our_crates_depend_on_each_other_like_this() {
-    let lines: Vec<String> = edges(&metadata()).iter().map(|(name, on)| format!("{name}: {}", on.iter().cloned().collect::<Vec<_>>().join(" ")).trim_end().to_owned()).collect();
+    let lines: Vec<String> = edges(&metadata())
+        .iter()
+        .map(|(name, on)| format!("{name}: {}", on.iter().cloned().collect::<Vec<_>>().join(" ")).trim_end().to_owned())
+        .collect();
     expect![[r#"
         bench: certs-dev client envelope exchange gateway ledger proto tlog
         certs-dev: envelope proto tlog

@@ -100,8 +100,13 @@ fn filter_word(word: &str) -> String {
 fn replace_number_before(line: &str, unit: &str, name: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let is_unit = |word: Option<&&str>| word.is_some_and(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()) == unit);
-    let number = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit()) && word.bytes().all(|byte| byte.is_ascii_digit() || b".,(".contains(&byte));
-    let each = words.iter().enumerate().map(|(at, word)| if is_unit(words.get(at + 1)) && number(word) { name.to_owned() } else { (*word).to_owned() });
+    let number = |word: &str| {
+        word.bytes().any(|byte| byte.is_ascii_digit()) && word.bytes().all(|byte| byte.is_ascii_digit() || b".,(".contains(&byte))
+    };
+    let each = words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| if is_unit(words.get(at + 1)) && number(word) { name.to_owned() } else { (*word).to_owned() });
     each.collect::<Vec<_>>().join(" ")
 }
 
@@ -114,7 +119,8 @@ fn the_session_in_the_readme_is_what_happens() {
     let text = fs::read_to_string(readme()).expect("the README");
     let (before, rest) = text.split_once("```console\n").expect("a session");
     let (shown, after) = rest.split_once("```").expect("its end");
-    let year = envelope::Timestamp(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis() as u64).year();
+    let year =
+        envelope::Timestamp(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis() as u64).year();
     let mut session = Session::new();
     let mut real = String::new();
     for line in shown.lines().filter_map(|line| line.strip_prefix("$ ")) {

@@ -15,7 +15,7 @@ use envelope::identity::{NothingRevoked, Role};
 use proto::v1;
 use proto::v1::messages_client::MessagesClient;
 use stage::{Gateway, Stage, ask, at, now, soon, tls};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
@@ -36,14 +36,8 @@ struct Mailbox {
 
 impl Mailbox {
     async fn open(link: &Link) -> Self {
-        Self::after(link, 0).await
-    }
-
-    /// Opens it behind a number that nothing lies above yet.
-    async fn after(link: &Link, seq: usize) -> Self {
         let (requests, queue) = mpsc::channel(4);
-        let after_seq = u64::try_from(seq).expect("small");
-        let start = v1::ReceiveRequest { start: Some(v1::ReceiveStart { after_seq, ..v1::ReceiveStart::default() }), credit: 8, statement: None };
+        let start = v1::ReceiveRequest { start: Some(v1::ReceiveStart::default()), credit: 8, statement: None };
         requests.send(start).await.expect("room");
         let mut client = MessagesClient::with_origin(link.clone(), link.origin());
         let mut answers = client.receive(ReceiverStream::new(queue)).await.expect("a stream").into_inner();
@@ -192,48 +186,56 @@ async fn the_revocation_is_durable_before_the_cut() {
     assert_eq!(added, serials);
 }
 
-/// Submits until the connection ends: the numbers that have a receipt, and how many were refused by then.
-async fn submit_until_cut(stage: Arc<Stage>, directory: Directory, link: Link, sender: &'static str, next: Arc<AtomicU64>) -> (Vec<u64>, usize) {
-    let (mut taken, mut refused) = (Vec::new(), 0);
-    loop {
-        let numbers: Vec<u64> = (0..8).map(|_| next.fetch_add(1, Ordering::Relaxed)).collect();
-        assert!(numbers[0] < 100_000, "nobody was cut");
-        let submissions: Vec<_> = numbers.iter().map(|number| stage.seal(&directory, sender, *number, |_| {})).collect();
-        let answers = soon("answers or the end", drive(link.clone(), submissions, 8)).await;
-        let cut = answers.len() < numbers.len();
-        for answer in answers {
-            match answer.problem {
-                None => taken.push(answer.tag),
-                Some(problem) => {
-                    assert_eq!(problem.name, "REVOKED", "{}", problem.text);
-                    refused += 1;
-                }
+/// One of a sender's connections.
+#[derive(Clone)]
+struct Racer {
+    stage: Arc<Stage>,
+    directory: Directory,
+    sender: &'static str,
+    next: Arc<AtomicU64>,
+    taken: Arc<watch::Sender<usize>>,
+}
+
+impl Racer {
+    /// Submits until the connection ends; gives how many were refused by then.
+    async fn run(self, link: Link) -> usize {
+        let mut refused = 0;
+        loop {
+            let numbers: Vec<u64> = (0..8).map(|_| self.next.fetch_add(1, Ordering::Relaxed)).collect();
+            assert!(numbers[0] < 100_000, "nobody was cut");
+            let submissions: Vec<_> = numbers.iter().map(|number| self.stage.seal(&self.directory, self.sender, *number, |_| {})).collect();
+            let answers = soon("answers or the end", drive(link.clone(), submissions, 8)).await;
+            let cut = answers.len() < numbers.len();
+            for problem in answers.iter().filter_map(|answer| answer.problem.as_ref()) {
+                assert_eq!(problem.name, "REVOKED", "{}", problem.text);
+                refused += 1;
             }
-        }
-        if cut {
-            return (taken, refused);
+            self.taken.send_modify(|taken| *taken += answers.iter().filter(|answer| answer.problem.is_none()).count());
+            if cut {
+                return refused;
+            }
         }
     }
 }
 
 /// One sender's race on three connections: how many receipts it got, and how many refusals.
-async fn race(stage: &Arc<Stage>, gateway: &Gateway, directory: &Directory, mailbox: &mut Mailbox, sender: &'static str) -> (usize, usize) {
-    let next = Arc::new(AtomicU64::new(1));
-    let mut submitting = Vec::new();
+async fn race(stage: &Arc<Stage>, gateway: &Gateway, directory: &Directory, sender: &'static str) -> (usize, usize) {
+    let taken = Arc::new(watch::Sender::new(0));
+    let racer =
+        Racer { stage: stage.clone(), directory: directory.clone(), sender, next: Arc::new(AtomicU64::new(1)), taken: taken.clone() };
+    let mut running = Vec::new();
     for _ in 0..3 {
         let link = stage.connect(&gateway.url, sender).await;
-        submitting.push(tokio::spawn(submit_until_cut(stage.clone(), directory.clone(), link, sender, next.clone())));
+        running.push(tokio::spawn(racer.clone().run(link)));
     }
     // The list is written while messages flow on all three connections.
-    mailbox.next().await;
+    soon("receipts", taken.subscribe().wait_for(|taken| *taken >= 24)).await.expect("racers run");
     certs_dev::revoke(&stage.pki(), &at(sender)).expect("revoked");
-    let (mut taken, mut refused) = (0, 0);
-    for submitting in submitting {
-        let (numbers, count) = submitting.await.expect("ended");
-        taken += numbers.len();
-        refused += count;
+    let mut refused = 0;
+    for running in running {
+        refused += running.await.expect("ended");
     }
-    (taken, refused)
+    (*taken.borrow(), refused)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,20 +244,18 @@ async fn no_message_stands_behind_the_revocation_of_its_sender() {
     let stage = Arc::new(Stage::of(&["ke", "ug", "np", "za", "th"]));
     let gateway = stage.serve();
     let thailand = stage.member(&gateway.url, "th").await;
-    let th = stage.connect(&gateway.url, "th").await;
     let mut told = Vec::new();
     for sender in SENDERS {
-        // Credit for eight: the mailbox tells that messages flow, and is left alone with the rest.
-        let mut mailbox = Mailbox::after(&th, told.iter().map(|(taken, _)| taken).sum()).await;
-        told.push(race(&stage, &gateway, thailand.directory(), &mut mailbox, sender).await);
+        told.push(race(&stage, &gateway, thailand.directory(), sender).await);
     }
-    drop((th, thailand));
+    drop(thailand);
     gateway.kill().await;
     let entries = stage.audit();
     for (sender, (taken, refused)) in SENDERS.into_iter().zip(told) {
-        let serials: Vec<_> = [("tls.pem", Role::Tls), ("identity.pem", Role::Identity)].map(|(file, role)| serial(&stage, sender, file, role, 0)).into();
-        let revoked = entries.iter().find(|(_, entry)| matches!(entry, Entry::RevocationsSeen { seen, .. } if seen.added.iter().any(|one| one.serial == serials[0])));
-        let revoked = revoked.expect("the revocation is in the log").0;
+        let own = serial(&stage, sender, "tls.pem", Role::Tls, 0);
+        let takes_back =
+            |entry: &Entry| matches!(entry, Entry::RevocationsSeen { seen, .. } if seen.added.iter().any(|one| one.serial == own));
+        let revoked = entries.iter().find(|(_, entry)| takes_back(entry)).expect("the revocation is in the log").0;
         let messages: Vec<_> = entries.iter().filter(|(_, entry)| speaks(entry, sender)).map(|(index, _)| *index).collect();
         assert!(messages.iter().all(|index| *index < revoked), "{messages:?} and the revocation at {revoked}");
         assert!(taken >= 8 && messages.len() >= taken, "{taken} receipts, {} messages", messages.len());

@@ -30,7 +30,8 @@ fn files(end: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| ["tests", "benches", "examples"].contains(&part.as_os_str().to_string_lossy().as_ref())) || path.ends_with("tests.rs")
+    path.components().any(|part| ["tests", "benches", "examples"].contains(&part.as_os_str().to_string_lossy().as_ref()))
+        || path.ends_with("tests.rs")
 }
 
 /// The part of a file before its unit tests.
@@ -55,7 +56,12 @@ fn files_and_functions_are_short() {
         let mut start = None;
         for (number, line) in code.lines().enumerate() {
             let indent = line.len() - line.trim_start().len();
-            let opens = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ").trim_start_matches("async ").starts_with("fn ");
+            let opens = line
+                .trim_start()
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(crate) ")
+                .trim_start_matches("async ")
+                .starts_with("fn ");
             if opens && start.is_none() && !line.trim_end().ends_with('}') && !line.trim_end().ends_with(';') {
                 start = Some((number, indent));
             }
@@ -96,14 +102,19 @@ fn only_status_rs_names_grpc_codes() {
 #[test]
 fn no_test_sleeps_or_is_ignored() {
     let words = [concat!("#[ig", "nore"), concat!("thread::", "sleep"), concat!("time::", "sleep")];
-    let bad: Vec<_> = files(".rs").into_iter().filter(|(path, text)| is_test(path) && words.iter().any(|word| text.contains(word))).map(|(path, _)| path).collect();
+    let bad: Vec<_> = files(".rs")
+        .into_iter()
+        .filter(|(path, text)| is_test(path) && words.iter().any(|word| text.contains(word)))
+        .map(|(path, _)| path)
+        .collect();
     assert!(bad.is_empty(), "{bad:?}");
 }
 
 #[test]
 fn nothing_is_left_for_later() {
     let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimple", "mented!("), concat!("dbg", "!(")];
-    let bad: Vec<_> = files(".rs").into_iter().filter(|(_, text)| words.iter().any(|word| text.contains(word))).map(|(path, _)| path).collect();
+    let bad: Vec<_> =
+        files(".rs").into_iter().filter(|(_, text)| words.iter().any(|word| text.contains(word))).map(|(path, _)| path).collect();
     assert!(bad.is_empty(), "{bad:?}");
 }
 
@@ -111,7 +122,9 @@ fn nothing_is_left_for_later() {
 fn no_unwrap_outside_tests() {
     let bad: Vec<_> = files(".rs")
         .into_iter()
-        .filter(|(path, text)| !is_test(path) && code(text).lines().any(|line| line.contains(".unwrap()") && !line.trim_start().starts_with("//")))
+        .filter(|(path, text)| {
+            !is_test(path) && code(text).lines().any(|line| line.contains(".unwrap()") && !line.trim_start().starts_with("//"))
+        })
         .map(|(path, _)| path)
         .collect();
     assert!(bad.is_empty(), "{bad:?}");

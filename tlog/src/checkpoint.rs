@@ -56,12 +56,7 @@ pub enum CheckpointError {
 impl Checkpoint {
     /// The note text: origin, size and root, a line each.
     pub fn to_text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            STANDARD.encode(self.root)
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
     }
 
     /// Reads a note text (C2SP tlog-checkpoint, "Note text"). Extension lines are allowed and dropped.
@@ -69,11 +64,9 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::Line`], [`CheckpointError::Size`] or [`CheckpointError::Root`].
     pub fn parse(text: &str) -> Result<Self, CheckpointError> {
-        let mut lines = text.split_inclusive('\n').enumerate().map(|(at, line)| {
-            match line.strip_suffix('\n') {
-                Some(line) if !line.is_empty() => Ok(line),
-                _ => Err(CheckpointError::Line { line: at + 1 }),
-            }
+        let mut lines = text.split_inclusive('\n').enumerate().map(|(at, line)| match line.strip_suffix('\n') {
+            Some(line) if !line.is_empty() => Ok(line),
+            _ => Err(CheckpointError::Line { line: at + 1 }),
         });
         let origin = lines.next().ok_or(CheckpointError::Line { line: 1 })??;
         let size = lines.next().ok_or(CheckpointError::Line { line: 2 })??;
@@ -81,12 +74,8 @@ impl Checkpoint {
         lines.try_for_each(|extension| extension.map(drop))?;
         Ok(Checkpoint {
             origin: origin.to_owned(),
-            size: decimal(size).ok_or_else(|| CheckpointError::Size {
-                text: size.to_owned(),
-            })?,
-            root: parse_hash(root).ok_or_else(|| CheckpointError::Root {
-                text: root.to_owned(),
-            })?,
+            size: decimal(size).ok_or_else(|| CheckpointError::Size { text: size.to_owned() })?,
+            root: parse_hash(root).ok_or_else(|| CheckpointError::Root { text: root.to_owned() })?,
         })
     }
 
@@ -117,10 +106,7 @@ impl Checkpoint {
         if self.origin == key.name {
             return Ok(());
         }
-        Err(CheckpointError::Origin {
-            origin: self.origin.clone(),
-            key: key.name.clone(),
-        })
+        Err(CheckpointError::Origin { origin: self.origin.clone(), key: key.name.clone() })
     }
 }
 

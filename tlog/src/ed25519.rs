@@ -27,9 +27,7 @@ pub struct Ring;
 
 impl Verifier for Ring {
     fn verify_raw(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-        UnparsedPublicKey::new(&ED25519, public)
-            .verify(message, signature)
-            .is_ok()
+        UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok()
     }
 }
 
@@ -73,12 +71,7 @@ pub fn check_public(public: &[u8; 32]) -> Result<(), KeyError> {
 ///
 /// # Errors
 /// [`SignatureError`] names the first rule broken, in the order: key, R, S, equation.
-pub fn verify(
-    verifier: &impl Verifier,
-    public: &[u8; 32],
-    message: &[u8],
-    signature: &[u8; 64],
-) -> Result<(), SignatureError> {
+pub fn verify(verifier: &impl Verifier, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
     let (commitment, scalar) = signature.split_at(32);
     let commitment = commitment.try_into().expect("half a signature is 32 bytes");
     let scalar = scalar.try_into().expect("half a signature is 32 bytes");
@@ -129,32 +122,17 @@ const fn little_endian(big_endian: [u128; 2]) -> [u8; 32] {
 }
 
 /// p = 2^255 - 19 (RFC 8032 5.1).
-const FIELD_PRIME: [u8; 32] = little_endian([
-    0x7fff_ffff_ffff_ffff_ffff_ffff_ffff_ffff,
-    0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffed,
-]);
+const FIELD_PRIME: [u8; 32] = little_endian([0x7fff_ffff_ffff_ffff_ffff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffed]);
 /// L = 2^252 + 27742317777372353535851937790883648493 (RFC 8032 5.1).
-const GROUP_ORDER: [u8; 32] = little_endian([
-    0x1000_0000_0000_0000_0000_0000_0000_0000,
-    0x14de_f9de_a2f7_9cd6_5812_631a_5cf5_d3ed,
-]);
+const GROUP_ORDER: [u8; 32] = little_endian([0x1000_0000_0000_0000_0000_0000_0000_0000, 0x14de_f9de_a2f7_9cd6_5812_631a_5cf5_d3ed]);
 
 const ONE: [u8; 32] = little_endian([0, 1]);
-const MINUS_ONE: [u8; 32] = little_endian([
-    0x7fff_ffff_ffff_ffff_ffff_ffff_ffff_ffff,
-    0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffec,
-]);
+const MINUS_ONE: [u8; 32] = little_endian([0x7fff_ffff_ffff_ffff_ffff_ffff_ffff_ffff, 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffec]);
 /// The y of the eight torsion points: orders 1, 2 and 4 (two points), then 8 (two points each).
 const SMALL_ORDER: [[u8; 32]; 5] = [
     ONE,
     MINUS_ONE,
     little_endian([0, 0]),
-    little_endian([
-        0x05fc_536d_8802_38b1_3933_c6d3_05ac_dfd5,
-        0xf098_eff2_89f4_c345_b027_b2c2_8f95_e826,
-    ]),
-    little_endian([
-        0x7a03_ac92_77fd_c74e_c6cc_392c_fa53_202a,
-        0x0f67_100d_760b_3cba_4fd8_4d3d_706a_17c7,
-    ]),
+    little_endian([0x05fc_536d_8802_38b1_3933_c6d3_05ac_dfd5, 0xf098_eff2_89f4_c345_b027_b2c2_8f95_e826]),
+    little_endian([0x7a03_ac92_77fd_c74e_c6cc_392c_fa53_202a, 0x0f67_100d_760b_3cba_4fd8_4d3d_706a_17c7]),
 ];

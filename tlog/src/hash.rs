@@ -50,9 +50,7 @@ impl TryFrom<&[u8]> for Hash {
     type Error = HashLengthError;
 
     fn try_from(bytes: &[u8]) -> Result<Self, HashLengthError> {
-        bytes.try_into().map(Hash).map_err(|_| HashLengthError {
-            length: bytes.len(),
-        })
+        bytes.try_into().map(Hash).map_err(|_| HashLengthError { length: bytes.len() })
     }
 }
 

@@ -17,16 +17,12 @@ mod tree;
 mod walk;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use hash::{
-    HASH_BYTES, Hash, HashLengthError, empty_root, leaf_hash, node_hash, sha256, sha256_parts,
-};
+pub use hash::{HASH_BYTES, Hash, HashLengthError, empty_root, leaf_hash, node_hash, sha256, sha256_parts};
 pub use note::{
-    Algorithm, Ed25519Signer, NOTE_BYTES_MAX, Note, NoteError, NoteSignature, NoteSigner,
-    SIGNATURES_MAX, SignError, SignerError, VerifierKey, VerifierKeyError, cosignature_message,
+    Algorithm, Ed25519Signer, NOTE_BYTES_MAX, Note, NoteError, NoteSignature, NoteSigner, SIGNATURES_MAX, SignError, SignerError,
+    VerifierKey, VerifierKeyError, cosignature_message,
 };
 pub use proof::{ProofError, root_from_inclusion, verify_consistency, verify_inclusion};
 pub use proof_text::{EXTRA_BYTES_MAX, PATH_HASHES_MAX, ProofText, ProofTextError};
-pub use tile::{
-    ReadError, TILE_HASHES, TileId, TilePathError, TileReader, parse_tile_path, tile_path,
-};
+pub use tile::{ReadError, TILE_HASHES, TileId, TilePathError, TileReader, parse_tile_path, tile_path};
 pub use tree::{OpenError, Tree, consistency_at, inclusion_at, root_at};

@@ -104,10 +104,7 @@ impl VerifierKey {
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(VerifierKeyError::Format);
         };
-        let is_hex = id.len() == 8
-            && id
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_hex = id.len() == 8 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !is_hex {
             return Err(VerifierKeyError::Format);
         }
@@ -129,22 +126,12 @@ impl VerifierKey {
 
     fn new(name: &str, algorithm: Algorithm, public: [u8; 32]) -> Result<Self, VerifierKeyError> {
         if !is_key_name(name) {
-            return Err(VerifierKeyError::Name {
-                name: name.to_owned(),
-            });
+            return Err(VerifierKeyError::Name { name: name.to_owned() });
         }
-        ed25519::check_public(&public).map_err(|cause| VerifierKeyError::Public {
-            name: name.to_owned(),
-            cause,
-        })?;
+        ed25519::check_public(&public).map_err(|cause| VerifierKeyError::Public { name: name.to_owned(), cause })?;
         let digest = sha256_parts(&[name.as_bytes(), b"\n", &[algorithm as u8], &public]);
         let id = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Ok(VerifierKey {
-            name: name.to_owned(),
-            id,
-            algorithm,
-            public,
-        })
+        Ok(VerifierKey { name: name.to_owned(), id, algorithm, public })
     }
 
     fn made(&self, signature: &NoteSignature) -> bool {
@@ -152,29 +139,19 @@ impl VerifierKey {
     }
 
     fn verify(&self, text: &str, signature: &[u8]) -> Result<(), NoteError> {
-        let length = || NoteError::SignatureLength {
-            name: self.name.clone(),
-            length: signature.len(),
-        };
-        let refused = |cause| NoteError::BadSignature {
-            name: self.name.clone(),
-            cause,
-        };
+        let length = || NoteError::SignatureLength { name: self.name.clone(), length: signature.len() };
+        let refused = |cause| NoteError::BadSignature { name: self.name.clone(), cause };
         match self.algorithm {
             Algorithm::Ed25519 => {
                 let signature = signature.try_into().map_err(|_| length())?;
-                ed25519::verify(&ed25519::Ring, &self.public, text.as_bytes(), signature)
-                    .map_err(refused)
+                ed25519::verify(&ed25519::Ring, &self.public, text.as_bytes(), signature).map_err(refused)
             }
             Algorithm::CosignatureV1 => {
                 let (time, signature) = signature.split_first_chunk().ok_or_else(length)?;
                 let signature = signature.try_into().map_err(|_| length())?;
                 let time = u64::from_be_bytes(*time);
                 if time > COSIGNATURE_TIME_MAX {
-                    return Err(NoteError::Time {
-                        name: self.name.clone(),
-                        time,
-                    });
+                    return Err(NoteError::Time { name: self.name.clone(), time });
                 }
                 let message = cosignature_message(time, text);
                 ed25519::verify(&ed25519::Ring, &self.public, &message, signature).map_err(refused)
@@ -246,8 +223,7 @@ impl Ed25519Signer {
     /// # Errors
     /// [`SignerError::Key`] when the name is not a key name.
     pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, SignerError> {
-        let pair =
-            Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are an Ed25519 seed");
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are an Ed25519 seed");
         Ed25519Signer::from_pair(name, pair)
     }
 
@@ -257,21 +233,13 @@ impl Ed25519Signer {
     /// [`SignerError::Pkcs8`] when the document is anything else, or its public key is not that of its secret;
     /// [`SignerError::Key`] when the name is not a key name.
     pub fn from_pkcs8(name: &str, der: &[u8]) -> Result<Self, SignerError> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
-            .map_err(|_| SignerError::Pkcs8 { length: der.len() })?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| SignerError::Pkcs8 { length: der.len() })?;
         Ed25519Signer::from_pair(name, pair)
     }
 
     fn from_pair(name: &str, pair: Ed25519KeyPair) -> Result<Self, SignerError> {
-        let public = pair
-            .public_key()
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 public key is 32 bytes");
-        Ok(Ed25519Signer {
-            key: VerifierKey::ed25519(name, public)?,
-            pair,
-        })
+        let public = pair.public_key().as_ref().try_into().expect("an Ed25519 public key is 32 bytes");
+        Ok(Ed25519Signer { key: VerifierKey::ed25519(name, public)?, pair })
     }
 }
 
@@ -281,20 +249,13 @@ impl NoteSigner for Ed25519Signer {
     }
 
     fn sign(&self, text: &[u8]) -> Result<[u8; 64], SignError> {
-        Ok(self
-            .pair
-            .sign(text)
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 signature is 64 bytes"))
+        Ok(self.pair.sign(text).as_ref().try_into().expect("an Ed25519 signature is 64 bytes"))
     }
 }
 
 impl fmt::Debug for Ed25519Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ed25519Signer")
-            .field("key", &self.key.to_string())
-            .finish_non_exhaustive()
+        f.debug_struct("Ed25519Signer").field("key", &self.key.to_string()).finish_non_exhaustive()
     }
 }
 
@@ -418,28 +379,17 @@ impl Note {
             return Err(NoteError::Text);
         }
         check_count(signers.len())?;
-        let mut note = Note {
-            text: text.to_owned(),
-            signatures: Vec::with_capacity(signers.len()),
-        };
+        let mut note = Note { text: text.to_owned(), signatures: Vec::with_capacity(signers.len()) };
         for signer in signers {
             let key = signer.key();
             if key.algorithm != Algorithm::Ed25519 {
-                return Err(NoteError::Algorithm {
-                    name: key.name.clone(),
-                });
+                return Err(NoteError::Algorithm { name: key.name.clone() });
             }
             if note.signatures.iter().any(|signature| key.made(signature)) {
-                return Err(NoteError::Duplicate {
-                    name: key.name.clone(),
-                });
+                return Err(NoteError::Duplicate { name: key.name.clone() });
             }
             let signature = signer.sign(text.as_bytes())?.to_vec();
-            note.signatures.push(NoteSignature {
-                name: key.name.clone(),
-                id: key.id,
-                signature,
-            });
+            note.signatures.push(NoteSignature { name: key.name.clone(), id: key.id, signature });
         }
         check_length(note.to_bytes().len())?;
         Ok(note)
@@ -448,12 +398,7 @@ impl Note {
     /// The note as it is sent and stored: text, blank line, signature lines.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{}\n", self.text);
-        for NoteSignature {
-            name,
-            id,
-            signature,
-        } in &self.signatures
-        {
+        for NoteSignature { name, id, signature } in &self.signatures {
             let signature = STANDARD.encode([&id.to_be_bytes(), signature.as_slice()].concat());
             bytes.push_str(&format!("{DASH}{name} {signature}\n"));
         }
@@ -475,12 +420,8 @@ impl Note {
         let lines = lines.strip_suffix('\n').ok_or(NoteError::Unsigned)?;
         check_count(lines.split('\n').count())?;
         let signatures = lines.split('\n').enumerate();
-        let signatures =
-            signatures.map(|(at, line)| parse_line(line).ok_or(NoteError::Line { line: at + 1 }));
-        Ok(Note {
-            text: text.to_owned(),
-            signatures: signatures.collect::<Result<_, _>>()?,
-        })
+        let signatures = signatures.map(|(at, line)| parse_line(line).ok_or(NoteError::Line { line: at + 1 }));
+        Ok(Note { text: text.to_owned(), signatures: signatures.collect::<Result<_, _>>()? })
     }
 
     /// The keys among `keys` that signed this note, in the order of the signatures; at least one.
@@ -498,9 +439,7 @@ impl Note {
             let Some(key) = known.next() else { continue };
             let is_known_twice = known.next().is_some();
             if is_known_twice || signed.iter().any(|earlier| earlier.made(signature)) {
-                return Err(NoteError::Duplicate {
-                    name: key.name.clone(),
-                });
+                return Err(NoteError::Duplicate { name: key.name.clone() });
             }
             key.verify(&self.text, &signature.signature)?;
             signed.push(key);
@@ -520,45 +459,26 @@ fn parse_line(line: &str) -> Option<NoteSignature> {
     if !is_key_name(name) || signature.is_empty() {
         return None;
     }
-    Some(NoteSignature {
-        name: name.to_owned(),
-        id: u32::from_be_bytes(*id),
-        signature: signature.to_vec(),
-    })
+    Some(NoteSignature { name: name.to_owned(), id: u32::from_be_bytes(*id), signature: signature.to_vec() })
 }
 
 fn is_key_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name
-            .chars()
-            .any(|c| c.is_whitespace() || c < ' ' || c == '+')
+    !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c < ' ' || c == '+')
 }
 
 fn check_characters(text: &str) -> Result<(), NoteError> {
-    match text
-        .bytes()
-        .enumerate()
-        .find(|(_, byte)| *byte < b' ' && *byte != b'\n')
-    {
+    match text.bytes().enumerate().find(|(_, byte)| *byte < b' ' && *byte != b'\n') {
         Some((at, code)) => Err(NoteError::Control { code, at }),
         None => Ok(()),
     }
 }
 
 fn check_count(count: usize) -> Result<(), NoteError> {
-    if (1..=SIGNATURES_MAX).contains(&count) {
-        Ok(())
-    } else {
-        Err(NoteError::SignatureCount { count })
-    }
+    if (1..=SIGNATURES_MAX).contains(&count) { Ok(()) } else { Err(NoteError::SignatureCount { count }) }
 }
 
 fn check_length(length: usize) -> Result<(), NoteError> {
-    if length <= NOTE_BYTES_MAX {
-        Ok(())
-    } else {
-        Err(NoteError::TooLong { length })
-    }
+    if length <= NOTE_BYTES_MAX { Ok(()) } else { Err(NoteError::TooLong { length }) }
 }
 
 /// An em dash and a space.

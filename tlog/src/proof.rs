@@ -69,19 +69,10 @@ pub enum ProofError {
 ///
 /// # Errors
 /// As [`root_from_inclusion`], and [`ProofError::Root`] when the path leads elsewhere.
-pub fn verify_inclusion(
-    leaf: &Hash,
-    index: u64,
-    size: u64,
-    path: &[Hash],
-    root: &Hash,
-) -> Result<(), ProofError> {
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> Result<(), ProofError> {
     let computed = root_from_inclusion(leaf, index, size, path)?;
     if computed != *root {
-        return Err(ProofError::Root {
-            root: *root,
-            computed,
-        });
+        return Err(ProofError::Root { root: *root, computed });
     }
     Ok(())
 }
@@ -91,12 +82,7 @@ pub fn verify_inclusion(
 /// # Errors
 /// [`ProofError::IndexBeyondSize`] when there is no such leaf, [`ProofError::Length`] when the path has not exactly as
 /// many hashes as the place demands.
-pub fn root_from_inclusion(
-    leaf: &Hash,
-    index: u64,
-    size: u64,
-    path: &[Hash],
-) -> Result<Hash, ProofError> {
+pub fn root_from_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash]) -> Result<Hash, ProofError> {
     if index >= size {
         return Err(ProofError::IndexBeyondSize { index, size });
     }
@@ -106,20 +92,13 @@ pub fn root_from_inclusion(
     let edge = index.checked_shr(inner).unwrap_or(0).count_ones();
     let wanted = (inner + edge) as usize;
     if path.len() != wanted {
-        return Err(ProofError::Length {
-            got: path.len(),
-            wanted,
-        });
+        return Err(ProofError::Length { got: path.len(), wanted });
     }
     let (below, above) = path.split_at(inner as usize);
     let mut node = *leaf;
     for (height, sibling) in below.iter().enumerate() {
         let is_right = (index >> height) & 1 == 1;
-        node = if is_right {
-            node_hash(sibling, &node)
-        } else {
-            node_hash(&node, sibling)
-        };
+        node = if is_right { node_hash(sibling, &node) } else { node_hash(&node, sibling) };
     }
     for sibling in above {
         node = node_hash(sibling, &node);
@@ -134,22 +113,13 @@ pub fn root_from_inclusion(
 ///
 /// # Errors
 /// [`ProofError::OldSizeBeyondSize`], [`ProofError::Length`], [`ProofError::OldRoot`] or [`ProofError::Root`].
-pub fn verify_consistency(
-    old_size: u64,
-    old_root: &Hash,
-    size: u64,
-    root: &Hash,
-    path: &[Hash],
-) -> Result<(), ProofError> {
+pub fn verify_consistency(old_size: u64, old_root: &Hash, size: u64, root: &Hash, path: &[Hash]) -> Result<(), ProofError> {
     if old_size > size {
         return Err(ProofError::OldSizeBeyondSize { old_size, size });
     }
     let wanted = consistency_hashes(old_size, size);
     if path.len() != wanted {
-        return Err(ProofError::Length {
-            got: path.len(),
-            wanted,
-        });
+        return Err(ProofError::Length { got: path.len(), wanted });
     }
     let (old_computed, computed) = if old_size == size {
         // Nothing between them: whatever the old root is, the new one must be.
@@ -160,27 +130,16 @@ pub fn verify_consistency(
         roots_from_consistency(old_size, old_root, size, path)
     };
     if old_computed != *old_root {
-        return Err(ProofError::OldRoot {
-            root: *old_root,
-            computed: old_computed,
-        });
+        return Err(ProofError::OldRoot { root: *old_root, computed: old_computed });
     }
     if computed != *root {
-        return Err(ProofError::Root {
-            root: *root,
-            computed,
-        });
+        return Err(ProofError::Root { root: *root, computed });
     }
     Ok(())
 }
 
 /// The old and the new root that `path` leads to; `0 < old_size < size`, and the path has the right length.
-fn roots_from_consistency(
-    old_size: u64,
-    old_root: &Hash,
-    size: u64,
-    path: &[Hash],
-) -> (Hash, Hash) {
+fn roots_from_consistency(old_size: u64, old_root: &Hash, size: u64, path: &[Hash]) -> (Hash, Hash) {
     // The last complete subtree of the old tree: where both walks begin.
     let height = old_size.trailing_zeros();
     let (mut old_node, mut node) = ((old_size - 1) >> height, (size - 1) >> height);

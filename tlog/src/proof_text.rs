@@ -92,44 +92,26 @@ impl ProofText {
     /// [`ProofTextError`] names the first offence.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProofTextError> {
         if bytes.len() > TEXT_BYTES_MAX {
-            return Err(ProofTextError::TooLong {
-                length: bytes.len(),
-            });
+            return Err(ProofTextError::TooLong { length: bytes.len() });
         }
-        let end = bytes
-            .windows(2)
-            .position(|pair| pair == b"\n\n")
-            .ok_or(ProofTextError::Separator)?;
+        let end = bytes.windows(2).position(|pair| pair == b"\n\n").ok_or(ProofTextError::Separator)?;
         let (head, checkpoint) = (&bytes[..end], &bytes[end + 2..]);
         let head = std::str::from_utf8(head).map_err(|_| ProofTextError::Separator)?;
         let mut lines = head.split('\n').peekable();
-        lines
-            .next()
-            .filter(|line| *line == HEADER)
-            .ok_or(ProofTextError::Header)?;
+        lines.next().filter(|line| *line == HEADER).ok_or(ProofTextError::Header)?;
         let extra = match lines.next_if(|line| line.starts_with(EXTRA)) {
             Some(line) => parse_extra(&line[EXTRA.len()..]).ok_or(ProofTextError::Extra)?,
             None => Vec::new(),
         };
-        let index = lines
-            .next()
-            .and_then(|line| line.strip_prefix(INDEX))
-            .and_then(decimal);
+        let index = lines.next().and_then(|line| line.strip_prefix(INDEX)).and_then(decimal);
         let index = index.ok_or(ProofTextError::Index)?;
-        let path = lines
-            .enumerate()
-            .map(|(at, line)| parse_hash(line).ok_or(ProofTextError::Hash { line: at + 1 }));
+        let path = lines.enumerate().map(|(at, line)| parse_hash(line).ok_or(ProofTextError::Hash { line: at + 1 }));
         let path = path.collect::<Result<Vec<_>, _>>()?;
         if path.len() > PATH_HASHES_MAX {
             return Err(ProofTextError::PathLength { count: path.len() });
         }
         Checkpoint::parse(&Note::parse(checkpoint).map_err(CheckpointError::Note)?.text)?;
-        Ok(ProofText {
-            extra,
-            index,
-            path,
-            checkpoint: checkpoint.to_vec(),
-        })
+        Ok(ProofText { extra, index, path, checkpoint: checkpoint.to_vec() })
     }
 
     /// Checks that the log of `key` signed the checkpoint and that `leaf` stands at the proof's index in it.
@@ -138,22 +120,13 @@ impl ProofText {
     /// [`ProofTextError::Checkpoint`] or [`ProofTextError::Proof`].
     pub fn verify(&self, leaf: &Hash, key: &VerifierKey) -> Result<Checkpoint, ProofTextError> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)?;
-        verify_inclusion(
-            leaf,
-            self.index,
-            checkpoint.size,
-            &self.path,
-            &checkpoint.root,
-        )?;
+        verify_inclusion(leaf, self.index, checkpoint.size, &self.path, &checkpoint.root)?;
         Ok(checkpoint)
     }
 }
 
 fn parse_extra(text: &str) -> Option<Vec<u8>> {
-    STANDARD
-        .decode(text)
-        .ok()
-        .filter(|extra| (1..=EXTRA_BYTES_MAX).contains(&extra.len()))
+    STANDARD.decode(text).ok().filter(|extra| (1..=EXTRA_BYTES_MAX).contains(&extra.len()))
 }
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";

@@ -68,29 +68,19 @@ pub fn siblings(leaves: &[Hash], disclosed: &[usize]) -> Option<Vec<Hash>> {
 /// # Errors
 /// [`ProofError::TooManyLeaves`] above [`LEAVES_MAX`], [`ProofError::IndexBeyondSize`] and
 /// [`ProofError::UnsortedIndex`] for bad indices, [`ProofError::Length`] when a sibling is missing or left over.
-pub fn root_from_siblings(
-    count: usize,
-    disclosed: &[(usize, Hash)],
-    siblings: &[Hash],
-) -> Result<Hash, ProofError> {
+pub fn root_from_siblings(count: usize, disclosed: &[(usize, Hash)], siblings: &[Hash]) -> Result<Hash, ProofError> {
     check_indices(count, disclosed.iter().map(|(index, _)| *index))?;
     if count == 0 {
         return match siblings {
             [] => Ok(empty_root()),
-            _ => Err(ProofError::Length {
-                got: siblings.len(),
-                wanted: 0,
-            }),
+            _ => Err(ProofError::Length { got: siblings.len(), wanted: 0 }),
         };
     }
     let mut cursor = Cursor { siblings, used: 0 };
     let root = cursor.fold(0, count, disclosed);
     match root {
         Some(root) if cursor.used == siblings.len() => Ok(root),
-        _ => Err(ProofError::Length {
-            got: siblings.len(),
-            wanted: cursor.used,
-        }),
+        _ => Err(ProofError::Length { got: siblings.len(), wanted: cursor.used }),
     }
 }
 
@@ -111,8 +101,7 @@ impl Cursor<'_> {
             return disclosed.first().map(|(_, leaf)| *leaf);
         }
         let middle = split_point(count);
-        let (left, right) =
-            disclosed.split_at(disclosed.partition_point(|(index, _)| *index < start + middle));
+        let (left, right) = disclosed.split_at(disclosed.partition_point(|(index, _)| *index < start + middle));
         // Both sides are walked even when the left one failed, so that `used` counts every sibling that was wanted.
         let left = self.fold(start, middle, left);
         let right = self.fold(start + middle, count - middle, right);
@@ -132,26 +121,19 @@ fn collect(leaves: &[Hash], start: usize, disclosed: &[usize], siblings: &mut Ve
         return;
     }
     let middle = split_point(leaves.len());
-    let (left, right) =
-        disclosed.split_at(disclosed.partition_point(|index| *index < start + middle));
+    let (left, right) = disclosed.split_at(disclosed.partition_point(|index| *index < start + middle));
     collect(&leaves[..middle], start, left, siblings);
     collect(&leaves[middle..], start + middle, right, siblings);
 }
 
 fn check_indices(count: usize, indices: impl Iterator<Item = usize>) -> Result<(), ProofError> {
     if count > LEAVES_MAX {
-        return Err(ProofError::TooManyLeaves {
-            count,
-            max: LEAVES_MAX,
-        });
+        return Err(ProofError::TooManyLeaves { count, max: LEAVES_MAX });
     }
     let mut previous = None;
     for index in indices {
         if index >= count {
-            return Err(ProofError::IndexBeyondSize {
-                index: index as u64,
-                size: count as u64,
-            });
+            return Err(ProofError::IndexBeyondSize { index: index as u64, size: count as u64 });
         }
         if previous.is_some_and(|previous| previous >= index) {
             return Err(ProofError::UnsortedIndex { index });

@@ -87,21 +87,14 @@ pub enum TilePathError {
 ///
 /// `width` counts hashes, 1..=256; 256 is the full tile, whose path names no width.
 pub fn tile_path(id: TileId, width: u16) -> String {
-    debug_assert!(
-        (1..=256).contains(&width) && id.level <= LEVEL_MAX,
-        "{id:?} of width {width}"
-    );
+    debug_assert!((1..=256).contains(&width) && id.level <= LEVEL_MAX, "{id:?} of width {width}");
     let mut path = format!("{:03}", id.index % 1000);
     let mut rest = id.index / 1000;
     while rest != 0 {
         path.insert_str(0, &format!("x{:03}/", rest % 1000));
         rest /= 1000;
     }
-    let suffix = if usize::from(width) < TILE_HASHES {
-        format!(".p/{width}")
-    } else {
-        String::new()
-    };
+    let suffix = if usize::from(width) < TILE_HASHES { format!(".p/{width}") } else { String::new() };
     format!("{PREFIX}{}/{path}{suffix}", id.level)
 }
 
@@ -112,9 +105,7 @@ pub fn tile_path(id: TileId, width: u16) -> String {
 pub fn parse_tile_path(path: &str) -> Result<(TileId, u16), TilePathError> {
     let rest = path.strip_prefix(PREFIX).ok_or(TilePathError::Prefix)?;
     let (level, rest) = rest.split_once('/').ok_or(TilePathError::Level)?;
-    let level = decimal(level)
-        .filter(|level| *level <= u64::from(LEVEL_MAX))
-        .ok_or(TilePathError::Level)?;
+    let level = decimal(level).filter(|level| *level <= u64::from(LEVEL_MAX)).ok_or(TilePathError::Level)?;
     let (index, width) = match rest.split_once(".p/") {
         None => (rest, TILE_HASHES as u64),
         Some((index, width)) => {
@@ -122,10 +113,7 @@ pub fn parse_tile_path(path: &str) -> Result<(TileId, u16), TilePathError> {
             (index, width.ok_or(TilePathError::Width)?)
         }
     };
-    let id = TileId {
-        level: level as u8,
-        index: parse_index(index).ok_or(TilePathError::Index)?,
-    };
+    let id = TileId { level: level as u8, index: parse_index(index).ok_or(TilePathError::Index)? };
     Ok((id, width as u16))
 }
 
@@ -153,13 +141,8 @@ fn three_digits(text: &str) -> Option<u64> {
 
 /// An ASCII decimal with no sign and no leading zero, as all C2SP formats write numbers.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
-    let is_canonical =
-        text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_canonical {
-        text.parse().ok()
-    } else {
-        None
-    }
+    let is_canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_canonical { text.parse().ok() } else { None }
 }
 
 /// The hash at `position` of a tile's bytes; the caller has checked the length.
@@ -169,21 +152,11 @@ pub(crate) fn hash_at(tile: &[u8], position: usize) -> Hash {
 }
 
 /// The first `width` hashes of a tile, read and measured.
-pub(crate) fn read<R: TileReader>(
-    reader: &R,
-    tile: TileId,
-    width: u16,
-) -> Result<Vec<u8>, ReadError<R::Error>> {
-    let mut bytes = reader
-        .tile(tile, width)
-        .map_err(|cause| ReadError::Reader { tile, width, cause })?;
+pub(crate) fn read<R: TileReader>(reader: &R, tile: TileId, width: u16) -> Result<Vec<u8>, ReadError<R::Error>> {
+    let mut bytes = reader.tile(tile, width).map_err(|cause| ReadError::Reader { tile, width, cause })?;
     let wanted = usize::from(width) * HASH_BYTES;
     if bytes.len() < wanted {
-        return Err(ReadError::Short {
-            tile,
-            got: bytes.len(),
-            wanted,
-        });
+        return Err(ReadError::Short { tile, got: bytes.len(), wanted });
     }
     bytes.truncate(wanted);
     Ok(bytes)

@@ -57,10 +57,7 @@ impl Tree {
     /// # Errors
     /// [`OpenError::Read`] when a tile is missing or short, [`OpenError::Edge`] when two tiles contradict each other.
     pub fn open<R: TileReader>(size: u64, reader: &R) -> Result<Tree, OpenError<R::Error>> {
-        let mut tree = Tree {
-            size,
-            ..Tree::default()
-        };
+        let mut tree = Tree { size, ..Tree::default() };
         let mut below: Option<(TileId, Hash)> = None;
         for level in 0..LEVELS {
             let count = count_at(size, level);
@@ -72,11 +69,7 @@ impl Tree {
                 let last = edge.rows[0].last().or(edge.previous[0].last());
                 let upper = *last.expect("the level has a hash");
                 if upper != lower {
-                    return Err(OpenError::Edge {
-                        lower_tile,
-                        lower,
-                        upper,
-                    });
+                    return Err(OpenError::Edge { lower_tile, lower, upper });
                 }
             }
             below = root_of_last_full.map(|root| {
@@ -143,11 +136,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`ReadError::BeyondSize`] when there is no such leaf; otherwise the reader's.
-    pub fn inclusion<R: TileReader>(
-        &self,
-        index: u64,
-        reader: &R,
-    ) -> Result<Vec<Hash>, ReadError<R::Error>> {
+    pub fn inclusion<R: TileReader>(&self, index: u64, reader: &R) -> Result<Vec<Hash>, ReadError<R::Error>> {
         inclusion(index, &mut TileNodes::new(Some(self), self.size, reader))
     }
 
@@ -156,11 +145,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`ReadError::BeyondSize`] when `old_size` is larger than the tree; otherwise the reader's.
-    pub fn consistency<R: TileReader>(
-        &self,
-        old_size: u64,
-        reader: &R,
-    ) -> Result<Vec<Hash>, ReadError<R::Error>> {
+    pub fn consistency<R: TileReader>(&self, old_size: u64, reader: &R) -> Result<Vec<Hash>, ReadError<R::Error>> {
         consistency(old_size, &mut TileNodes::new(Some(self), self.size, reader))
     }
 }
@@ -169,11 +154,7 @@ impl Tree {
 ///
 /// # Errors
 /// [`ReadError::BeyondSize`] when `index` is not below `size`; otherwise the reader's.
-pub fn inclusion_at<R: TileReader>(
-    index: u64,
-    size: u64,
-    reader: &R,
-) -> Result<Vec<Hash>, ReadError<R::Error>> {
+pub fn inclusion_at<R: TileReader>(index: u64, size: u64, reader: &R) -> Result<Vec<Hash>, ReadError<R::Error>> {
     inclusion(index, &mut TileNodes::new(None, size, reader))
 }
 
@@ -182,11 +163,7 @@ pub fn inclusion_at<R: TileReader>(
 ///
 /// # Errors
 /// [`ReadError::BeyondSize`] when `old_size` is larger than `size`; otherwise the reader's.
-pub fn consistency_at<R: TileReader>(
-    old_size: u64,
-    size: u64,
-    reader: &R,
-) -> Result<Vec<Hash>, ReadError<R::Error>> {
+pub fn consistency_at<R: TileReader>(old_size: u64, size: u64, reader: &R) -> Result<Vec<Hash>, ReadError<R::Error>> {
     consistency(old_size, &mut TileNodes::new(None, size, reader))
 }
 
@@ -198,28 +175,16 @@ pub fn root_at<R: TileReader>(size: u64, reader: &R) -> Result<Hash, ReadError<R
     walk::root(size, &mut TileNodes::new(None, size, reader))
 }
 
-fn inclusion<R: TileReader>(
-    index: u64,
-    nodes: &mut TileNodes<'_, R>,
-) -> Result<Vec<Hash>, ReadError<R::Error>> {
+fn inclusion<R: TileReader>(index: u64, nodes: &mut TileNodes<'_, R>) -> Result<Vec<Hash>, ReadError<R::Error>> {
     if index >= nodes.size {
-        return Err(ReadError::BeyondSize {
-            asked: index,
-            size: nodes.size,
-        });
+        return Err(ReadError::BeyondSize { asked: index, size: nodes.size });
     }
     walk::inclusion(index, nodes.size, nodes)
 }
 
-fn consistency<R: TileReader>(
-    old_size: u64,
-    nodes: &mut TileNodes<'_, R>,
-) -> Result<Vec<Hash>, ReadError<R::Error>> {
+fn consistency<R: TileReader>(old_size: u64, nodes: &mut TileNodes<'_, R>) -> Result<Vec<Hash>, ReadError<R::Error>> {
     if old_size > nodes.size {
-        return Err(ReadError::BeyondSize {
-            asked: old_size,
-            size: nodes.size,
-        });
+        return Err(ReadError::BeyondSize { asked: old_size, size: nodes.size });
     }
     walk::consistency(old_size, nodes.size, nodes)
 }
@@ -255,9 +220,7 @@ impl Edge {
 
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.rows[0].len() * HASH_BYTES);
-        self.rows[0]
-            .iter()
-            .for_each(|hash| bytes.extend_from_slice(hash.as_bytes()));
+        self.rows[0].iter().for_each(|hash| bytes.extend_from_slice(hash.as_bytes()));
         bytes
     }
 
@@ -270,15 +233,8 @@ impl Edge {
 }
 
 /// The right edge of a level that has `count` hashes, and the root of its last full tile.
-fn open_level<R: TileReader>(
-    level: u8,
-    count: u64,
-    reader: &R,
-) -> Result<(Edge, Option<Hash>), ReadError<R::Error>> {
-    let (index, width) = (
-        count / TILE_HASHES as u64,
-        (count % TILE_HASHES as u64) as u16,
-    );
+fn open_level<R: TileReader>(level: u8, count: u64, reader: &R) -> Result<(Edge, Option<Hash>), ReadError<R::Error>> {
+    let (index, width) = (count / TILE_HASHES as u64, (count % TILE_HASHES as u64) as u16);
     let mut edge = Edge::default();
     let mut root_of_last_full = None;
     if let Some(index) = index.checked_sub(1) {
@@ -296,15 +252,9 @@ fn open_level<R: TileReader>(
     Ok((edge, root_of_last_full))
 }
 
-fn read_hashes<R: TileReader>(
-    reader: &R,
-    tile: TileId,
-    width: u16,
-) -> Result<Vec<Hash>, ReadError<R::Error>> {
+fn read_hashes<R: TileReader>(reader: &R, tile: TileId, width: u16) -> Result<Vec<Hash>, ReadError<R::Error>> {
     let bytes = read(reader, tile, width)?;
-    Ok((0..usize::from(width))
-        .map(|position| hash_at(&bytes, position))
-        .collect())
+    Ok((0..usize::from(width)).map(|position| hash_at(&bytes, position)).collect())
 }
 
 /// The nodes of the right edge, for the root.
@@ -317,10 +267,7 @@ impl Nodes for EdgeNodes<'_> {
 
     fn node(&mut self, level: u32, index: u64) -> Result<Hash, Self::Error> {
         let at = Place::of(level, index);
-        Ok(self
-            .tree
-            .edge_node(&at)
-            .expect("a root is made of the right edge"))
+        Ok(self.tree.edge_node(&at).expect("a root is made of the right edge"))
     }
 }
 
@@ -334,12 +281,7 @@ struct TileNodes<'a, R> {
 
 impl<'a, R: TileReader> TileNodes<'a, R> {
     fn new(tree: Option<&'a Tree>, size: u64, reader: &'a R) -> Self {
-        TileNodes {
-            tree,
-            size,
-            reader,
-            read: BTreeMap::new(),
-        }
+        TileNodes { tree, size, reader, read: BTreeMap::new() }
     }
 }
 
@@ -359,8 +301,7 @@ impl<R: TileReader> Nodes for TileNodes<'_, R> {
         if let Some(bytes) = self.read.get(&at.tile) {
             return Ok(at.node_of(bytes));
         }
-        let width = (count_at(self.size, at.tile.level) - at.tile.index * TILE_HASHES as u64)
-            .min(TILE_HASHES as u64);
+        let width = (count_at(self.size, at.tile.level) - at.tile.index * TILE_HASHES as u64).min(TILE_HASHES as u64);
         let bytes = read(self.reader, at.tile, width as u16)?;
         let hash = at.node_of(&bytes);
         self.read.insert(at.tile, bytes);
@@ -392,25 +333,14 @@ impl Place {
     fn of(level: u32, index: u64) -> Place {
         let height = level % TILE_HEIGHT;
         let row_bits = TILE_HEIGHT - height;
-        let tile = TileId {
-            level: (level / TILE_HEIGHT) as u8,
-            index: index >> row_bits,
-        };
-        Place {
-            tile,
-            height,
-            position: (index & ((1 << row_bits) - 1)) as usize,
-        }
+        let tile = TileId { level: (level / TILE_HEIGHT) as u8, index: index >> row_bits };
+        Place { tile, height, position: (index & ((1 << row_bits) - 1)) as usize }
     }
 
     /// The node, computed from a tile's bytes, which reach that far.
     fn node_of(&self, tile: &[u8]) -> Hash {
         let hashes = (self.position << self.height)..((self.position + 1) << self.height);
-        small::root(
-            &hashes
-                .map(|position| hash_at(tile, position))
-                .collect::<Vec<_>>(),
-        )
+        small::root(&hashes.map(|position| hash_at(tile, position)).collect::<Vec<_>>())
     }
 }
 

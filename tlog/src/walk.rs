@@ -15,19 +15,11 @@ pub(crate) trait Nodes {
 
 /// `MTH(D[0:size])` (RFC 6962 2.1).
 pub(crate) fn root<N: Nodes>(size: u64, nodes: &mut N) -> Result<Hash, N::Error> {
-    if size == 0 {
-        Ok(empty_root())
-    } else {
-        range_root(0, size, nodes)
-    }
+    if size == 0 { Ok(empty_root()) } else { range_root(0, size, nodes) }
 }
 
 /// `PATH(index, D[0:size])` (RFC 6962 2.1.1); `index < size`.
-pub(crate) fn inclusion<N: Nodes>(
-    index: u64,
-    size: u64,
-    nodes: &mut N,
-) -> Result<Vec<Hash>, N::Error> {
+pub(crate) fn inclusion<N: Nodes>(index: u64, size: u64, nodes: &mut N) -> Result<Vec<Hash>, N::Error> {
     let mut path = Vec::new();
     let (mut start, mut end) = (0, size);
     while end - start > 1 {
@@ -45,11 +37,7 @@ pub(crate) fn inclusion<N: Nodes>(
 }
 
 /// `PROOF(old_size, D[0:size])` (RFC 6962 2.1.2), empty for an empty old tree; `old_size <= size`.
-pub(crate) fn consistency<N: Nodes>(
-    old_size: u64,
-    size: u64,
-    nodes: &mut N,
-) -> Result<Vec<Hash>, N::Error> {
+pub(crate) fn consistency<N: Nodes>(old_size: u64, size: u64, nodes: &mut N) -> Result<Vec<Hash>, N::Error> {
     let mut path = Vec::new();
     let (mut start, mut end) = (0, size);
     while old_size != 0 && end != old_size {

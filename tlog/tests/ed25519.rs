@@ -51,31 +51,19 @@ const NON_CANONICAL: [&str; 8] = [
 /// The base point B, which is canonical and of large order.
 const BASE: &str = "5866666666666666666666666666666666666666666666666666666666666666";
 const GROUP_ORDER: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
-const GROUP_ORDER_LESS_ONE: &str =
-    "ecd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+const GROUP_ORDER_LESS_ONE: &str = "ecd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
 
 #[test]
 fn no_point_of_small_order_is_a_key_or_a_commitment() {
     let good = signature(point(BASE), [0; 32]);
     for text in TORSION {
         let torsion = point(text);
-        assert!(
-            VerifyingKey::from_bytes(&torsion).unwrap().is_weak(),
-            "{text}"
-        );
+        assert!(VerifyingKey::from_bytes(&torsion).unwrap().is_weak(), "{text}");
         assert_eq!(check_public(&torsion), Err(KeyError::SmallOrder), "{text}");
         let refused = verify(&Credulous, &torsion, b"", &good);
-        assert_eq!(
-            refused,
-            Err(SignatureError::Public(KeyError::SmallOrder)),
-            "{text}"
-        );
+        assert_eq!(refused, Err(SignatureError::Public(KeyError::SmallOrder)), "{text}");
         let refused = verify(&Credulous, &point(BASE), b"", &signature(torsion, [0; 32]));
-        assert_eq!(
-            refused,
-            Err(SignatureError::Commitment(KeyError::SmallOrder)),
-            "{text}"
-        );
+        assert_eq!(refused, Err(SignatureError::Commitment(KeyError::SmallOrder)), "{text}");
     }
     assert_eq!(check_public(&point(BASE)), Ok(()));
 }
@@ -85,23 +73,11 @@ fn no_other_encoding_is_a_key_or_a_commitment() {
     let good = signature(point(BASE), [0; 32]);
     for text in NON_CANONICAL {
         let encoding = point(text);
-        assert_eq!(
-            check_public(&encoding),
-            Err(KeyError::NonCanonical),
-            "{text}"
-        );
+        assert_eq!(check_public(&encoding), Err(KeyError::NonCanonical), "{text}");
         let refused = verify(&Credulous, &encoding, b"", &good);
-        assert_eq!(
-            refused,
-            Err(SignatureError::Public(KeyError::NonCanonical)),
-            "{text}"
-        );
+        assert_eq!(refused, Err(SignatureError::Public(KeyError::NonCanonical)), "{text}");
         let refused = verify(&Credulous, &point(BASE), b"", &signature(encoding, [0; 32]));
-        assert_eq!(
-            refused,
-            Err(SignatureError::Commitment(KeyError::NonCanonical)),
-            "{text}"
-        );
+        assert_eq!(refused, Err(SignatureError::Commitment(KeyError::NonCanonical)), "{text}");
     }
     // The largest canonical y that is not -1, with either sign.
     for last in [0x7f, 0xff] {
@@ -113,14 +89,7 @@ fn no_other_encoding_is_a_key_or_a_commitment() {
 
 #[test]
 fn the_scalar_is_below_the_group_order() {
-    let check = |scalar: &str| {
-        verify(
-            &Credulous,
-            &point(BASE),
-            b"",
-            &signature(point(BASE), point(scalar)),
-        )
-    };
+    let check = |scalar: &str| verify(&Credulous, &point(BASE), b"", &signature(point(BASE), point(scalar)));
     assert_eq!(check(GROUP_ORDER_LESS_ONE), Ok(()));
     assert_eq!(check(GROUP_ORDER), Err(SignatureError::Scalar));
     assert_eq!(check(&"ff".repeat(32)), Err(SignatureError::Scalar));
@@ -134,10 +103,7 @@ fn the_neutral_key_with_a_constant_signature_is_refused() {
     one[0] = 1;
     let constant = signature(point(BASE), one);
     for message in [b"pay one".as_slice(), b"pay a million"] {
-        assert!(
-            Ring.verify_raw(&neutral, message, &constant),
-            "the library alone accepts it"
-        );
+        assert!(Ring.verify_raw(&neutral, message, &constant), "the library alone accepts it");
         assert!(verify(&Ring, &neutral, message, &constant).is_err());
     }
 }
@@ -155,10 +121,7 @@ fn the_same_signature_with_a_larger_scalar_is_refused() {
         (*byte, carry) = (sum as u8, sum >> 8);
     }
     assert_eq!(carry, 0);
-    assert_eq!(
-        verify(&Ring, &public, b"message", &malleated),
-        Err(SignatureError::Scalar)
-    );
+    assert_eq!(verify(&Ring, &public, b"message", &malleated), Err(SignatureError::Scalar));
 }
 
 #[test]
@@ -180,10 +143,7 @@ fn the_vectors_of_rfc_8032() {
         let signature = hex(signature).try_into().unwrap();
         assert_eq!(verify(&Ring, &public, &message, &signature), Ok(()));
         message.push(0);
-        assert_eq!(
-            verify(&Ring, &public, &message, &signature),
-            Err(SignatureError::Mismatch)
-        );
+        assert_eq!(verify(&Ring, &public, &message, &signature), Err(SignatureError::Mismatch));
     }
 }
 
@@ -233,19 +193,9 @@ fn two_libraries_agree_on_every_special_point_and_scalar() {
     let key = SigningKey::from_bytes(&[9; 32]);
     let good = key.sign(b"message").to_bytes();
     let points = TORSION.iter().chain(&NON_CANONICAL).map(|text| point(text));
-    let points: Vec<[u8; 32]> = points
-        .chain([point(BASE), key.verifying_key().to_bytes()])
-        .collect();
-    let commitments = points
-        .iter()
-        .copied()
-        .chain([good[..32].try_into().unwrap()]);
-    let scalars = [
-        [0; 32],
-        point(GROUP_ORDER_LESS_ONE),
-        point(GROUP_ORDER),
-        good[32..].try_into().unwrap(),
-    ];
+    let points: Vec<[u8; 32]> = points.chain([point(BASE), key.verifying_key().to_bytes()]).collect();
+    let commitments = points.iter().copied().chain([good[..32].try_into().unwrap()]);
+    let scalars = [[0; 32], point(GROUP_ORDER_LESS_ONE), point(GROUP_ORDER), good[32..].try_into().unwrap()];
     let mut accepted = 0;
     for commitment in commitments {
         for scalar in scalars {

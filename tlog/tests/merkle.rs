@@ -7,52 +7,22 @@ mod store;
 use proptest::prelude::*;
 use store::{grown, hash, hex, leaves};
 use tlog::small::{self, root_from_siblings, siblings};
-use tlog::{
-    Hash, ProofError, empty_root, leaf_hash, root_from_inclusion, sha256, sha256_parts,
-    verify_consistency, verify_inclusion,
-};
+use tlog::{Hash, ProofError, empty_root, leaf_hash, root_from_inclusion, sha256, sha256_parts, verify_consistency, verify_inclusion};
 
 /// The eight leaves with which the implementations of RFC 6962 test themselves, and their roots.
 const VECTORS: [(&str, &str); 8] = [
-    (
-        "",
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    ),
-    (
-        "00",
-        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    ),
-    (
-        "10",
-        "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    ),
-    (
-        "2021",
-        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    ),
-    (
-        "3031",
-        "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    ),
-    (
-        "40414243",
-        "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    ),
-    (
-        "5051525354555657",
-        "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    ),
-    (
-        "606162636465666768696a6b6c6d6e6f",
-        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-    ),
+    ("", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+    ("00", "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"),
+    ("10", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"),
+    ("2021", "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7"),
+    ("3031", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4"),
+    ("40414243", "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef"),
+    ("5051525354555657", "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"),
+    ("606162636465666768696a6b6c6d6e6f", "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
 ];
 
 fn vector_leaves() -> Vec<Hash> {
-    VECTORS
-        .iter()
-        .map(|(data, _)| leaf_hash(&hex(data)))
-        .collect()
+    VECTORS.iter().map(|(data, _)| leaf_hash(&hex(data))).collect()
 }
 
 fn flipped(hash: Hash, bit: usize) -> Hash {
@@ -68,10 +38,7 @@ fn hashes_are_those_of_the_standard() {
     assert_eq!(empty_root().to_string(), empty);
     assert_eq!(format!("{:?}", empty_root()), empty);
     assert_eq!(sha256_parts(&[b"a", b"", b"bc"]), sha256(b"abc"));
-    assert_eq!(
-        Hash(sha256(b"abc")),
-        hash("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-    );
+    assert_eq!(Hash(sha256(b"abc")), hash("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
     assert_eq!(Hash::try_from([0; 31].as_slice()).unwrap_err().length, 31);
 }
 
@@ -80,11 +47,7 @@ fn known_roots_and_proofs() {
     let leaves = vector_leaves();
     for (size, (_, root)) in (1..).zip(VECTORS) {
         assert_eq!(small::root(&leaves[..size]), hash(root), "{size} leaves");
-        assert_eq!(
-            grown(&leaves[..size]).0.root(),
-            hash(root),
-            "{size} leaves in tiles"
-        );
+        assert_eq!(grown(&leaves[..size]).0.root(), hash(root), "{size} leaves in tiles");
     }
     let (tree, store) = grown(&leaves);
     let known = |text: &str| text.split(' ').map(hash).collect::<Vec<_>>();
@@ -117,9 +80,8 @@ fn an_inclusion_proof_holds_for_its_leaf_alone_to_the_bit() {
         let root = small::root(&leaves);
         for (index, leaf) in leaves.iter().enumerate() {
             let path = small::path(&leaves, index).unwrap();
-            let check = |leaf: &Hash, index: usize, path: &[Hash], root: &Hash| {
-                verify_inclusion(leaf, index as u64, size as u64, path, root)
-            };
+            let check =
+                |leaf: &Hash, index: usize, path: &[Hash], root: &Hash| verify_inclusion(leaf, index as u64, size as u64, path, root);
             assert_eq!(check(leaf, index, &path, &root), Ok(()));
             for bit in 0..256 {
                 assert!(check(&flipped(*leaf, bit), index, &path, &root).is_err());
@@ -131,31 +93,19 @@ fn an_inclusion_proof_holds_for_its_leaf_alone_to_the_bit() {
                 }
             }
             for other in (0..=size).filter(|other| *other != index) {
-                assert!(
-                    check(leaf, other, &path, &root).is_err(),
-                    "leaf {index} of {size} at {other}"
-                );
+                assert!(check(leaf, other, &path, &root).is_err(), "leaf {index} of {size} at {other}");
             }
             let (got, wanted) = (path.len() + 1, path.len());
             let longer = [path.as_slice(), &[root]].concat();
-            assert_eq!(
-                check(leaf, index, &longer, &root),
-                Err(ProofError::Length { got, wanted })
-            );
+            assert_eq!(check(leaf, index, &longer, &root), Err(ProofError::Length { got, wanted }));
             if let Some((_, shorter)) = path.split_last() {
-                assert!(matches!(
-                    check(leaf, index, shorter, &root),
-                    Err(ProofError::Length { .. })
-                ));
+                assert!(matches!(check(leaf, index, shorter, &root), Err(ProofError::Length { .. })));
             }
         }
         assert_eq!(small::path(&leaves, size), None);
     }
     let (index, size) = (u64::MAX, u64::MAX);
-    assert_eq!(
-        root_from_inclusion(&empty_root(), index, size, &[]),
-        Err(ProofError::IndexBeyondSize { index, size })
-    );
+    assert_eq!(root_from_inclusion(&empty_root(), index, size, &[]), Err(ProofError::IndexBeyondSize { index, size }));
     let path = vec![empty_root(); 64];
     assert!(root_from_inclusion(&empty_root(), 0, size, &path).is_ok());
     assert!(root_from_inclusion(&empty_root(), size - 1, size, &path[..63]).is_ok());
@@ -172,18 +122,11 @@ fn a_consistency_proof_holds_for_its_roots_alone_to_the_bit() {
             let check = |old_size: usize, old_root: &Hash, root: &Hash, path: &[Hash]| {
                 verify_consistency(old_size as u64, old_root, size as u64, root, path)
             };
-            assert_eq!(
-                check(old_size, &old_root, &root, &path),
-                Ok(()),
-                "{old_size} of {size}"
-            );
+            assert_eq!(check(old_size, &old_root, &root, &path), Ok(()), "{old_size} of {size}");
             for bit in 0..256 {
                 assert!(check(old_size, &flipped(old_root, bit), &root, &path).is_err());
                 // An empty tree is the beginning of every tree, so nothing ties its proof to the new root.
-                assert_eq!(
-                    check(old_size, &old_root, &flipped(root, bit), &path).is_ok(),
-                    old_size == 0 && size != 0
-                );
+                assert_eq!(check(old_size, &old_root, &flipped(root, bit), &path).is_ok(), old_size == 0 && size != 0);
                 for at in 0..path.len() {
                     let mut path = path.clone();
                     path[at] = flipped(path[at], bit);
@@ -191,21 +134,12 @@ fn a_consistency_proof_holds_for_its_roots_alone_to_the_bit() {
                 }
             }
             for other in (0..=13).filter(|other| *other != old_size) {
-                assert!(
-                    check(other, &old_root, &root, &path).is_err(),
-                    "{old_size} of {size} as {other}"
-                );
+                assert!(check(other, &old_root, &root, &path).is_err(), "{old_size} of {size} as {other}");
             }
             let longer = [path.as_slice(), &[root]].concat();
-            assert!(matches!(
-                check(old_size, &old_root, &root, &longer),
-                Err(ProofError::Length { .. })
-            ));
+            assert!(matches!(check(old_size, &old_root, &root, &longer), Err(ProofError::Length { .. })));
             if let Some((_, shorter)) = path.split_last() {
-                assert!(matches!(
-                    check(old_size, &old_root, &root, shorter),
-                    Err(ProofError::Length { .. })
-                ));
+                assert!(matches!(check(old_size, &old_root, &root, shorter), Err(ProofError::Length { .. })));
             }
         }
     }
@@ -214,31 +148,13 @@ fn a_consistency_proof_holds_for_its_roots_alone_to_the_bit() {
 #[test]
 fn consistency_of_trees_that_cannot_be() {
     let (root, other) = (leaf_hash(b"a"), leaf_hash(b"b"));
-    assert_eq!(
-        verify_consistency(2, &root, 1, &root, &[]),
-        Err(ProofError::OldSizeBeyondSize {
-            old_size: 2,
-            size: 1
-        })
-    );
-    assert_eq!(
-        verify_consistency(5, &root, 5, &other, &[]),
-        Err(ProofError::Root {
-            root: other,
-            computed: root
-        })
-    );
+    assert_eq!(verify_consistency(2, &root, 1, &root, &[]), Err(ProofError::OldSizeBeyondSize { old_size: 2, size: 1 }));
+    assert_eq!(verify_consistency(5, &root, 5, &other, &[]), Err(ProofError::Root { root: other, computed: root }));
     assert!(verify_consistency(0, &root, 0, &root, &[]).is_err());
     assert!(verify_consistency(0, &empty_root(), 9, &root, &[other]).is_err());
     let max = u64::MAX;
-    assert!(matches!(
-        verify_consistency(max - 1, &root, max, &other, &vec![root; 64]),
-        Err(ProofError::OldRoot { .. })
-    ));
-    assert!(matches!(
-        verify_consistency(1 << 63, &root, max, &other, &[root]),
-        Err(ProofError::Root { .. })
-    ));
+    assert!(matches!(verify_consistency(max - 1, &root, max, &other, &vec![root; 64]), Err(ProofError::OldRoot { .. })));
+    assert!(matches!(verify_consistency(1 << 63, &root, max, &other, &[root]), Err(ProofError::Root { .. })));
 }
 
 #[test]
@@ -246,10 +162,7 @@ fn siblings_stand_in_the_order_of_a_walk_from_the_left() {
     // Seven leaves: ((0 1) (2 3)) ((4 5) 6).
     let leaves = leaves(7);
     let of = |range: std::ops::Range<usize>| small::root(&leaves[range]);
-    assert_eq!(
-        siblings(&leaves, &[1, 5]).unwrap(),
-        [of(0..1), of(2..4), of(4..5), of(6..7)]
-    );
+    assert_eq!(siblings(&leaves, &[1, 5]).unwrap(), [of(0..1), of(2..4), of(4..5), of(6..7)]);
     assert_eq!(siblings(&leaves, &[6]).unwrap(), [of(0..4), of(4..6)]);
     assert_eq!(siblings(&leaves, &[]).unwrap(), [of(0..7)]);
     assert_eq!(siblings(&leaves, &[0, 1, 2, 3, 4, 5, 6]).unwrap(), []);
@@ -266,50 +179,18 @@ fn a_disclosure_with_bad_indices_or_siblings_is_refused() {
     let leaf = leaves[1];
     let good = siblings(&leaves, &[1, 5]).unwrap();
     let disclosed = [(1, leaf), (5, leaves[5])];
-    let check = |count, disclosed: &[(usize, Hash)], siblings: &[Hash]| {
-        root_from_siblings(count, disclosed, siblings)
-    };
+    let check = |count, disclosed: &[(usize, Hash)], siblings: &[Hash]| root_from_siblings(count, disclosed, siblings);
     assert_eq!(check(7, &disclosed, &good), Ok(small::root(&leaves)));
-    assert_eq!(
-        check(7, &disclosed, &good[..3]),
-        Err(ProofError::Length { got: 3, wanted: 4 })
-    );
-    assert_eq!(
-        check(7, &disclosed, &[]),
-        Err(ProofError::Length { got: 0, wanted: 4 })
-    );
+    assert_eq!(check(7, &disclosed, &good[..3]), Err(ProofError::Length { got: 3, wanted: 4 }));
+    assert_eq!(check(7, &disclosed, &[]), Err(ProofError::Length { got: 0, wanted: 4 }));
     let longer = [good.as_slice(), &[leaf]].concat();
-    assert_eq!(
-        check(7, &disclosed, &longer),
-        Err(ProofError::Length { got: 5, wanted: 4 })
-    );
-    assert_eq!(
-        check(0, &[], &[leaf]),
-        Err(ProofError::Length { got: 1, wanted: 0 })
-    );
-    assert_eq!(
-        check(7, &[(5, leaf), (1, leaf)], &good),
-        Err(ProofError::UnsortedIndex { index: 1 })
-    );
-    assert_eq!(
-        check(7, &[(1, leaf), (1, leaf)], &good),
-        Err(ProofError::UnsortedIndex { index: 1 })
-    );
-    assert_eq!(
-        check(7, &[(7, leaf)], &good),
-        Err(ProofError::IndexBeyondSize { index: 7, size: 7 })
-    );
-    assert_eq!(
-        check(0, &[(0, leaf)], &[]),
-        Err(ProofError::IndexBeyondSize { index: 0, size: 0 })
-    );
-    assert_eq!(
-        check(4097, &[], &[leaf]),
-        Err(ProofError::TooManyLeaves {
-            count: 4097,
-            max: 4096
-        })
-    );
+    assert_eq!(check(7, &disclosed, &longer), Err(ProofError::Length { got: 5, wanted: 4 }));
+    assert_eq!(check(0, &[], &[leaf]), Err(ProofError::Length { got: 1, wanted: 0 }));
+    assert_eq!(check(7, &[(5, leaf), (1, leaf)], &good), Err(ProofError::UnsortedIndex { index: 1 }));
+    assert_eq!(check(7, &[(1, leaf), (1, leaf)], &good), Err(ProofError::UnsortedIndex { index: 1 }));
+    assert_eq!(check(7, &[(7, leaf)], &good), Err(ProofError::IndexBeyondSize { index: 7, size: 7 }));
+    assert_eq!(check(0, &[(0, leaf)], &[]), Err(ProofError::IndexBeyondSize { index: 0, size: 0 }));
+    assert_eq!(check(4097, &[], &[leaf]), Err(ProofError::TooManyLeaves { count: 4097, max: 4096 }));
     assert_eq!(check(4096, &[], &[leaf]), Ok(leaf));
     assert_eq!(siblings(&vec![leaf; 4097], &[]), None);
 }

@@ -15,10 +15,7 @@ struct Theirs(Vec<tlog_tiles::Hash>);
 
 impl HashReader for Theirs {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
-        Ok(indexes
-            .iter()
-            .map(|index| self.0[*index as usize])
-            .collect())
+        Ok(indexes.iter().map(|index| self.0[*index as usize]).collect())
     }
 }
 
@@ -26,8 +23,7 @@ impl Theirs {
     fn grow(&mut self, leaves: &[Hash], from: usize) {
         for (index, leaf) in leaves.iter().enumerate().skip(from) {
             let leaf = tlog_tiles::Hash(leaf.0);
-            let hashes =
-                tlog_tiles::stored_hashes_for_record_hash(index as u64, leaf, self).unwrap();
+            let hashes = tlog_tiles::stored_hashes_for_record_hash(index as u64, leaf, self).unwrap();
             self.0.extend(hashes);
         }
     }
@@ -35,14 +31,7 @@ impl Theirs {
     /// The tiles to publish between two sizes, by our path: theirs names the height first.
     fn tiles(&self, old_size: u64, size: u64) -> Vec<(String, Vec<u8>)> {
         let tiles = Tile::new_tiles(8, old_size, size).into_iter();
-        let mut tiles: Vec<_> = tiles
-            .map(|tile| {
-                (
-                    tile.path().replacen("tile/8/", "tile/", 1),
-                    tile.read_data(self).unwrap(),
-                )
-            })
-            .collect();
+        let mut tiles: Vec<_> = tiles.map(|tile| (tile.path().replacen("tile/8/", "tile/", 1), tile.read_data(self).unwrap())).collect();
         tiles.sort();
         tiles
     }
@@ -90,11 +79,7 @@ fn both_crates_make_the_same_tiles_of_three_levels() {
     theirs.grow(&leaves, 0);
     let mut tree = Tree::new();
     leaves.iter().for_each(|leaf| tree.append(*leaf));
-    let mut tiles: Vec<_> = tree
-        .take_dirty()
-        .into_iter()
-        .map(|(id, bytes)| (tile_path(id, (bytes.len() / 32) as u16), bytes))
-        .collect();
+    let mut tiles: Vec<_> = tree.take_dirty().into_iter().map(|(id, bytes)| (tile_path(id, (bytes.len() / 32) as u16), bytes)).collect();
     tiles.sort();
     // The standard's own example: 273 full tiles and a partial one, one full and one partial, and one partial on top.
     assert_eq!(tiles.len(), 273 + 1 + 1 + 1 + 1);

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use store::{Missing, Store, grown, leaves};
 use tlog::{
-    Hash, OpenError, ReadError, TileId, TilePathError, Tree, consistency_at, inclusion_at,
-    leaf_hash, parse_tile_path, root_at, small, tile_path, verify_consistency, verify_inclusion,
+    Hash, OpenError, ReadError, TileId, TilePathError, Tree, consistency_at, inclusion_at, leaf_hash, parse_tile_path, root_at, small,
+    tile_path, verify_consistency, verify_inclusion,
 };
 
 /// More than 256 * 256 leaves, so that there are three tile levels.
@@ -25,11 +25,7 @@ fn the_growing_tree_is_the_small_tree() {
         assert_eq!(tree.size(), size as u64);
         assert_eq!(tree.root(), root, "{size} leaves");
         store.put(&mut tree);
-        assert_eq!(
-            Tree::open(size as u64, &store).unwrap().root(),
-            root,
-            "{size} leaves reopened"
-        );
+        assert_eq!(Tree::open(size as u64, &store).unwrap().root(), root, "{size} leaves reopened");
         assert_eq!(root_at(size as u64, &store).unwrap(), root);
         if let Some(leaf) = leaves.get(size) {
             tree.append(*leaf);
@@ -45,25 +41,14 @@ fn every_proof_is_that_of_the_small_tree() {
         let tree = grown(&leaves[..size]).0;
         for index in 0..size {
             let path = small::path(&leaves[..size], index).unwrap();
-            assert_eq!(
-                tree.inclusion(index as u64, &store).unwrap(),
-                path,
-                "leaf {index} of {size}"
-            );
-            assert_eq!(
-                inclusion_at(index as u64, size as u64, &store).unwrap(),
-                path
-            );
+            assert_eq!(tree.inclusion(index as u64, &store).unwrap(), path, "leaf {index} of {size}");
+            assert_eq!(inclusion_at(index as u64, size as u64, &store).unwrap(), path);
         }
         for old_size in 0..=size {
             let path = tree.consistency(old_size as u64, &store).unwrap();
-            assert_eq!(
-                consistency_at(old_size as u64, size as u64, &store).unwrap(),
-                path
-            );
+            assert_eq!(consistency_at(old_size as u64, size as u64, &store).unwrap(), path);
             let old_root = small::root(&leaves[..old_size]);
-            verify_consistency(old_size as u64, &old_root, size as u64, &tree.root(), &path)
-                .unwrap();
+            verify_consistency(old_size as u64, &old_root, size as u64, &tree.root(), &path).unwrap();
         }
     }
 }
@@ -99,20 +84,10 @@ fn tiles_not_yet_taken_are_proved_from_memory() {
     let mut tree = Tree::new();
     leaves.iter().for_each(|leaf| tree.append(*leaf));
     let nothing = Store::default();
-    assert_eq!(
-        tree.inclusion(7, &nothing).unwrap(),
-        small::path(&leaves, 7).unwrap()
-    );
+    assert_eq!(tree.inclusion(7, &nothing).unwrap(), small::path(&leaves, 7).unwrap());
     tree.take_dirty();
     let tile = TileId { level: 0, index: 0 };
-    assert_eq!(
-        tree.inclusion(7, &nothing),
-        Err(ReadError::Reader {
-            tile,
-            width: 256,
-            cause: Missing(tile)
-        })
-    );
+    assert_eq!(tree.inclusion(7, &nothing), Err(ReadError::Reader { tile, width: 256, cause: Missing(tile) }));
 }
 
 #[test]
@@ -121,11 +96,7 @@ fn dirty_tiles_are_those_that_changed() {
     let mut dirty = |count: usize| {
         leaves(count).into_iter().for_each(|leaf| tree.append(leaf));
         let dirty = tree.take_dirty().into_iter();
-        dirty
-            .map(|(id, bytes)| {
-                format!("{} {}", id.level, id.index) + &format!(" {}", bytes.len() / 32)
-            })
-            .collect::<Vec<_>>()
+        dirty.map(|(id, bytes)| format!("{} {}", id.level, id.index) + &format!(" {}", bytes.len() / 32)).collect::<Vec<_>>()
     };
     assert!(dirty(0).is_empty());
     assert_eq!(dirty(255), ["0 0 255"]);
@@ -147,28 +118,16 @@ fn contradicting_and_short_tiles_do_not_open() {
         for id in &read {
             let mut missing = store.clone();
             missing.tiles.remove(id);
-            assert!(matches!(
-                Tree::open(size as u64, &missing),
-                Err(OpenError::Read(ReadError::Reader { .. }))
-            ));
+            assert!(matches!(Tree::open(size as u64, &missing), Err(OpenError::Read(ReadError::Reader { .. }))));
             let mut short = store.clone();
             short.tiles.get_mut(id).unwrap().pop();
-            assert!(matches!(
-                Tree::open(size as u64, &short),
-                Err(OpenError::Read(ReadError::Short { .. }))
-            ));
+            assert!(matches!(Tree::open(size as u64, &short), Err(OpenError::Read(ReadError::Short { .. }))));
         }
         // Every full tile read is held against the level above it; the top has nothing above, only the checkpoint.
         for id in read.iter().filter(|id| store.tiles[id].len() == 8192) {
             let mut damaged = store.clone();
             damaged.tiles.get_mut(id).unwrap()[77] ^= 1;
-            assert!(
-                matches!(
-                    Tree::open(size as u64, &damaged),
-                    Err(OpenError::Edge { .. })
-                ),
-                "{id:?} of {size}"
-            );
+            assert!(matches!(Tree::open(size as u64, &damaged), Err(OpenError::Edge { .. })), "{id:?} of {size}");
         }
     }
 }

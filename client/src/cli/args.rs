@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
 use crate::words::Word;
+use clap::{Args, Parser, Subcommand};
 use envelope::{Address, Reference};
 use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 

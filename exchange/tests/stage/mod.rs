@@ -13,7 +13,7 @@ use bytes::Bytes;
 use certs_dev::forge::{Ca, Ed25519Public, Pair, Spec, generate_ed25519};
 use envelope::entry::{Entry, message_key};
 use envelope::header::{HEADER_TYPE, wraps_root};
-use envelope::identity::{ca_certificate, Anchors, Certified, NothingRevoked, Role};
+use envelope::identity::{Anchors, Certified, NothingRevoked, Role, ca_certificate};
 use envelope::key_id::encryption_key_id;
 use envelope::keys::{AwsLc, SigningKey};
 use envelope::message::{Envelope, Peer};

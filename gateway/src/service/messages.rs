@@ -3,10 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use envelope::{Address, Reference};
 use envelope::entry::reference_key;
 use envelope::keys::AwsLc;
 use envelope::message::{Envelope, Peer, Verified};
+use envelope::{Address, Reference};
 use exchange::{Refusal, Rows as _, State};
 use proto::v1;
 use proto::v1::messages_server::Messages;
@@ -124,7 +124,9 @@ impl MessagesService {
     fn status_of(&self, reference: &Reference) -> Result<v1::StatusResponse, Problem> {
         let ledger = self.0.shared.ledger();
         let last = last_of(self.0.shared.exchange().state(), &reference.sender);
-        let Some(index) = ledger.find(&reference_key(reference))? else { return Ok(v1::StatusResponse { last, ..v1::StatusResponse::default() }) };
+        let Some(index) = ledger.find(&reference_key(reference))? else {
+            return Ok(v1::StatusResponse { last, ..v1::StatusResponse::default() });
+        };
         let stored = ledger.read(index)?;
         let receipt = receipts::of_stored(&*ledger, &stored, receipts::shown_to_author(v1::EntryKind::Message))?;
         let exchange = self.0.shared.exchange();

@@ -31,19 +31,14 @@ impl Store {
     pub(crate) fn put(&mut self, tree: &mut Tree) {
         for (id, bytes) in tree.take_dirty() {
             if let Some(before) = self.tiles.insert(id, bytes) {
-                assert!(
-                    self.tiles[&id].starts_with(&before),
-                    "a hash of {id:?} changed"
-                );
+                assert!(self.tiles[&id].starts_with(&before), "a hash of {id:?} changed");
             }
         }
     }
 }
 
 pub(crate) fn leaves(count: usize) -> Vec<Hash> {
-    (0..count)
-        .map(|index| leaf_hash(format!("leaf {index}").as_bytes()))
-        .collect()
+    (0..count).map(|index| leaf_hash(format!("leaf {index}").as_bytes())).collect()
 }
 
 pub(crate) fn grown(leaves: &[Hash]) -> (Tree, Store) {
@@ -54,10 +49,7 @@ pub(crate) fn grown(leaves: &[Hash]) -> (Tree, Store) {
 }
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 pub(crate) fn hash(text: &str) -> Hash {
