@@ -9,6 +9,7 @@ use crate::canonical::EncodingError;
 use crate::identity::{Anchors, Certified, IdentityError, NothingRevoked, PublicKey, Role};
 use crate::keys::Verifier;
 use crate::statement::{self, StatementError};
+use crate::trust::{directory_origin, log_origin};
 use crate::{Address, Network, Timestamp};
 
 /// A genesis whose form, signatures and certificates hold.
@@ -128,26 +129,10 @@ impl Genesis {
     }
 }
 
-/// Origin of the log of a network and genesis.
-#[must_use]
-pub fn log_origin(network: &Network, genesis_sha256: &[u8; 32]) -> String {
-    format!("{network}/log/0/{}", first_hex(genesis_sha256))
-}
-
-/// Origin of the directory's tree of a network and genesis.
-#[must_use]
-pub fn directory_origin(network: &Network, genesis_sha256: &[u8; 32]) -> String {
-    format!("{network}/directory/{}", first_hex(genesis_sha256))
-}
-
 /// Lower-case hexadecimal digits of some bytes.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn first_hex(digest: &[u8; 32]) -> String {
-    hex(&digest[..4])
 }
 
 fn key(bytes: &[u8]) -> [u8; 32] {

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bench::load::drive;
-use client::Client;
 use envelope::entry::Entry;
 use gateway::Running;
 use ledger::{Engine, Fault, Plan};
@@ -167,7 +166,9 @@ async fn every_call(fault: Fault) -> BTreeMap<String, usize> {
     let stage = Stage::new().await;
     let (mut told, mut unopened) = (BTreeMap::new(), 0);
     for at in 1.. {
+        let began = std::time::Instant::now();
         let (plan, problems) = run(&stage, fault, at).await;
+        eprintln!("{at} {:?} {problems:?}", began.elapsed());
         unopened += usize::from(problems.is_none());
         problems.into_iter().flatten().for_each(|name| *told.entry(name).or_default() += 1);
         if !plan.is_spent() {

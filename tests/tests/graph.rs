@@ -39,7 +39,7 @@ fn our_crates_depend_on_each_other_like_this() {
         gateway: envelope exchange ledger proto tlog
         ledger: envelope tlog
         proto:
-        tests:
+        tests: certs-dev client gateway
         tlog:"#]]
     .assert_eq(&lines.join("\n"));
 }

@@ -93,7 +93,7 @@ fn only_the_writer_appends() {
 fn only_status_rs_names_grpc_codes() {
     let naming: Vec<_> = files(".rs")
         .into_iter()
-        .filter(|(path, text)| path.starts_with(root().join("gateway/src")) && code(text).contains("Code::"))
+        .filter(|(path, text)| path.starts_with(root().join("gateway/src")) && code(text).replace("ExitCode::", "").contains("Code::"))
         .map(|(path, _)| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
         .collect();
     assert_eq!(naming, ["status.rs"]);
