@@ -81,8 +81,8 @@ impl Theatre {
         std::fs::write(&path, &bytes).expect("written");
         let mut trust = self.trust();
         trust.genesis_sha256 = tlog::sha256(&bytes);
-        trust.log_origin = envelope::genesis::log_origin(&trust.network, &trust.genesis_sha256);
-        trust.directory_origin = envelope::genesis::directory_origin(&trust.network, &trust.genesis_sha256);
+        trust.log_origin = envelope::trust::log_origin(&trust.network, &trust.genesis_sha256);
+        trust.directory_origin = envelope::trust::directory_origin(&trust.network, &trust.genesis_sha256);
         let text = trust.to_toml(&trust.sign(&[&authority]));
         std::fs::write(self.pki().join("trust.toml"), text).expect("written");
     }
