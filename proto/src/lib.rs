@@ -4,7 +4,7 @@
 //! **Invariant:** nothing here checks anything; a decoded message is not yet a valid one (`envelope` makes it so).
 
 /// Package `ecowire.v1`. The comments of the items are those of the proto files.
-#[allow(missing_docs, clippy::all)]
+#[allow(missing_docs, clippy::all, rustdoc::invalid_html_tags, rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/ecowire.v1.rs"));
 }

@@ -14,7 +14,6 @@ use proto::v1::audit_client::AuditClient;
 use proto::v1::{self, ReceiveRequest, ReceiveStart};
 use theatre::{PATIENCE, Theatre, copy, proven};
 use tlog::Hash;
-use tokio_stream::StreamExt as _;
 
 /// A stopped network with keys published and sealed letters, which every run begins with.
 struct Stage {
@@ -100,8 +99,9 @@ async fn read(stage: &Stage, seen: &mut Seen) {
         assert!(broken < 3, "a stream broke {broken} times, the store failed once");
         let start = ReceiveStart { after_seq: 0, retained: true, until_caught_up: false };
         let first = ReceiveRequest { start: Some(start), credit: 64, statement: None };
-        let requests = tokio_stream::once(first).chain(tokio_stream::pending());
-        let mut answers = messages.receive(requests).await.expect("a stream").into_inner();
+        let (requests, queue) = tokio::sync::mpsc::channel(1);
+        requests.send(first).await.expect("room");
+        let mut answers = messages.receive(tokio_stream::wrappers::ReceiverStream::new(queue)).await.expect("a stream").into_inner();
         while seen.delivered.len() < stage.letters.len() {
             let Ok(Some(answer)) = answers.message().await else { break };
             if let Some(delivery) = answer.delivery {
