@@ -62,6 +62,10 @@ impl From<Refusal> for Problem {
 
 impl From<ledger::ReadError> for Problem {
     fn from(error: ledger::ReadError) -> Self {
-        Self::fault("the ledger could not be read", &error)
+        match error {
+            // After a commit whose outcome nobody knows; moments later it is open again.
+            ledger::ReadError::Closed => Self::busy("the store is being opened again"),
+            error => Self::fault("the ledger could not be read", &error),
+        }
     }
 }
