@@ -44,6 +44,13 @@ enum Command {
         #[arg(value_parser = address)]
         address: Address,
     },
+    /// Sign the time as the network authority, for a gateway that does not believe its clock
+    #[command(after_help = EXAMPLES)]
+    ClockStep {
+        /// Folder of the PKI
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
 }
 
 /// Runs the command with its arguments, the program's name first.
@@ -55,6 +62,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             crate::mint(&MintOptions::new(&out, network, addresses)).map(|minted| print_minted(&out, &minted))
         }
         Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
+        Command::ClockStep { out } => crate::clock_step(&out).map(|path| print_stepped(&path)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +72,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+fn print_stepped(path: &Path) {
+    println!("{}: signed; it holds for five minutes", path.display());
+    println!("Next: ecowire-gateway serve --config gateway.toml --clock-step {}", path.display());
 }
 
 fn print_minted(out: &Path, minted: &Minted) {
@@ -93,5 +106,6 @@ const EXAMPLES: &str = "\
 Examples:
   ecowire-certs mint --out pki --network ecowire.test ke th ke/cus/kemba ipsg/ens aud/network node/dev-1
   ecowire-certs revoke --out pki ke/cus/kemba
+  ecowire-certs clock-step --out pki
 
 Exit codes: 0 done, 2 wrong usage, 1 anything else (nothing was changed).";

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod forge;
 
+mod clock;
 mod files;
 mod genesis;
 mod mint;
@@ -21,6 +22,7 @@ use envelope::keys::KeyFileError;
 use envelope::statement::StatementError;
 use envelope::trust::TrustError;
 
+pub use clock::clock_step;
 pub use files::read_chain;
 pub use mint::{MintOptions, Minted, MintedParticipant, mint};
 pub use revoke::{Revocation, revoke, revoke_at};
@@ -89,11 +91,11 @@ pub enum Error {
     /// The trust file that was just made or read is refused.
     #[error("the trust file is refused")]
     Trust(#[from] TrustError),
-    /// The genesis that was just made is refused.
-    #[error("the genesis is refused")]
+    /// The genesis that was just made, or the last clock step, is refused.
+    #[error("a statement is refused")]
     Genesis(#[from] StatementError),
-    /// The genesis that was just made is not canonical.
-    #[error("the genesis is refused")]
+    /// The genesis that was just made, or the last clock step, is not canonical.
+    #[error("a statement is refused")]
     Encoding(#[from] EncodingError),
 }
 

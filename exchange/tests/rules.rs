@@ -927,3 +927,16 @@ fn grants_do_not_add_up() {
     }
     assert_eq!(accepted, 4 * 5 * 2 * 2, "four classes, without VOID and FLASH");
 }
+
+#[test]
+fn a_series_full_of_holes_takes_no_further_hole() {
+    let mut stage = Stage::new();
+    for number in (1..=2049).step_by(2) {
+        let told = stage.act(&format!("ke>th number={number}"));
+        assert!(told.contains("accepted"), "{number}: {told}");
+    }
+    assert!(stage.act("ke>th number=2051").contains("BAD_REFERENCE"));
+    assert!(stage.act("ke>th number=2050").contains("accepted"), "beside a used number it opens no hole");
+    assert!(stage.act("ke>th number=2").contains("accepted"));
+    assert!(stage.act("ke>th number=2052").contains("accepted"), "a hole was closed");
+}

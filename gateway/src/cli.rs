@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use envelope::statement;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -46,6 +48,9 @@ enum Command {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
+        /// The network authority's clock-step.bin, when the gateway does not believe its clock
+        #[arg(long, value_name = "FILE")]
+        clock_step: Option<PathBuf>,
         /// One JSON object a log line
         #[arg(long)]
         log_json: bool,
@@ -74,7 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
     let done = match cli.command {
         Command::Init { config, genesis, node, data, listen } => init(&Init { config, genesis, node, data, listen }),
-        Command::Serve { config, log_json } => serve(&config, log_json),
+        Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
         Command::Check { config, json } => check(&config, json),
     };
     done.unwrap_or_else(|error| {
@@ -92,12 +97,18 @@ fn init(options: &Init) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(path: &std::path::Path, log_json: bool) -> anyhow::Result<ExitCode> {
+fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json: bool) -> anyhow::Result<ExitCode> {
     log_to_stderr(log_json)?;
     let config = Config::read(path).map_err(StartError::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let running = gateway::start(&config).await?;
+        if let Some(file) = clock_step {
+            let signed = statement::decode_signed(&std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)?;
+            if let Err(reason) = running.clock_step(signed).await {
+                anyhow::bail!("the clock step of {} was not taken: {reason}", file.display());
+            }
+        }
         println!("serving on {} with {} entries", running.address, running.size);
         stop_signal().await?;
         tracing::info!("stopping");

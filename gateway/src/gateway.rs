@@ -151,6 +151,7 @@ pub struct Running {
     /// Entries in the log when it was ready.
     pub size: u64,
     shared: Arc<Shared>,
+    desk: Desk,
     stop: watch::Sender<bool>,
     door: tokio::task::JoinHandle<()>,
     ticker: tokio::task::JoinHandle<()>,
@@ -164,8 +165,20 @@ impl Running {
         &self.shared
     }
 
+    /// Takes the network authority's clock step: the writer goes on if the machine's clock agrees.
+    ///
+    /// # Errors
+    /// The refusal, or why the clock is still not believed.
+    pub async fn clock_step(&self, signed: v1::SignedStatement) -> Result<(), String> {
+        let node = self.shared.node.clone();
+        let permit = self.shared.gate.enter(&node, signed.statement.len(), false)?;
+        let asked = self.desk.ask(|reply| Command::Statement { peer: node, signed: Box::new(signed), permit, reply });
+        asked.await.map(drop).map_err(|problem| problem.to_string())
+    }
+
     /// Stops: no new connections, open calls end, the queue is written, the store is closed.
     pub async fn stop(self) {
+        drop(self.desk);
         // No receiver is left only when everything has ended already.
         let _ = self.stop.send(true);
         for task in [self.door, self.ticker] {
@@ -202,10 +215,11 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
         (Arc::from(ledger), size)
     };
     let last_at = exchange.state().clock().map(|clock| Timestamp(clock.last_ms));
+    let genesis_node = genesis.node().map_err(|error| StartError::Genesis { path: config.genesis.clone(), source: error.into() })?;
     let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
     let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
     let convicted = convicted.map_err(|source| StoreError::Read { index: size, source })?;
-    let shared = Arc::new(Shared::new(genesis.network.clone(), anchors, genesis.log_verifier(), exchange, ledger));
+    let shared = Arc::new(Shared::new(genesis.network.clone(), genesis_node, anchors, genesis.log_verifier(), exchange, ledger));
     if let Some(reason) = convicted {
         shared.stop_writing(reason);
     }
@@ -227,10 +241,11 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let (stop, stopping) = watch::channel(false);
     let ticking = ticker.run(stopping.clone());
     let ticker = tokio::spawn(ticking);
+    let own = desk.clone();
     let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits);
     let door = tokio::spawn(door.run(listener));
     tracing::info!(%address, entries = size, "serving");
-    Ok(Running { address, size, shared, stop, door, ticker, writer })
+    Ok(Running { address, size, shared, desk: own, stop, door, ticker, writer })
 }
 
 /// What is wrong with a stopped store.

@@ -54,6 +54,16 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "{}: {refusal}", refusal.name()),
+            Self::Busy { text, .. } => f.write_str(text),
+            Self::Fault { reference } => write!(f, "internal fault, reference {reference}"),
+        }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)

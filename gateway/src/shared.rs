@@ -17,6 +17,8 @@ use crate::gate::Gate;
 pub struct Shared {
     /// The network.
     pub network: Network,
+    /// This gateway.
+    pub node: Address,
     /// Its roots.
     pub anchors: Anchors,
     /// The key of the log's checkpoints.
@@ -42,10 +44,18 @@ pub struct Shared {
 impl Shared {
     /// Common knowledge of an opened ledger.
     #[must_use]
-    pub fn new(network: Network, anchors: Anchors, log_key: VerifierKey, exchange: Exchange, ledger: Arc<dyn Ledger>) -> Self {
+    pub fn new(
+        network: Network,
+        node: Address,
+        anchors: Anchors,
+        log_key: VerifierKey,
+        exchange: Exchange,
+        ledger: Arc<dyn Ledger>,
+    ) -> Self {
         let size = exchange.state().directory().map_or(0, |row| row.size);
         Self {
             network,
+            node,
             anchors,
             log_key,
             gate: Arc::new(Gate::default()),

@@ -15,8 +15,10 @@ from pathlib import Path
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a refused handshake is told by the checks, not by the library
 
 import grpc  # noqa: E402
+from cryptography import x509  # noqa: E402
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key  # noqa: E402
 
-from ecowire import entries, forms, mlkem, sealing, tree, wire  # noqa: E402
+from ecowire import entries, forms, mlkem, profile, sealing, tree, wire  # noqa: E402
 from ecowire.forms import Refused  # noqa: E402
 from ecowire_client import Client, Directory, Log, Mailbox, compile_stubs, judge_node, now_ms  # noqa: E402
 from ecowire_stage import Checks, Gateway, equal, sure  # noqa: E402
@@ -50,7 +52,7 @@ class Story:
         for part in (
             self.connections, self.keys, self.directory, self.message, self.deliveries, self.receipts_of_recipients, self.statuses,
             self.reply, self.by_stream, self.form_and_sender, self.rules, self.numbers, self.directory_grows, self.bad_requests,
-            self.proofs, self.largest, self.replay_of_own, self.auditors,
+            self.proofs, self.largest, self.replay_of_own, self.auditors, self.fork,
         ):
             try:
                 part()
@@ -273,6 +275,15 @@ class Story:
             sure(all(self.proved["at_ms"] <= one.at_ms <= now_ms() + 1000 for one in status.recipients), "the times")
         with self.check("a reference that nobody used, and one of somebody else"):
             equal((self.kemba.status(2).known, self.th.status(1).known), (False, False))
+        with self.check("Status says where a new outbox begins"):
+            year = self.context.year
+            equal([self.last_of(self.kemba, 1), self.last_of(self.kemba, 9), self.last_of(self.th, 1)], [(year, 1, 1), (year, 1, 1), None])
+
+    @staticmethod
+    def last_of(client, number):
+        """The caller's latest series and its highest number, as the answer about any reference has them."""
+        status = client.status(number)
+        return (status.last.year, status.last.series, status.last.number) if status.HasField("last") else None
 
     def reply(self):
         with self.check("a reply, FLASH, to the post and its bureau"):
@@ -423,6 +434,7 @@ class Story:
         bad(1, of=year - 2)
         with check("a new series begins with any number; number 1 names an earlier one"):
             send(2, series=2), send(1, series=2, previous=1), send(2)
+            equal(self.last_of(ke, 1), (year, 2, 2))
         bad(1, series=3, previous=3)
         bad(1, of=year - 1)
 
@@ -567,11 +579,50 @@ class Story:
                 names |= {wire.canonical("Refused", slots[1, 0])["name"]} if kind == 19 else set()
             wanted = {"NO_GRANT", "REFERENCE_REUSED", "UNKNOWN_RECIPIENT", "OVERSIGHT_MISSING", "IPSG_COPY_MISSING", "STALE_KEY", "BAD_REFERENCE"}
             sure(wanted <= names, f"{wanted - names} are missing")
+        with self.check("the revocation lists of the network's CAs are in the log, and hold"):
+            self.lists(shown[1:])
         with self.check("a country's auditor sees all places of its country"):
             shown = self.parts(of_ke)
             equal({one for one in shown[self.proved["index"]] if one[0] == 7}, {(7, 0), (7, 2)})
             both = [slots for slots in shown.values() if {(7, 1), (7, 2)} <= set(slots)]
             equal(len(both), 1)
+
+    def lists(self, shown):
+        """Each REVOCATIONS_SEEN holds a list by a CA that genesis names, and says what is in it."""
+        enrolled = (one["identity_chain"][1:] for one in self.ke.directory.participants.values())
+        issuers = {x509.load_der_x509_certificate(der) for der in [*self.ke.trusted["roots"], *(der for chain in enrolled for der in chain)]}
+        found = {}
+        for one in shown:
+            kind, slots, _ = entries.body_of_opening(one.opening)
+            if kind == 18:
+                seen, crl = wire.canonical("RevocationsSeen", slots[1, 0]), x509.load_der_x509_crl(slots[2, 0])
+                [issuer] = [ca for ca in issuers if ca.subject == crl.issuer and crl.is_signature_valid(ca.public_key())]
+                number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+                digests = (profile.Certificate(issuer.public_bytes(Encoding.DER)).key_sha256, tree.sha256(slots[2, 0]))
+                equal((seen["issuer_key_sha256"], seen["crl_sha256"]), digests)
+                equal((int.from_bytes(seen["crl_number"], "big"), len(seen["added"])), (number, len(list(crl))))
+                found[issuer.subject] = number
+        equal(len(found), len(issuers))
+
+    def fork(self):
+        """Whoever holds a larger checkpoint under the log's key stops a log that does not reach it. Nothing is written after this."""
+        pb, th = self.pb, self.th
+        seed = load_pem_private_key((self.pki / "node_dev-1" / "log.key").read_bytes(), None).private_bytes_raw()
+        origin = self.th.trusted["log_origin"]
+
+        def ask(size):
+            held = tree.sign_note(tree.checkpoint_text(origin, size, bytes(32)), [(origin, seed)])
+            return th.call(th.audit.Checkpoint, pb.CheckpointRequest(held=held))
+
+        for what, size in (("a larger checkpoint", 1 << 40), ("another history", 3)):
+            with self.check(f"{what} is answered with the gateway's own and no proof"):
+                answer = ask(size)
+                th.log.meet(*tree.open_checkpoint(answer.checkpoint, th.log.key))
+                equal(list(answer.consistency), [])
+            with self.check.unsound(what):
+                tree.verify_consistency(size, bytes(32), *tree.open_checkpoint(answer.checkpoint, th.log.key), list(answer.consistency))
+        with self.check.refused("BUSY", grpc.StatusCode.RESOURCE_EXHAUSTED):
+            self.kemba.submit(self.kemba.seal(self.kemba.context(pb.KIND_MESSAGE, ["ke"], 6), b"x"))
 
 
 def main():

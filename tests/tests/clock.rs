@@ -245,15 +245,20 @@ async fn what_nobody_takes_expires_by_the_ledgers_time_and_is_not_delivered() {
     drop(kenya);
     running.stop().await;
     theatre.check();
-    let places: Vec<(u64, Vec<v1::Place>)> = theatre.entries().into_iter().filter_map(|(_, entry)| match entry {
-        Entry::Expired(expired) => Some((expired.index, expired.places)),
-        _ => None,
-    }).collect();
+    let places: Vec<(u64, Vec<v1::Place>)> = theatre
+        .entries()
+        .into_iter()
+        .filter_map(|(_, entry)| match entry {
+            Entry::Expired(expired) => Some((expired.index, expired.places)),
+            _ => None,
+        })
+        .collect();
     assert_eq!(places, [(entry, vec![v1::Place { address: "th".to_owned(), mailbox_seq: 1 }])]);
 }
 
 async fn states(client: &mut Client, sent: &client::Sent) -> Vec<(&'static str, RecipientState)> {
     let status = client.status(&sent.reference).await.expect("known");
-    let name = |text: &str| ["th", "np"].into_iter().find(|name| address(name) == Address::parse(text).expect("an address")).expect("a recipient");
+    let name =
+        |text: &str| ["th", "np"].into_iter().find(|name| address(name) == Address::parse(text).expect("an address")).expect("a recipient");
     status.iter().map(|one| (name(&one.recipient), one.state())).collect()
 }

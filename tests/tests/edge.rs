@@ -197,6 +197,32 @@ async fn the_65th_connection_of_a_participant_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn handshakes_under_way_are_bounded_and_the_bound_is_given_back() {
+    let stage = Stage::new();
+    let mut config = stage.config();
+    config.limits.handshakes = 4;
+    let running = gateway::start(&config).await.expect("the gateway starts");
+    let url = format!("https://{}", running.address);
+    let inside = stage.connect(&url, "th").await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(running.address).await.expect("connected"));
+    }
+    let own = || Credentials::read(&stage.folder_of("ke")).expect("credentials");
+    let refused = stage.knock(&url, own()).await.expect_err("four are under way");
+    assert!(matches!(refused, Error::Unreachable { .. }), "{refused}");
+    ask(&inside).await.expect("who is in is served");
+    // The gateway drops them when their time is over; then there is room.
+    for stream in &mut silent {
+        drop(soon("the end of a silent connection", stream.read(&mut [0; 1])).await);
+    }
+    ask(&stage.connect(&url, "ke").await).await.expect("there is room again");
+    drop((inside, silent));
+    soon("the stop", running.stop()).await;
+    stage.audit();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_is_asked_for_in_order_and_within_its_credit() {
     let stage = Stage::new();
     let gateway = stage.serve();

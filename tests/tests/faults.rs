@@ -14,6 +14,8 @@ use proto::v1::audit_client::AuditClient;
 use proto::v1::{self, ReceiveRequest, ReceiveStart};
 use theatre::{PATIENCE, Theatre, copy, proven};
 use tlog::Hash;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 /// A stopped network with keys published and sealed letters, which every run begins with.
 struct Stage {
@@ -93,13 +95,8 @@ async fn submit(stage: &Stage, seen: &mut Seen) -> Vec<String> {
 
 /// Reads the mailbox of `th` on one stream as long as it lives, and on the next when it broke, until every letter came.
 async fn read(stage: &Stage, seen: &mut Seen) {
-    let mut messages = stage.theatre.messages("th").await;
     while seen.delivered.len() < stage.letters.len() {
-        let start = ReceiveStart { after_seq: 0, retained: true, until_caught_up: false };
-        let first = ReceiveRequest { start: Some(start), credit: 64, statement: None };
-        let (requests, queue) = tokio::sync::mpsc::channel(1);
-        requests.send(first).await.expect("room");
-        let mut answers = messages.receive(tokio_stream::wrappers::ReceiverStream::new(queue)).await.expect("a stream").into_inner();
+        let (_requests, mut answers) = open_mailbox(stage).await;
         while seen.delivered.len() < stage.letters.len() {
             let Ok(Some(answer)) = answers.message().await else { break };
             if let Some(delivery) = answer.delivery {
@@ -110,12 +107,24 @@ async fn read(stage: &Stage, seen: &mut Seen) {
     }
 }
 
+/// A stream of all that `th` was sent and will be sent.
+async fn open_mailbox(stage: &Stage) -> (mpsc::Sender<ReceiveRequest>, tonic::Streaming<v1::ReceiveResponse>) {
+    let start = ReceiveStart { after_seq: 0, retained: true, until_caught_up: false };
+    let (requests, queue) = mpsc::channel(1);
+    requests.send(ReceiveRequest { start: Some(start), credit: 64, statement: None }).await.expect("room");
+    let answers = stage.theatre.messages("th").await.receive(ReceiverStream::new(queue)).await;
+    (requests, answers.expect("a stream").into_inner())
+}
+
+async fn start(config: &gateway::Config, plan: Plan) -> Result<Running, gateway::StartError> {
+    let (engine, time) = (Engine::Faulty(Box::new(Engine::Redb), plan), gateway::clock::SystemTimeSource::default());
+    gateway::start_with(config, std::sync::Arc::new(time), exchange::Rules::default(), engine).await
+}
+
 /// One run: the store's `at`-th call fails. Gives what the sender was told, or nothing when the gateway did not start.
 async fn run(stage: &Stage, fault: Fault, at: u64) -> (Plan, Option<Vec<String>>) {
     let (config, plan) = (stage.fresh(), Plan::new(fault, at));
-    let engine = Engine::Faulty(Box::new(Engine::Redb), plan.clone());
-    let time = std::sync::Arc::new(gateway::clock::SystemTimeSource::default());
-    let Ok(running) = gateway::start_with(&config, time, exchange::Rules::default(), engine).await else {
+    let Ok(running) = start(&config, plan.clone()).await else {
         assert_eq!(stage.theatre.check().size, stage.size, "a gateway that did not open its store wrote nothing");
         return (plan, None);
     };
@@ -134,18 +143,19 @@ async fn check(stage: &Stage, running: Running, mut sent: Seen, read: Seen) {
     }
     let link = stage.theatre.link("aud/network").await;
     let mut audit = AuditClient::with_origin(link.clone(), link.origin());
+    // Known without a read of the store, so that nothing is left to fail here.
     let note = audit.checkpoint(v1::CheckpointRequest::default()).await.expect("a checkpoint").into_inner().checkpoint;
     let newest = tlog::Checkpoint::open(&note, &stage.theatre.trust().log_verifier().expect("the log's key")).expect("a sound checkpoint");
-    for (size, root) in &sent.roots {
-        let request = v1::ConsistencyRequest { from_size: *size, to_size: newest.size };
-        let path = audit.consistency(request).await.expect("a proof").into_inner().path;
-        let path: Vec<Hash> = path.iter().map(|hash| Hash::try_from(hash.as_ref()).expect("a hash")).collect();
-        tlog::verify_consistency(*size, root, newest.size, &newest.root, &path).expect("one history");
-    }
     // An open connection would hold the door open.
     drop((audit, link));
     running.stop().await;
     assert!(stage.theatre.check().size >= newest.size);
+    let ledger = gateway::gateway::opener(&stage.theatre.config()).expect("a configuration").0.open_ledger().expect("the store opens");
+    for (size, root) in &sent.roots {
+        let path = ledger.consistency(*size, newest.size).expect("a proof");
+        tlog::verify_consistency(*size, root, newest.size, &newest.root, &path).expect("one history");
+    }
+    ledger.close();
     let mut places = BTreeMap::new();
     for (index, (_, entry)) in (0..).zip(stage.theatre.entries()) {
         if let Entry::Message(message) = entry {
@@ -163,9 +173,7 @@ async fn every_call(fault: Fault) -> BTreeMap<String, usize> {
     let stage = Stage::new().await;
     let (mut told, mut unopened) = (BTreeMap::new(), 0);
     for at in 1.. {
-        let began = std::time::Instant::now();
         let (plan, problems) = run(&stage, fault, at).await;
-        eprintln!("{at} {:?} {problems:?}", began.elapsed());
         unopened += usize::from(problems.is_none());
         problems.into_iter().flatten().for_each(|name| *told.entry(name).or_default() += 1);
         if !plan.is_spent() {
@@ -193,6 +201,42 @@ async fn a_store_that_fails_but_persists_at_any_call_loses_nothing_and_signs_one
 async fn a_full_disk_at_any_call_is_told_as_busy_and_recovers() {
     let told = every_call(Fault::DiskFull).await;
     assert!(told.contains_key("BUSY"), "{told:?}");
+}
+
+/// A commit that failed but persisted has revoked somebody: his live connection is cut all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_whose_commit_failed_but_persisted_still_cuts_the_connection() {
+    let stage = Stage::new().await;
+    let list = stage.theatre.pki().join("crl").join("th.crl");
+    let empty = std::fs::read(&list).expect("a list");
+    let first = calls_of_a_start(&stage).await;
+    for at in first..first + 6 {
+        let config = stage.fresh();
+        std::fs::write(&list, &empty).expect("written");
+        let running = start(&config, Plan::new(Fault::FailsButPersists, at)).await.expect("the gateway starts");
+        let (requests, mut answers) = open_mailbox(&stage).await;
+        assert!(answers.message().await.expect("connected").is_some());
+        certs_dev::revoke(&stage.theatre.pki(), &theatre::address("th")).expect("revoked");
+        let cut = tokio::time::timeout(PATIENCE, async { while let Ok(Some(_)) = answers.message().await {} }).await;
+        assert!(cut.is_ok(), "call {at}: the connection of a revoked certificate lives on");
+        drop((requests, answers));
+        running.stop().await;
+        stage.theatre.check();
+    }
+}
+
+/// How many calls the store gets until the gateway serves.
+async fn calls_of_a_start(stage: &Stage) -> u64 {
+    let (mut spent, mut unspent) = (0, 4096);
+    while unspent - spent > 1 {
+        let (middle, config) = (u64::midpoint(spent, unspent), stage.fresh());
+        let plan = Plan::new(Fault::Fails, middle);
+        if let Ok(running) = start(&config, plan.clone()).await {
+            running.stop().await;
+        }
+        *(if plan.is_spent() { &mut spent } else { &mut unspent }) = middle;
+    }
+    unspent
 }
 
 const LETTERS: u64 = 4;

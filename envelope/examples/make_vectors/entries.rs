@@ -50,6 +50,10 @@ pub(crate) fn entries(files: &mut Files) {
     let head = v1::Head { directory_size: 9, directory_root: vec![1; 32].into() };
     cases.push((EntryKind::Head, Slots::new(EntryKind::Head).with(1, head.encode_to_vec())));
     cases.push((EntryKind::Started, Slots::new(EntryKind::Started)));
+    let seen = v1::RevocationsSeen { crl_number: vec![1].into(), crl_sha256: vec![2; 32].into(), ..Default::default() }.encode_to_vec();
+    let revocations = Slots::new(EntryKind::RevocationsSeen).with(1, seen);
+    cases.push((EntryKind::RevocationsSeen, revocations.clone().with(2, vec![0x30; 700])));
+    cases.push((EntryKind::RevocationsSeen, revocations));
     for (number, (kind, slots)) in cases.iter().enumerate() {
         let opening = Opening::new(*kind, [number as u8; 32], slots.clone()).unwrap();
         let leaf = opening.leaf(at);
@@ -64,8 +68,11 @@ pub(crate) fn entries(files: &mut Files) {
     add_receipt(files, &opening, 8, 9, |(tag, _)| tag <= 6 || tag == 8);
     let recipient = add_receipt(files, &opening, 3, 300, |(tag, sub)| tag != 7 && tag != 9 || (tag, sub) == (7, 2));
     add_receipt(files, &opening, 255, 257, keep(&[(7, 3), (9, 0)]));
-    let control = Opening::new(EntryKind::Head, [43; 32], cases[cases.len() - 2].1.clone()).unwrap();
+    let control = Opening::new(EntryKind::Head, [43; 32], Slots::new(EntryKind::Head).with(1, head.encode_to_vec())).unwrap();
     add_receipt(files, &control, 1, 2, |_| true);
+    let list = Opening::new(EntryKind::RevocationsSeen, [44; 32], cases[cases.len() - 2].1.clone()).unwrap();
+    add_receipt(files, &list, 2, 3, |_| true);
+    add_receipt(files, &list, 2, 3, keep(&[(1, 0)]));
     bad_receipts(files, &recipient);
 }
 
@@ -92,6 +99,10 @@ fn bad_openings(files: &mut Files) {
     bad("a count that is too low", &|one| count_slot(one).value = vec![0, 0, 0, 1].into());
     bad("a count of two bytes", &|one| count_slot(one).value = vec![0, 2].into());
     bad("slot 0 is missing", &|one| drop(one.slots.remove(0)));
+    bad("slot 3 of a revocation list", &|one| {
+        let slot = |(tag, value): (u32, &[u8])| v1::Slot { tag, sub: 0, value: bytes::Bytes::copy_from_slice(value) };
+        (one.kind, one.slots) = (18, [(0, &[0, 18][..]), (1, &[1]), (3, &[1])].map(slot).into());
+    });
 }
 
 fn count_slot(opening: &mut v1::Opening) -> &mut v1::Slot {

@@ -380,6 +380,7 @@ def ledger(files):
     values |= {kind: {(1, 0): signed} for kind in (1, 5, 6)}
     values[3] = {(1, 0): signed, (2, 0): (9).to_bytes(8, "big")}
     values[4] = {(1, 0): signed, (2, 0): seed(5)}
+    values[18] = {(1, 0): one[18], (2, 0): b"\x30" + bytes(700)}  # whatever the list says, the slot holds it
     places = {(7, n + 1): wire.encode("Place", wire.new("Place", address=f"ke/cus/p{n}", mailbox_seq=n + 1)) for n in range(5)}
     values[2] = {(tag, 0): bytes([tag]) * 40 for tag in (1, 2, 3, 4, 5, 6, 8, 9)} | {(7, 0): (5).to_bytes(4, "big")} | places
     shown = {2: {(1, 0), (2, 0), (7, 3)}}
