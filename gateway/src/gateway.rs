@@ -179,6 +179,7 @@ impl Running {
     /// Stops: no new connections, open calls end, the queue is written, the store is closed.
     pub async fn stop(self) {
         drop(self.desk);
+        self.shared.go_down();
         // No receiver is left only when everything has ended already.
         let _ = self.stop.send(true);
         for task in [self.door, self.ticker] {

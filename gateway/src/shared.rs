@@ -35,6 +35,8 @@ pub struct Shared {
     directory: watch::Sender<u64>,
     /// Counts changes of the revoked set.
     revocations: watch::Sender<u64>,
+    /// Turns true when the gateway goes down: streams that wait for news end.
+    going_down: watch::Sender<bool>,
     /// Why nothing is written, if so.
     halted: watch::Sender<Option<String>>,
     /// Why nothing will ever be written again by this process: somebody holds a checkpoint that this log does not extend.
@@ -64,6 +66,7 @@ impl Shared {
             mailboxes: Mutex::default(),
             directory: watch::Sender::new(size),
             revocations: watch::Sender::new(0),
+            going_down: watch::Sender::new(false),
             halted: watch::Sender::new(None),
             forked: OnceLock::new(),
         }
@@ -97,6 +100,15 @@ impl Shared {
     /// Wakes when the directory grows.
     pub fn directory(&self) -> watch::Receiver<u64> {
         self.directory.subscribe()
+    }
+
+    /// Turns true when the gateway goes down.
+    pub fn going_down(&self) -> watch::Receiver<bool> {
+        self.going_down.subscribe()
+    }
+
+    pub(crate) fn go_down(&self) {
+        self.going_down.send_replace(true);
     }
 
     /// Wakes when certificates are revoked.

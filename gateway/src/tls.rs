@@ -7,6 +7,7 @@ use std::sync::Arc;
 use envelope::Timestamp;
 use envelope::identity::{Anchors, Link, Revoked, Role};
 use envelope::message::Peer;
+use exchange::Rows as _;
 use rustls::DigitallySignedStruct;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
@@ -40,12 +41,15 @@ pub fn server_config(node: Node, shared: &Arc<Shared>) -> Result<rustls::ServerC
     Ok(config)
 }
 
-/// Judges a client's chain as it is now.
+/// Judges a client's chain as it is now, and that the network knows its holder.
 ///
 /// # Errors
-/// [`envelope::identity::IdentityError`] as text, for the log.
+/// The reason as text, for the log.
 pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Peer, String> {
     let certified = anchors.judge(Role::Tls, chain, now, &RevokedByState(shared)).map_err(|error| error.to_string())?;
+    if shared.exchange().state().participant(&certified.address).is_none() {
+        return Err(format!("{} is not enrolled in this network", certified.address));
+    }
     Ok(Peer {
         address: certified.address,
         fingerprint: certified.fingerprint,

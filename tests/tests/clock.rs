@@ -8,12 +8,11 @@ use std::sync::Arc;
 use client::{Client, ReceiveOptions};
 use envelope::entry::Entry;
 use envelope::keys::SigningKey;
-use envelope::statement::{NETWORK_AUTHORITY, digest_of, sign};
+use envelope::statement::digest_of;
 use envelope::{Address, Timestamp};
 use gateway::Running;
 use gateway::clock::TimeSource as _;
 use ledger::Engine;
-use proto::v1::directory_client::DirectoryClient;
 use proto::v1::{self, Priority, RecipientState};
 use theatre::{DAY_MS, Hands, Theatre, address, note, now, until_halted};
 use tonic::Code;
@@ -70,20 +69,8 @@ impl Stage {
 
     /// A clock step by `key`, the next of the authority's chain, brought by a bureau.
     async fn step(&mut self, key: &SigningKey, at: Timestamp) -> Result<(), tonic::Status> {
-        let head = v1::StatementHead {
-            version: 1,
-            network: self.theatre.trust().network.to_string(),
-            issuer: NETWORK_AUTHORITY.to_owned(),
-            subject: NETWORK_AUTHORITY.to_owned(),
-            seq: self.steps + 1,
-            prev_sha256: self.last_step.clone().into(),
-            created_ms: at.ms(),
-            expires_ms: 0,
-        };
-        let signed = sign(&v1::ClockStep { head: Some(head), now_ms: at.ms() }, &[key]);
-        let link = self.theatre.link("th").await;
-        let mut directory = DirectoryClient::with_origin(link.clone(), link.origin());
-        directory.publish_statement(v1::PublishStatementRequest { statement: Some(signed.clone()) }).await?;
+        let signed = self.theatre.clock_step(key, self.steps + 1, &self.last_step, at);
+        self.theatre.publish("th", &signed).await?;
         (self.steps, self.last_step) = (self.steps + 1, digest_of(&signed).to_vec());
         Ok(())
     }

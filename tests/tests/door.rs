@@ -168,7 +168,7 @@ async fn a_certificate_out_of_time_misspelt_or_unknown_is_refused() {
 
     let (leaf, key) = door.stage.leaf(&kenya, "ke/cus/unknown", |_| {});
     let unknown = credentials(&[leaf, kenya.der.clone()], &key);
-    door.check("a sound certificate of nobody", unknown, None, "ke/cus/unknown is not enrolled in this network").await;
+    door.check("a sound certificate of nobody", unknown, Some(ACCESS_DENIED), "ke/cus/unknown is not enrolled in this network").await;
     door.close().await;
 }
 

@@ -9,9 +9,9 @@ use client::{Client, Compose, Error, ReceiveOptions};
 use envelope::entry::Entry;
 use envelope::statement::{Acknowledged, Delivered, sign};
 use prost::Message as _;
-use proto::v1::directory_client::DirectoryClient;
 use proto::v1::{self, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState};
-use theatre::{CAST, DAY_MS, PATIENCE, Theatre, address, audit, note, now, proven, reference};
+use theatre::middle::{Middle, Twist};
+use theatre::{CAST, DAY_MS, PATIENCE, Theatre, address, audit, note, now, proven};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
@@ -483,4 +483,137 @@ async fn everybody_is_shown_what_is_his_and_bare_hashes_of_the_rest() {
     assert_eq!((verdict.judged, verdict.withheld), (verdict.size, 0));
     assert!(replayed(&theatre, "aud/network").await.expect("with its statement").iter().all(|(_, shown)| *shown == "opening"));
     curtain(theatre, running).await;
+}
+
+/// Points a member's profile at another address.
+fn redirect(theatre: &Theatre, member: &str, to: &str) {
+    let path = theatre.profile_dir(member).join("profile.toml");
+    let text = std::fs::read_to_string(&path).expect("a profile");
+    let line = |line: &str| if line.starts_with("gateway = ") { format!("gateway = \"{to}\"") } else { line.to_owned() };
+    std::fs::write(&path, text.lines().map(line).collect::<Vec<_>>().join("\n")).expect("written");
+}
+
+/// Two letters of `ke` wait for `th`, who will fetch them through the man in the middle.
+async fn intercepted() -> (Theatre, gateway::Running, Middle, [client::Sent; 2], v1::Delivery) {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    drop(theatre.client("th").await);
+    let mut kenya = theatre.client("ke").await;
+    let one = kenya.send(note(&["th"], "the first")).await.expect("sent");
+    let two = kenya.send(note(&["th"], "the second")).await.expect("sent");
+    drop(kenya);
+    let mut stream = Stream::open(&theatre, "th", false, 2).await;
+    stream.next().await.expect("an answer");
+    let second = stream.next().await.expect("an answer").delivery.expect("the second delivery");
+    drop(stream);
+    let middle = Middle::between(&theatre, &running, "th").await;
+    redirect(&theatre, "th", &format!("https://{}", middle.address));
+    (theatre, running, middle, [one, two], second)
+}
+
+/// With this twist of the first delivery nothing of it is stored and nothing is said about it; the second is.
+async fn refused_by_the_client(twist: Twist<v1::Delivery>, why: &str) {
+    let (theatre, running, middle, [one, two], _) = intercepted().await;
+    let only_the_first = move |delivery: &mut v1::Delivery| {
+        if delivery.mailbox_seq == 1 {
+            twist(delivery)
+        }
+    };
+    *middle.tricks.delivery.lock().expect("no panic") = Some(Box::new(only_the_first));
+    let mut thailand = theatre.client("th").await;
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!(mail.received.iter().map(|one| &one.reference).collect::<Vec<_>>(), [&two.reference]);
+    assert!(mail.unsound.len() == 1 && mail.unsound[0].contains(why), "{:?}", mail.unsound);
+    assert!(matches!(thailand.open(&one.reference), Err(Error::NotHere(_))));
+    let mut kenya = theatre.client("ke").await;
+    assert_eq!(statuses(&mut kenya, &one).await[0].1, RecipientState::Available, "nobody has said delivered");
+    assert_eq!(statuses(&mut kenya, &two).await[0].1, RecipientState::Delivered);
+    // The honest delivery comes with the next visit.
+    *middle.tricks.delivery.lock().expect("no panic") = None;
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!(mail.received.iter().map(|one| &one.reference).collect::<Vec<_>>(), [&one.reference]);
+    assert_eq!(thailand.open(&one.reference).expect("it opens").content, b"the first");
+    drop((thailand, kenya));
+    middle.leave().await;
+    audit(&mut theatre.client("aud/network").await).await;
+    curtain(theatre, running).await;
+}
+
+/// Another receipt in the place of a receipt, re-encoded.
+fn change_receipt(receipt: &mut bytes::Bytes, change: impl FnOnce(&mut v1::Receipt)) {
+    let mut fields = v1::Receipt::decode(receipt.clone()).expect("a receipt");
+    change(&mut fields);
+    *receipt = fields.encode_to_vec().into();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipt_for_another_header_is_refused() {
+    // The sound receipt of the second letter, with the first letter's header around it: for recipient and sender alike.
+    let (theatre, running, middle, _, second) = intercepted().await;
+    let (receipt, of_submission) = (second.receipt.clone(), second.receipt.clone());
+    *middle.tricks.delivery.lock().expect("no panic") =
+        Some(Box::new(move |delivery: &mut v1::Delivery| delivery.receipt = receipt.clone()));
+    *middle.tricks.receipt.lock().expect("no panic") = Some(Box::new(move |receipt: &mut bytes::Bytes| *receipt = of_submission.clone()));
+    let mut thailand = theatre.client("th").await;
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!(mail.received.iter().map(|one| one.mailbox_seq).collect::<Vec<_>>(), [2]);
+    assert!(mail.unsound.len() == 1 && mail.unsound[0].contains("another message"), "{:?}", mail.unsound);
+    let error = thailand.send(note(&["th"], "to oneself")).await.expect_err("its receipt is another's");
+    assert_eq!(error.name(), Some("VERIFICATION_FAILED"), "{error}");
+    assert_eq!(thailand.outbox().items().len(), 1, "it stays in the outbox until its own receipt comes");
+    drop(thailand);
+    *middle.tricks.receipt.lock().expect("no panic") = None;
+    let mut thailand = theatre.client("th").await;
+    let flushed = thailand.flush_outbox(PATIENCE).await.expect("flushed");
+    assert_eq!(flushed.sent.iter().map(|sent| sent.reference.number).collect::<Vec<_>>(), [1]);
+    drop(thailand);
+    middle.leave().await;
+    let verdict = audit(&mut theatre.client("aud/network").await).await;
+    assert_eq!(verdict.counts.get(&address("th")), Some(&1), "the same bytes were one entry");
+    curtain(theatre, running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_without_opening_is_refused() {
+    refused_by_the_client(Box::new(|delivery| delivery.receipt = bytes::Bytes::new()), "receipt").await;
+    // The leaf is proven, but nothing of what it commits to is shown.
+    let bare = |delivery: &mut v1::Delivery| change_receipt(&mut delivery.receipt, |receipt| receipt.slots.clear());
+    refused_by_the_client(Box::new(bare), "").await;
+    let no_header =
+        |delivery: &mut v1::Delivery| change_receipt(&mut delivery.receipt, |receipt| receipt.slots.retain(|slot| slot.tag != 1));
+    refused_by_the_client(Box::new(no_header), "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_was_changed_anywhere_is_refused() {
+    let flip = |bytes: &mut bytes::Bytes| {
+        let mut changed = bytes.to_vec();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        *bytes = changed.into();
+    };
+    let twists: [(&str, Twist<v1::Delivery>); 7] = [
+        ("content", Box::new(move |delivery| flip(&mut delivery.content))),
+        ("", Box::new(move |delivery| flip(&mut delivery.wrap))),
+        ("", Box::new(move |delivery| flip(&mut delivery.signed.as_mut().expect("signed").header))),
+        ("", Box::new(move |delivery| flip(&mut delivery.signed.as_mut().expect("signed").signatures[0].signature))),
+        ("position", Box::new(|delivery| delivery.position = Some(v1::Position { log: 0, index: 1 }))),
+        ("place", Box::new(|delivery| delivery.mailbox_seq = 77)),
+        (
+            "",
+            Box::new(|delivery| change_receipt(&mut delivery.receipt, |receipt| receipt.position.as_mut().expect("a position").index += 1)),
+        ),
+    ];
+    for (why, twist) in twists {
+        refused_by_the_client(twist, why).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signature_added_later_does_not_open() {
+    let more = |delivery: &mut v1::Delivery| {
+        let signatures = &mut delivery.signed.as_mut().expect("signed").signatures;
+        signatures.push(signatures[0].clone());
+    };
+    refused_by_the_client(Box::new(more), "signatures").await;
 }

@@ -29,8 +29,10 @@ impl Directory for DirectoryService {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let from = request.into_inner().from_size;
-        let sizes = WatchStream::new(self.0.shared.directory()).filter(move |size| *size > from);
-        Ok(Response::new(Box::pin(sizes.map(|size| Ok(v1::WatchResponse { size })))))
+        let sizes = WatchStream::new(self.0.shared.directory()).filter(move |size| *size > from).map(Some);
+        let down = WatchStream::new(self.0.shared.going_down()).filter(|down| *down).map(|_| None);
+        let news = sizes.merge(down).map_while(|size| size.map(|size| Ok(v1::WatchResponse { size })));
+        Ok(Response::new(Box::pin(news)))
     }
 
     async fn publish_statement(

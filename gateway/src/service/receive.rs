@@ -76,6 +76,7 @@ impl Reader {
     async fn run(mut self, mut inbound: Streaming<ReceiveRequest>, credit: u32) -> Result<(), Status> {
         self.send_head().await?;
         self.add_credit(credit)?;
+        let mut going_down = self.desk.shared.going_down();
         loop {
             while self.credit > 0 {
                 let Some(next) = self.next() else { break };
@@ -92,6 +93,7 @@ impl Reader {
                     Some(request) => self.take(request).await?,
                     None => return Ok(()),
                 },
+                () = async { drop(going_down.wait_for(|down| *down).await) } => return Ok(()),
                 changed = self.mailbox.changed(), if !self.start.until_caught_up => {
                     if changed.is_err() { return Ok(()) }
                 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // Each story uses a part of it.
 
+pub(crate) mod middle;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +25,9 @@ use gateway::clock::{SystemTimeSource, TimeSource};
 use gateway::{Config, Init, Running};
 use ledger::Engine;
 use prost::Message as _;
-use proto::v1::{self, messages_client::MessagesClient};
+use proto::v1;
+use proto::v1::directory_client::DirectoryClient;
+use proto::v1::messages_client::MessagesClient;
 
 /// Who takes part in most stories.
 pub(crate) const CAST: [&str; 6] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network", "aud/ke"];
@@ -205,6 +209,28 @@ impl Theatre {
         let keys: Vec<Bytes> = context.recipients.iter().map(|to| key(client, to).unwrap_or_else(|| nobodys.public().clone())).collect();
         let body = v1::SealedBody { media_type: "text/plain".to_owned(), content: Bytes::from(format!("letter {number}")) };
         seal::seal(&context, &body, &keys, &[&signer]).expect("sealed")
+    }
+
+    /// A clock step by `key`, which is the authority's or not.
+    pub(crate) fn clock_step(&self, key: &SigningKey, seq: u64, prev_sha256: &[u8], at: Timestamp) -> v1::SignedStatement {
+        let head = v1::StatementHead {
+            version: 1,
+            network: self.trust().network.to_string(),
+            issuer: statement::NETWORK_AUTHORITY.to_owned(),
+            subject: statement::NETWORK_AUTHORITY.to_owned(),
+            seq,
+            prev_sha256: prev_sha256.to_vec().into(),
+            created_ms: at.ms(),
+            expires_ms: 0,
+        };
+        statement::sign(&v1::ClockStep { head: Some(head), now_ms: at.ms() }, &[key])
+    }
+
+    /// Publishes a statement over the connection of `member`.
+    pub(crate) async fn publish(&self, member: &str, signed: &v1::SignedStatement) -> Result<(), tonic::Status> {
+        let link = self.link(member).await;
+        let mut directory = DirectoryClient::with_origin(link.clone(), link.origin());
+        directory.publish_statement(v1::PublishStatementRequest { statement: Some(signed.clone()) }).await.map(drop)
     }
 
     /// The stopped store verifies: pages, every entry, both trees, every decision again.
