@@ -23,6 +23,7 @@ use crate::files;
 use crate::link::Link;
 use crate::outbox::{Number, Numbering, Outbox};
 use crate::profile::{Draft, Origin, Profile};
+use crate::send::Sent;
 use crate::store::{Table, Write};
 use crate::trouble::{Trouble, error_of};
 
@@ -50,6 +51,8 @@ pub struct Client {
     held: Option<Checkpoint>,
     /// Checkpoints that were found to lie on the way to it.
     consistent: BTreeMap<u64, Hash>,
+    /// What went out beside the message that was sent last.
+    pub(crate) sent_beside: Vec<Sent>,
 }
 
 impl Client {
@@ -76,6 +79,7 @@ impl Client {
             link: None,
             held,
             consistent: BTreeMap::new(),
+            sent_beside: Vec::new(),
         })
     }
 
@@ -148,6 +152,18 @@ impl Client {
         self.link = None;
         let credentials = self.profile.credentials()?;
         let link = Link::connect(self.profile.gateway(), self.profile.trust(), credentials, timeout).await?;
+        self.greet(link, timeout).await
+    }
+
+    /// Goes on over a link of this member that is there already.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn take_link(&mut self, link: Link) -> Result<(), Error> {
+        self.greet(link, CONNECT_TIMEOUT).await
+    }
+
+    async fn greet(&mut self, link: Link, timeout: Duration) -> Result<(), Error> {
         self.link = Some(link);
         let met = tokio::time::timeout(timeout.max(CONNECT_TIMEOUT), self.meet()).await;
         let met = met.unwrap_or_else(|_| Err(self.unreachable("the gateway does not answer")));

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::error::Error;
 use crate::inbox::{Facts, facts};
 use crate::store::Table;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, busy_pause};
 
 impl Client {
     /// Says that a person has seen a message; returns when the ledger holds that durably.
@@ -124,10 +124,15 @@ impl Client {
             }
             let result = self.await_result(&mut answers, &digest).await?;
             if let Some(pause_ms) = self.read_result(result)? {
-                tokio::time::sleep(Duration::from_millis(pause_ms.clamp(100 << attempt, 2_000))).await;
+                tokio::time::sleep(busy_pause(attempt, pause_ms)).await;
             }
         }
-        if self.pending(kind)?.is_none() { Ok(()) } else { Err(self.unreachable("the gateway is busy")) }
+        if self.pending(kind)?.is_none() {
+            return Ok(());
+        }
+        let word = if kind == StatementKind::Acknowledged { "ACKNOWLEDGED" } else { "DELIVERED" };
+        Err(self
+            .unreachable(&format!("the gateway is busy; the statement {word} could not be made durable and is kept for the next visit")))
     }
 
     async fn await_result(&self, answers: &mut Streaming<v1::ReceiveResponse>, digest: &[u8; 32]) -> Result<v1::StatementResult, Error> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustls_pki_types::CertificateDer;
@@ -38,6 +38,17 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(|cause| Error::File { what: "write", path: path.into(), cause })
+}
+
+/// Makes an empty file for its owner only where there is none, and takes the rights of others from one that is there.
+pub(crate) fn ensure_private(path: &Path) -> Result<(), Error> {
+    let failed = |cause| Error::File { what: "create", path: path.into(), cause };
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
+    let rights = file.metadata().map_err(failed)?.permissions().mode();
+    if rights & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Puts `bytes` in the place of the file at `path` in one step: a reader sees the old file or the new one.

@@ -21,6 +21,7 @@ pub mod outbox;
 
 pub mod client;
 mod send;
+pub mod standing;
 mod statements;
 
 mod delivered;

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use envelope::identity::{Anchors, NothingRevoked, PublicKey, Role, chain_sha256};
 use envelope::keys::SigningKey;
@@ -59,6 +60,18 @@ struct File {
     gateway: String,
 }
 
+impl File {
+    fn read(dir: &Path) -> Result<Self, Error> {
+        let text = files::read_text(&dir.join("profile.toml"))?;
+        let file: Option<Self> = toml::from_str(&text).ok();
+        file.filter(|file| file.version == 1).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))
+    }
+
+    fn is_not(dir: &Path, wanted: &str) -> Error {
+        Error::Content { path: dir.join("profile.toml"), wanted: wanted.to_owned() }
+    }
+}
+
 impl Profile {
     /// Makes a profile at `dir`: copies trust file, certificates and keys, and makes an encryption key. It is built
     /// beside and renamed, so that it is there whole or not at all.
@@ -75,12 +88,7 @@ impl Profile {
     /// # Errors
     /// [`Error::InUse`] when another process has it open; otherwise what is wrong with a file.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join("profile.toml");
-        let content = |wanted: &str| Error::Content { path: path.clone(), wanted: wanted.to_owned() };
-        let file: File = toml::from_str(&files::read_text(&path)?).map_err(|_| content("a profile of version 1"))?;
-        if file.version != 1 {
-            return Err(content("a profile of version 1"));
-        }
+        let file = File::read(dir)?;
         let trust = Trust::parse_toml(&files::read_text(&dir.join("trust.toml"))?)?;
         let anchors = trust.anchors()?;
         let chain = files::read_chain(&dir.join("identity.pem"))?;
@@ -89,7 +97,7 @@ impl Profile {
         let key = SigningKey::from_pem(&files::read(&dir.join("identity.key"))?)?;
         let own = identity.address == tls.address && identity.address.as_str() == file.address;
         if !own || identity.public != PublicKey::Ed25519(key.public()) {
-            return Err(content("the profile of its own certificates and keys"));
+            return Err(File::is_not(dir, "the profile of its own certificates and keys"));
         }
         Ok(Self(Arc::new(Inner {
             dir: dir.to_owned(),
@@ -103,6 +111,26 @@ impl Profile {
             chain_sha256: chain_sha256(&chain),
             store: Store::open(dir)?,
         })))
+    }
+
+    /// As [`Profile::open`], but while another process has the profile open, waits at most `wait` for it.
+    ///
+    /// # Errors
+    /// As [`Profile::open`].
+    pub async fn open_within(dir: &Path, wait: Duration) -> Result<Self, Error> {
+        let deadline = Instant::now() + wait;
+        loop {
+            match Self::open(dir) {
+                Err(Error::InUse(_)) if Instant::now() < deadline => tokio::time::sleep(OPEN_AGAIN).await,
+                opened => return opened,
+            }
+        }
+    }
+
+    /// URL of the gateway and trust file of the profile at `dir`, without opening its store.
+    pub(crate) fn server(dir: &Path) -> Result<(String, Trust), Error> {
+        let trust = Trust::parse_toml(&files::read_text(&dir.join("trust.toml"))?)?;
+        Ok((File::read(dir)?.gateway, trust))
     }
 
     /// Whose profile it is.
@@ -286,3 +314,6 @@ impl Drop for Draft {
         let _ = fs::remove_dir_all(&self.temporary);
     }
 }
+
+/// A profile that is in use is tried again after this.
+const OPEN_AGAIN: Duration = Duration::from_millis(20);

@@ -23,6 +23,7 @@ use crate::compose::{self, Compose, Frame};
 use crate::error::Error;
 use crate::files;
 use crate::outbox::{Action, Changes, Event, Id, Item, Number, Refusal, Wait};
+use crate::standing::{End, notice_row};
 use crate::store::{Table, Write};
 use crate::trouble::Trouble;
 
@@ -59,6 +60,9 @@ pub struct Flushed {
 pub(crate) struct SentRow {
     pub(crate) index: u64,
     pub(crate) message_id: [u8; 32],
+    /// It is the VOID that closes the number.
+    #[serde(default)]
+    pub(crate) void: bool,
 }
 
 /// What a context needs from the directory: the recipients' keys in their order, and size and root of its Head.
@@ -69,7 +73,7 @@ type Foreseen = (Vec<Bytes>, (u64, [u8; 32]));
 struct Driven {
     sent: BTreeMap<Id, Sent>,
     refused: BTreeMap<Id, (Option<Reference>, Error)>,
-    expired: BTreeMap<Id, Reference>,
+    expired: BTreeMap<Id, Option<Reference>>,
     reasons: BTreeMap<Id, Error>,
     pending: Option<Error>,
 }
@@ -88,6 +92,7 @@ impl Client {
     /// when it is still in the outbox; what is unsound in an answer.
     pub async fn send(&mut self, message: Compose) -> Result<Sent, Error> {
         let deadline = Instant::now() + message.wait;
+        self.sent_beside.clear();
         if self.link().is_none() {
             match self.reconnect((message.wait / 2).max(Duration::from_millis(100))).await {
                 Ok(()) | Err(Error::Unreachable { .. }) => {}
@@ -97,11 +102,18 @@ impl Client {
         let id = self.queue_message(&message).await?;
         let reference = self.reference_of(id);
         let mut driven = self.drive(Some(id), deadline).await?;
-        if let Some(sent) = driven.sent.remove(&id) {
+        let sent = driven.sent.remove(&id);
+        self.sent_beside = driven.sent.into_values().collect();
+        if let Some(sent) = sent {
             return Ok(sent);
         }
         if let Some((_, error)) = driven.refused.remove(&id) {
+            self.told_of(id)?;
             return Err(error);
+        }
+        if driven.expired.contains_key(&id) {
+            self.told_of(id)?;
+            return Err(Error::refused("EXPIRED", "it expired before it was sent"));
         }
         let error = driven.pending.unwrap_or_else(|| self.unreachable("no answer in time"));
         Err(reference.map_or_else(|| self.unreachable("its series is not known yet"), |reference| error.keeping(reference)))
@@ -125,29 +137,9 @@ impl Client {
         Ok(Flushed {
             sent: driven.sent.into_values().collect(),
             refused: driven.refused.into_values().collect(),
-            expired: driven.expired.into_values().collect(),
+            expired: driven.expired.into_values().flatten().collect(),
             pending: driven.pending,
         })
-    }
-
-    /// What became of one's own message.
-    ///
-    /// # Errors
-    /// [`Error::NotHere`] when the gateway has none under this reference, or it is another sender's.
-    pub async fn status(&mut self, reference: &Reference) -> Result<Vec<v1::RecipientStatus>, Error> {
-        if reference.sender != *self.address() {
-            return Err(Error::NotHere(reference.clone()));
-        }
-        let (year, series, number) = (reference.year, reference.series, reference.number);
-        let answer = match self.messages()?.status(v1::StatusRequest { year, series, number }).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) => return Err(self.failed(&status).await),
-        };
-        if !answer.known {
-            return Err(Error::NotHere(reference.clone()));
-        }
-        self.proven_message(&answer.receipt, &answer.message_id).await?;
-        Ok(answer.recipients)
     }
 
     pub(crate) fn reference_of(&self, id: Id) -> Option<Reference> {
@@ -193,7 +185,10 @@ impl Client {
             actions.extend(self.perform(action, &mut driven).await?);
         }
         match driven.refused.remove(&id) {
-            Some((_, error)) => Err(error),
+            Some((_, error)) => {
+                self.told_of(id)?;
+                Err(error)
+            }
             None => Ok(id),
         }
     }
@@ -246,14 +241,15 @@ impl Client {
                     let reason = driven.reasons.remove(&id).unwrap_or_else(|| Error::refused("REFUSED", "the message was dropped"));
                     if !before.get(&id).is_some_and(|(_, void)| *void) {
                         let reference = number_of(&id).map(|number| self.reference(number));
+                        writes.push(notice_row(id, reference.as_ref(), end_of(&reason))?);
                         driven.refused.insert(id, (reference, reason));
                     }
                 }
                 Action::GivenUp(id) => {
                     writes.extend(emptied(id));
-                    if let Some(number) = number_of(&id) {
-                        driven.expired.insert(id, self.reference(number));
-                    }
+                    let reference = number_of(&id).map(|number| self.reference(number));
+                    writes.push(notice_row(id, reference.as_ref(), End::Expired)?);
+                    driven.expired.insert(id, reference);
                 }
                 other => todo.push(other),
             }
@@ -404,7 +400,7 @@ impl Client {
         let receipt_path = self.profile.receipt_path(&reference);
         files::replace(&receipt_path, receipt)?;
         let message_id = proven.slot(1, 0).map_or([0; 32], |header| message_id(header));
-        let row = serde_json::to_vec(&SentRow { index: proven.position.index, message_id }).map_err(|_| Error::Row("sent"))?;
+        let row = serde_json::to_vec(&SentRow { index: proven.position.index, message_id, void }).map_err(|_| Error::Row("sent"))?;
         let extra = vec![Write::text(Table::Sent, &reference.to_string(), row)];
         let actions = self.decide(Event::Admitted(id), extra, driven)?;
         if !void {
@@ -439,7 +435,7 @@ impl Client {
     }
 
     /// A receipt of the message with this id.
-    async fn proven_message(&mut self, receipt: &[u8], id: &[u8]) -> Result<Proven, Error> {
+    pub(crate) async fn proven_message(&mut self, receipt: &[u8], id: &[u8]) -> Result<Proven, Error> {
         let proven = self.witness_receipt(receipt).await?;
         let same = proven.kind == EntryKind::Message && proven.slot(1, 0).is_some_and(|header| message_id(header) == id);
         if same { Ok(proven) } else { Err(Error::unsound("the receipt is not that of the message named")) }
@@ -505,6 +501,14 @@ fn rows(changes: &Changes) -> Result<Vec<Write>, Error> {
     }
     writes.extend(changes.gone.iter().map(|id| Write::gone(Table::Outbox, *id)));
     Ok(writes)
+}
+
+/// A reason for good, as a notice keeps it.
+fn end_of(reason: &Error) -> End {
+    match reason {
+        Error::Refused { name, text, .. } => End::Refused { name: name.clone(), text: text.clone() },
+        other => End::Refused { name: other.name().unwrap_or("REFUSED").to_owned(), text: other.to_string() },
+    }
 }
 
 /// Content and bytes of an item that are no longer needed.

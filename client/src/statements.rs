@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::clock;
 use crate::error::Error;
 use crate::store::{Table, Write};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, busy_pause};
 
 /// Head of one of one's own chains: what the next statement follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +53,7 @@ impl Client {
                     }
                 }
                 Trouble::Busy { retry_after_ms, .. } if attempt + 1 < ATTEMPTS_MAX => {
-                    let pause = retry_after_ms.clamp(BUSY_PAUSE_MS << attempt, BUSY_PAUSE_MAX_MS);
-                    tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                    tokio::time::sleep(busy_pause(attempt, retry_after_ms)).await;
                 }
                 other => {
                     if matches!(other, Trouble::Refused { .. }) {
@@ -182,5 +181,3 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 
 /// Attempts at a statement before its author is told: it may have to be signed anew once, and the gateway may be busy.
 const ATTEMPTS_MAX: u32 = 6;
-const BUSY_PAUSE_MS: u64 = 100;
-const BUSY_PAUSE_MAX_MS: u64 = 2_000;

@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
-use redb::{Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _};
 
 use crate::error::Error;
+use crate::files;
 
 /// The tables. Keys of numbered rows are big endian, so that a scan is in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +37,12 @@ pub enum Table {
     References,
     /// Own messages in the ledger, by reference.
     Sent,
+    /// Own messages that will never be sent, by the id that they had in the outbox.
+    Notices,
 }
 
 impl Table {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Meta,
         Self::Directory,
         Self::Outbox,
@@ -52,6 +55,7 @@ impl Table {
         Self::ContentKeys,
         Self::References,
         Self::Sent,
+        Self::Notices,
     ];
 
     /// Its name, for errors and for redb.
@@ -70,6 +74,7 @@ impl Table {
             Self::ContentKeys => "content_keys",
             Self::References => "references",
             Self::Sent => "sent",
+            Self::Notices => "notices",
         }
     }
 
@@ -124,18 +129,30 @@ impl Store {
     /// # Errors
     /// [`Error::InUse`] when another process has it open, otherwise [`Error::Store`].
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let opened = Database::create(folder.join("store.redb"));
+        let path = folder.join("store.redb");
+        files::ensure_private(&path)?;
+        let opened = Database::create(&path);
         let database = opened.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => Error::InUse(folder.to_owned()),
             other => fault(other),
         })?;
         let store = Self { database };
+        if store.has_all_tables()? {
+            return Ok(store);
+        }
         let transaction = store.database.begin_write().map_err(fault)?;
         for table in Table::ALL {
             transaction.open_table(table.definition()).map_err(fault)?;
         }
         transaction.commit().map_err(fault)?;
         Ok(store)
+    }
+
+    /// Opening a store that has them all writes nothing.
+    fn has_all_tables(&self) -> Result<bool, Error> {
+        let transaction = self.database.begin_read().map_err(fault)?;
+        let names: Vec<String> = transaction.list_tables().map_err(fault)?.map(|table| table.name().to_owned()).collect();
+        Ok(Table::ALL.iter().all(|table| names.iter().any(|name| name == table.name())))
     }
 
     /// Writes all of `writes` or none; durable when it returns.

@@ -1,6 +1,7 @@
 //! A gRPC status, or a problem on a stream, read by whose fault it is. The only file that knows status codes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proto::v1;
 use tonic::{Code, Status};
@@ -89,17 +90,25 @@ fn is_refusal(code: Code) -> bool {
     )
 }
 
+/// How long to wait before the attempt after number `attempt`, counted from 0: what the gateway asks for, but not less
+/// than a pause that doubles, and never more than two seconds.
+pub(crate) fn busy_pause(attempt: u32, retry_after_ms: u64) -> Duration {
+    let doubled = BUSY_PAUSE_MS.saturating_mul(1 << attempt.min(16)).min(BUSY_PAUSE_MAX_MS);
+    Duration::from_millis(retry_after_ms.clamp(doubled, BUSY_PAUSE_MAX_MS))
+}
+
 fn saturate(ms: Option<u128>) -> u64 {
     u64::try_from(ms.unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
 /// Domain of our ErrorInfo.
 const DOMAIN: &str = "ecowire";
+const BUSY_PAUSE_MS: u64 = 100;
+const BUSY_PAUSE_MAX_MS: u64 = 2_000;
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::time::Duration;
 
     use tonic_types::ErrorDetails;
 
@@ -135,5 +144,14 @@ mod tests {
         let mut lost = Status::unavailable("text");
         lost.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
         assert!(matches!(Trouble::of_status(&lost), Trouble::Lost(_)));
+    }
+
+    #[test]
+    fn six_busy_answers_are_waited_for_and_more() {
+        let pauses = |retry_after_ms| [0, 1, 2, 3, 4, 5].map(|attempt| busy_pause(attempt, retry_after_ms).as_millis());
+        assert_eq!(pauses(0), [100, 200, 400, 800, 1600, 2000]);
+        assert_eq!(pauses(500), [500, 500, 500, 800, 1600, 2000]);
+        assert_eq!(pauses(u64::MAX), [2000; 6]);
+        assert_eq!(busy_pause(u32::MAX, 1).as_millis(), 2000);
     }
 }

@@ -30,7 +30,9 @@ impl Folder {
             if !folder.rests_too_long()? {
                 return Ok((folder, false));
             }
-            folder.set_aside()?;
+            folder.set_aside("has rested for a day")?;
+        } else if path.exists() {
+            folder.set_aside("was left half made")?;
         }
         let addresses: Vec<Address> = MEMBERS.iter().chain([&NODE]).map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -124,12 +126,12 @@ impl Folder {
         Ok(SystemTime::now().duration_since(modified).unwrap_or_default() > Duration::from_secs(23 * 3600))
     }
 
-    fn set_aside(&self) -> anyhow::Result<()> {
+    fn set_aside(&self, why: &str) -> anyhow::Result<()> {
         for number in 1..1000 {
             let aside = self.0.with_extension(format!("old-{number}"));
             if !aside.exists() {
                 std::fs::rename(&self.0, &aside)?;
-                println!("The network in {} has rested for a day; it is now {}.", self.0.display(), aside.display());
+                println!("The network in {} {why}; it is now {}.", self.0.display(), aside.display());
                 return Ok(());
             }
         }

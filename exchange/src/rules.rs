@@ -39,7 +39,9 @@ impl<'a> Case<'a> {
 /// [`Refusal`] of the first rule that it breaks.
 pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context) -> Result<(), Refusal> {
     let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None };
-    let foreseen = |rule: &Rule| !matches!(rule, Rule::Reference | Rule::Keys | Rule::Quota | Rule::Directory);
+    use Rule::{Clearance, Expiry, Grant, IpsgCopy, Lifetime, Oversight, Recipients, Revocation, Skew, State};
+    let foreseen =
+        |rule: &Rule| matches!(rule, Lifetime | Expiry | Skew | State | Revocation | Grant | Recipients | Clearance | Oversight | IpsgCopy);
     ALL.iter().filter(|(rule, _)| foreseen(rule)).try_for_each(|(_, check)| check(&case))
 }
 
@@ -267,12 +269,13 @@ pub fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
 /// Rule 5. Closed by default: what no grant names is refused, and so is every field that later rules will read.
 fn grant(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
-    let extras: [(bool, &'static str); 9] = [
+    let extras: [(bool, &'static str); 10] = [
         (!GRANTABLE_KINDS.contains(&context.kind), "the kind"),
         (context.classification > CLASSIFICATION_MAX, "the classification"),
         (context.parent.is_some(), "a parent"),
         (case.attachments > 0, "attachments"),
         (context.via_group.is_some(), "a group"),
+        (context.recipients.iter().any(|recipient| recipient.class() == Class::Group), "a group"),
         (context.room.is_some(), "a room"),
         (context.target.is_some(), "a target"),
         (!context.authorities.is_empty(), "authorities"),

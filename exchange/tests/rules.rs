@@ -573,12 +573,12 @@ fn recipients_exist() {
     check(
         &["ke>gb,fr", "ke>node/dev-1", "ke>grp/wg/wildlife", "ke>fr,gb", "ke>gb,us"],
         expect![[r#"
-        ke>gb,fr: UNKNOWN_RECIPIENT recipient=fr
-        ke>node/dev-1: UNKNOWN_RECIPIENT recipient=node/dev-1
-        ke>grp/wg/wildlife: UNKNOWN_RECIPIENT recipient=grp/wg/wildlife
-        ke>fr,gb: UNKNOWN_RECIPIENT recipient=fr
-        ke>gb,us: accepted, at gb 1, us 1
-    "#]],
+            ke>gb,fr: UNKNOWN_RECIPIENT recipient=fr
+            ke>node/dev-1: UNKNOWN_RECIPIENT recipient=node/dev-1
+            ke>grp/wg/wildlife: NO_GRANT sender=ke what=a group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>fr,gb: UNKNOWN_RECIPIENT recipient=fr
+            ke>gb,us: accepted, at gb 1, us 1
+        "#]],
     );
 }
 

@@ -26,6 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Write a commented configuration and entry 0 of the ledger; never overwrites
+    #[command(after_help = EXAMPLES)]
     Init {
         /// The configuration file to write
         #[arg(long)]
@@ -44,6 +45,7 @@ enum Command {
         listen: SocketAddr,
     },
     /// Open the store by checking it, and serve until SIGINT or SIGTERM
+    #[command(after_help = EXAMPLES)]
     Serve {
         /// The configuration file
         #[arg(long)]
@@ -56,6 +58,7 @@ enum Command {
         log_json: bool,
     },
     /// Verify a stopped store: every entry, both trees, every decision
+    #[command(after_help = EXAMPLES)]
     Check {
         /// The configuration file
         #[arg(long)]
@@ -91,8 +94,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn init(options: &Init) -> anyhow::Result<ExitCode> {
-    let config = gateway::init(options)?;
-    println!("wrote {} and entry 0 in {}", options.config.display(), config.data.display());
+    gateway::init(options)?;
+    println!("wrote {} and the first entries of the ledger in {}", options.config.display(), options.data.display());
     println!("next: ecowire-gateway serve --config {}", options.config.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -102,12 +105,15 @@ fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json:
     let config = Config::read(path).map_err(StartError::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let running = gateway::start(&config).await?;
+        let mut running = gateway::start(&config).await?;
         if let Some(file) = clock_step {
             let signed = statement::decode_signed(&std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)?;
             if let Err(reason) = running.clock_step(signed).await {
                 anyhow::bail!("the clock step of {} was not taken: {reason}", file.display());
             }
+        }
+        if let Some(reason) = running.shared().halted().borrow().as_ref() {
+            eprintln!("warning: nothing is written until this is mended: {reason}");
         }
         println!("serving on {} with {} entries", running.address, running.size);
         stop_signal().await?;

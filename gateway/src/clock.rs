@@ -43,7 +43,7 @@ impl TimeSource for SystemTimeSource {
 pub enum ClockFault {
     /// At start, the wall clock lies before the last entry.
     #[error(
-        "CLOCK_BEHIND: the clock says {wall}, the last entry is of {last}; set the clock, or have the network authority sign a clock step"
+        "CLOCK_BEHIND: the clock says {wall}, the last entry is of {last}; set the clock, or start with a clock step that the network authority has signed (serve --clock-step)"
     )]
     Behind {
         /// The wall clock.
@@ -53,7 +53,7 @@ pub enum ClockFault {
     },
     /// At start, the wall clock lies more than a day after the last entry.
     #[error(
-        "CLOCK_AHEAD: the clock says {wall}, more than 24 h after the last entry of {last}; have the network authority sign a clock step"
+        "CLOCK_AHEAD: the clock says {wall}, more than 24 h after the last entry of {last}; start with a clock step that the network authority has signed (serve --clock-step)"
     )]
     Ahead {
         /// The wall clock.
@@ -63,7 +63,7 @@ pub enum ClockFault {
     },
     /// The wall clock jumped.
     #[error(
-        "CLOCK_JUMP: the clock says {wall}, by the monotonic clock it should be {expected}; set the clock, or have the network authority sign a clock step"
+        "CLOCK_JUMP: the clock says {wall}, by the monotonic clock it should be {expected}; set the clock, or start with a clock step that the network authority has signed (serve --clock-step)"
     )]
     Jump {
         /// The wall clock.

@@ -75,6 +75,9 @@ pub enum StartError {
     /// The first batch was not appended.
     #[error("entry 0 was not appended")]
     Append(#[source] ledger::AppendError),
+    /// Without lists nobody could be cut.
+    #[error("the folder of revocation lists, {0}, is not there")]
+    Lists(PathBuf),
     /// TLS does not take the keys.
     #[error("the tls key and certificate do not fit")]
     Tls(#[source] rustls::Error),
@@ -151,6 +154,7 @@ pub struct Running {
     /// Entries in the log when it was ready.
     pub size: u64,
     shared: Arc<Shared>,
+    announced: bool,
     desk: Desk,
     stop: watch::Sender<bool>,
     door: tokio::task::JoinHandle<()>,
@@ -169,11 +173,13 @@ impl Running {
     ///
     /// # Errors
     /// The refusal, or why the clock is still not believed.
-    pub async fn clock_step(&self, signed: v1::SignedStatement) -> Result<(), String> {
+    pub async fn clock_step(&mut self, signed: v1::SignedStatement) -> Result<(), String> {
         let node = self.shared.node.clone();
         let permit = self.shared.gate.enter(&node, signed.statement.len(), false)?;
         let asked = self.desk.ask(|reply| Command::Statement { peer: node, signed: Box::new(signed), permit, reply });
-        asked.await.map(drop).map_err(|problem| problem.to_string())
+        asked.await.map_err(|problem| problem.to_string())?;
+        self.announced = self.announced || announce(&self.desk).await;
+        Ok(())
     }
 
     /// Stops: no new connections, open calls end, the queue is written, the store is closed.
@@ -226,6 +232,9 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     }
     let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
+    if !config.crls.is_dir() {
+        return Err(StartError::Lists(config.crls.clone()));
+    }
     let lists = Lists::new(&config.crls, &genesis, &node);
     let tls = Arc::new(ArcSwap::from_pointee(tls::server_config(node, &shared).map_err(StartError::Tls)?));
     let listen = |source| StartError::Listen { address: config.listen, source };
@@ -235,7 +244,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default());
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(queue));
     let writer = writer.map_err(|source| StartError::Io { path: "the writer's thread".into(), source })?;
-    announce(&desk).await;
+    let announced = announce(&desk).await;
     let mut ticker = Ticker { desk: desk.clone(), lists, config: config.clone(), genesis, tls: tls.clone(), tls_seen: [None; 2] };
     // Revocations are in force before the first connection.
     ticker.lists.refresh(&desk, SystemTimeSource::default().wall()).await;
@@ -246,7 +255,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits);
     let door = tokio::spawn(door.run(listener));
     tracing::info!(%address, entries = size, "serving");
-    Ok(Running { address, size, shared, desk: own, stop, door, ticker, writer })
+    Ok(Running { address, size, shared, announced, desk: own, stop, door, ticker, writer })
 }
 
 /// What is wrong with a stopped store.
@@ -299,6 +308,10 @@ pub fn check(config: &Config) -> Result<Checked, StartError> {
                 .map(|finding| Damage { index: Some(finding.index), text: format!("{}: {}", finding.rule, finding.text) }),
         );
     }
+    for (name, _) in ledger.evidence().map_err(|source| read(0, source))? {
+        let text = format!("evidence is kept that this log was forked or fell behind: {name}; it is never written to again");
+        damage.push(Damage { index: None, text });
+    }
     let (size, note) = ledger.checkpoint().map_err(|source| read(0, source))?;
     let root = tlog::Checkpoint::open(&note, &genesis.log_verifier()).map(|checkpoint| checkpoint.root.to_string()).unwrap_or_default();
     ledger.close();
@@ -337,18 +350,19 @@ pub fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
 }
 
 /// Each start is an entry of its own, so that two machines with one key never write the same log.
-async fn announce(desk: &Desk) {
+async fn announce(desk: &Desk) -> bool {
     let random = envelope::keys::random::<32>().unwrap_or_default().to_vec().into();
     let started = v1::Started { random, version: env!("CARGO_PKG_VERSION").to_owned() };
     for _ in 0..ANNOUNCEMENTS_MAX {
         match desk.ask(|reply| Command::Started(started.clone(), reply)).await {
-            Ok(_) => return,
+            Ok(_) => return true,
             // The store was opened again meanwhile; a start that is there twice does no harm.
             Err(Problem::Busy { outcome: Outcome::NotKnown, .. }) => {}
             Err(_) => break,
         }
     }
     tracing::error!("the start was not written; the writer stands still");
+    false
 }
 
 fn routes(desk: Desk) -> Routes {

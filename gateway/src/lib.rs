@@ -23,7 +23,7 @@ pub mod receipts;
 pub mod service;
 pub mod status;
 
-mod refusals;
+mod refusal_limiter;
 pub mod writer;
 
 pub mod gateway;

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-/// Messages that one fsync carries.
+/// Entries of messages that one fsync carries.
 pub const BATCH_MESSAGES_MAX: usize = 256;
+/// Commands that a batch takes from the queue; the rest of the entries is for what the gateway says by itself.
+pub const COMMANDS_MAX: usize = BATCH_MESSAGES_MAX - 16;
+/// Head, state claim and a little room, in every batch.
+pub const OWN_ENTRIES_MAX: usize = 4;
 /// Bytes that one fsync carries.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
+// A batch that the ledger would not take must not be filled.
+const _: () = assert!(BATCH_MESSAGES_MAX + OWN_ENTRIES_MAX <= ledger::BATCH_DRAFTS_MAX && BATCH_BYTES_MAX <= ledger::BATCH_BYTES_MAX);
 /// Messages that wait for the writer, all senders together.
 pub const QUEUE_MESSAGES_MAX: usize = 4096;
 /// Bytes that wait for the writer.

@@ -40,7 +40,7 @@ pub struct Shared {
     /// Why nothing is written, if so.
     halted: watch::Sender<Option<String>>,
     /// Why nothing will ever be written again by this process: somebody holds a checkpoint that this log does not extend.
-    forked: OnceLock<String>,
+    stopped: OnceLock<String>,
 }
 
 impl Shared {
@@ -68,7 +68,7 @@ impl Shared {
             revocations: watch::Sender::new(0),
             going_down: watch::Sender::new(false),
             halted: watch::Sender::new(None),
-            forked: OnceLock::new(),
+            stopped: OnceLock::new(),
         }
     }
 
@@ -123,10 +123,14 @@ impl Shared {
 
     /// Says that the writer stands still, or goes on.
     pub fn set_halted(&self, reason: Option<String>) {
+        // What stopped it for good stays the reason.
+        let reason = self.stopped.get().cloned().or(reason);
         self.halted.send_if_modified(|now| {
             let changed = *now != reason;
-            if changed {
-                tracing::error!(reason = reason.as_deref().unwrap_or("none"), "the writer's state has changed");
+            match &reason {
+                Some(reason) if changed => tracing::error!(reason, "the writer stands still"),
+                None if changed => tracing::warn!("the writer goes on"),
+                _ => {}
             }
             *now = reason;
             changed
@@ -136,13 +140,13 @@ impl Shared {
     /// Stops the writer for good: before its next batch, whatever waits in the queue.
     pub(crate) fn stop_writing(&self, reason: &str) {
         // The first reason stays.
-        let _ = self.forked.set(reason.to_owned());
-        self.set_halted(self.forked.get().cloned());
+        let _ = self.stopped.set(reason.to_owned());
+        self.set_halted(self.stopped.get().cloned());
     }
 
     /// Why the writer has been stopped for good.
-    pub(crate) fn forked(&self) -> Option<&String> {
-        self.forked.get()
+    pub(crate) fn stopped(&self) -> Option<&String> {
+        self.stopped.get()
     }
 
     /// Wakes everybody who waits: what a commit of unknown outcome has left durable was told to nobody.

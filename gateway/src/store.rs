@@ -76,7 +76,13 @@ impl StoreError {
     /// Whether the store itself is at fault: it did not pass its check.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::Node(_))
+        use ledger::OpenError::{Exists, Io, Locked, Missing, Other, Signer, Version};
+        let elsewhere = matches!(
+            self,
+            Self::Node(_)
+                | Self::Open(Exists(..) | Missing(..) | Locked { .. } | Version { .. } | Other { .. } | Signer { .. } | Io { .. })
+        );
+        !elsewhere
     }
 }
 

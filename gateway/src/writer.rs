@@ -20,9 +20,9 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::gate::Permit;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, EXPIRED_PLACES_PER_TICK};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, EXPIRED_PLACES_PER_TICK, OWN_ENTRIES_MAX};
 use crate::problem::Problem;
-use crate::refusals::RefusalLimiter;
+use crate::refusal_limiter::RefusalLimiter;
 use crate::shared::Shared;
 use crate::store::{Opener, derive};
 
@@ -54,8 +54,6 @@ pub enum Command {
     Started(v1::Started, Reply),
     /// A second has passed: heads and deadlines may be due.
     Tick,
-    /// Stop writing: somebody holds a checkpoint of ours that we do not have.
-    Halt(String),
 }
 
 /// Takes the answer; called once, after the commit.
@@ -79,7 +77,6 @@ pub struct Writer {
     opener: Opener,
     clock: Clock,
     refusals: RefusalLimiter,
-    halted: Option<String>,
     last_at: Timestamp,
 }
 
@@ -104,7 +101,7 @@ impl Writer {
     /// A writer over an opened ledger.
     #[must_use]
     pub fn new(shared: Arc<Shared>, opener: Opener, clock: Clock, last_at: Timestamp) -> Self {
-        Self { shared, opener, clock, refusals: RefusalLimiter::default(), halted: None, last_at }
+        Self { shared, opener, clock, refusals: RefusalLimiter::default(), last_at }
     }
 
     /// Takes commands until the queue is closed and empty.
@@ -123,18 +120,10 @@ impl Writer {
     }
 
     fn handle(&mut self, commands: Vec<Command>) {
-        for command in &commands {
-            if let Command::Halt(reason) = command {
-                self.halt(reason.clone());
-            }
-            self.believe_authority(command);
+        if self.shared.stopped().is_some() {
+            return refuse_all(commands, "the gateway has stopped writing for good; its operator has the reason");
         }
-        if let Some(reason) = self.shared.forked().filter(|_| self.halted.is_none()) {
-            self.halt(reason.clone());
-        }
-        if self.halted.is_some() {
-            return refuse_all(commands, "the gateway has stopped writing; its operator has the reason");
-        }
+        let commands = if self.clock.now().is_err() { self.ask_authority(commands) } else { commands };
         let now = match self.clock.now() {
             Ok(now) => now.max(self.last_at),
             Err(fault) => {
@@ -198,7 +187,7 @@ impl Writer {
                 let pending = filling.push(Entry::Started(started), None);
                 filling.pending.push((Some(reply), None, pending));
             }
-            Command::Tick | Command::Halt(_) => {}
+            Command::Tick => {}
         }
     }
 
@@ -233,25 +222,37 @@ impl Writer {
         Pending::Problem(refusal.into())
     }
 
-    /// An authority's clock step is judged by the rules like any statement; here the clock only listens to it.
-    fn believe_authority(&mut self, command: &Command) {
-        let Command::Statement { signed, .. } = command else { return };
-        if signed.kind() != StatementKind::ClockStep {
-            return;
+    /// While the clock is not believed: listens to the network authority's clock steps among the commands, answers those
+    /// that do not hold, and gives the commands that are left.
+    fn ask_authority(&mut self, commands: Vec<Command>) -> Vec<Command> {
+        let mut left = Vec::with_capacity(commands.len());
+        for command in commands {
+            match command {
+                Command::Statement { signed, reply, permit, peer } if signed.kind() == StatementKind::ClockStep => {
+                    match self.believe_authority(&signed) {
+                        Ok(()) => left.push(Command::Statement { signed, reply, permit, peer }),
+                        Err(problem) => reply(Err(problem)),
+                    }
+                }
+                other => left.push(other),
+            }
         }
-        let wall = self.clock.wall().max(self.last_at);
-        let exchange = self.shared.exchange();
-        let admitted = exchange.batch(self.shared.ledger().size(), wall).admit_statement(None, (**signed).clone(), &AwsLc);
-        drop(exchange);
-        if admitted.is_ok() && envelope::statement::read::<v1::ClockStep>(signed).is_ok_and(|step| self.clock.step(Timestamp(step.now_ms)))
-        {
-            tracing::warn!("the network authority has set the ledger's time");
-        }
+        left
     }
 
-    fn halt(&mut self, reason: String) {
-        self.shared.set_halted(Some(reason.clone()));
-        self.halted = Some(reason);
+    /// A clock step is judged by the rules like any statement; and the machine's clock must agree with it.
+    fn believe_authority(&mut self, signed: &SignedStatement) -> Result<(), Problem> {
+        let wall = self.clock.wall().max(self.last_at);
+        let exchange = self.shared.exchange();
+        exchange.batch(self.shared.ledger().size(), wall).admit_statement(None, signed.clone(), &AwsLc)?;
+        drop(exchange);
+        let step: v1::ClockStep = statement::read(signed).map_err(|error| Problem::busy(error.to_string()))?;
+        if !self.clock.step(Timestamp(step.now_ms)) {
+            let text = format!("the machine's clock says {wall}, the step {}; set the clock, or sign a new step", Timestamp(step.now_ms));
+            return Err(Problem::busy(text));
+        }
+        tracing::warn!("the network authority has said what time it is; the writer goes on");
+        Ok(())
     }
 
     /// Whatever is not `Unknown` has changed nothing. After `Unknown`, only the store itself can say what is durable.
@@ -285,7 +286,7 @@ impl Writer {
                 self.shared.tell_all();
                 tracing::warn!("the store was opened again after a failed commit");
             }
-            Err(error) => self.halt(format!("the store does not open again: {}", chain(&error))),
+            Err(error) => self.shared.stop_writing(&format!("the store does not open again: {}", chain(&error))),
         }
     }
 
@@ -376,7 +377,7 @@ impl Command {
             Self::Message { verified, .. } => verified.sealed().len() + verified.header().bytes.len(),
             Self::Statement { signed, .. } => signed.statement.len(),
             Self::Revocations(seen, list, _) => seen.added.len() * 24 + list.len(),
-            Self::Started(..) | Self::Tick | Self::Halt(_) => 0,
+            Self::Started(..) | Self::Tick => 0,
         }
     }
 }
@@ -407,7 +408,7 @@ fn refuse_all(commands: Vec<Command>, text: &str) {
             | Command::Statement { reply, .. }
             | Command::Revocations(_, _, reply)
             | Command::Started(_, reply) => reply(Err(Problem::busy(text))),
-            Command::Tick | Command::Halt(_) => {}
+            Command::Tick => {}
         }
     }
 }
@@ -436,11 +437,6 @@ fn refused_entry(verified: &Verified) -> v1::Refused {
         rules_version: 1,
     }
 }
-
-/// Head, state claim and a little room, in every batch.
-const OWN_ENTRIES_MAX: usize = 4;
-/// Commands of a batch; the rest of [`BATCH_MESSAGES_MAX`] is for what the gateway says by itself.
-const COMMANDS_MAX: usize = BATCH_MESSAGES_MAX - 16;
 
 /// An error with its causes, for the log.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

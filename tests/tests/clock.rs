@@ -75,7 +75,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The writer stands still by this name: letters and other people's clock steps are told Busy, nothing is appended.
+    /// The writer stands still by this name: letters are told Busy, other people's clock steps are refused, nothing is appended.
     async fn stands_still(&mut self, name: &str) {
         let size = self.size();
         let busy = self.submit().await.expect_err("nothing is taken");
@@ -84,7 +84,7 @@ impl Stage {
         for stranger in ["ke", "aud/network"] {
             let (stranger, at) = (self.theatre.key(stranger), self.hands.wall());
             let refused = self.step(&stranger, at).await.expect_err("it is not the authority's");
-            assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+            assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
         }
         let busy = self.submit().await.expect_err("still nothing is taken");
         assert_eq!(busy.code(), Code::ResourceExhausted, "{busy:?}");
@@ -160,7 +160,7 @@ async fn a_time_that_the_authority_confirms_is_the_ledgers_from_then_on() {
     stage.stands_still("CLOCK_JUMP").await;
     let authority = stage.theatre.authority();
     let busy = stage.step(&authority, before).await.expect_err("the ledger's time does not go back");
-    assert_eq!(busy.code(), Code::ResourceExhausted, "{busy:?}");
+    assert_eq!(busy.code(), Code::PermissionDenied, "{busy:?}");
     // A little behind is made up for by waiting at the last entry's time.
     stage.hands.set(before.plus(HOUR_MS - 60_000));
     stage.step(&authority, before.plus(HOUR_MS)).await.expect("within five minutes");
@@ -179,7 +179,7 @@ async fn a_clock_that_is_ahead_or_behind_at_the_start_stops_the_writer() {
     stage.stands_still("CLOCK_BEHIND").await;
     let (authority, wall) = (stage.theatre.authority(), stage.hands.wall());
     let busy = stage.step(&authority, wall).await.expect_err("the ledger's time does not go back");
-    assert_eq!(busy.code(), Code::ResourceExhausted, "{busy:?}");
+    assert_eq!(busy.code(), Code::PermissionDenied, "{busy:?}");
     stage.hands.set(wall.plus(HOUR_MS));
     stage.goes_on().await;
     stage.end().await;

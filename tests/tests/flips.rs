@@ -91,9 +91,8 @@ impl Stage {
                 Some(Err(_)) | None => assert!(found, "{place}: {name} is not served, and the check has found nothing"),
             }
         }
-        for name in now.keys().filter(|name| !self.served.contains_key(*name)) {
-            panic!("{place}: {name} was never written");
-        }
+        let invented: Vec<&String> = now.keys().filter(|name| !self.served.contains_key(*name)).collect();
+        assert!(invented.is_empty(), "{place}: {invented:?} were never written");
     }
 
     /// A gateway that starts on the copy has the same state, and what it signs next extends the true log.

@@ -56,8 +56,10 @@ async fn stands_still(theatre: &Theatre, running: gateway::Running, data: &std::
     let opener = gateway::gateway::opener(&theatre.config_of(data)).expect("a configuration").0;
     let ledger = opener.open_ledger().expect("the store opens");
     assert!(ledger.evidence().expect("evidence").iter().any(|(name, _)| name == "checkpoint-held-by-a-participant"));
-    assert_eq!(ledger.size(), size);
     ledger.close();
+    let checked = gateway::check(&theatre.config_of(data)).expect("the store opens");
+    assert!(checked.damage.iter().any(|damage| damage.text.starts_with("evidence is kept")), "{:?}", checked.damage);
+    assert_eq!(checked.size, size);
     theatre.check_data(data);
 }
 

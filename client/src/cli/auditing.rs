@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::audit::{self, Line, Options, Verdict};
 use crate::words::Escaped;
-use crate::{Client, Error, Profile};
+use crate::{Client, Error};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
@@ -83,7 +83,7 @@ async fn verify(verify: &args::Replay) -> Result<ExitCode, Error> {
 }
 
 async fn visit(replay: &args::Replay, each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
-    let profile = Profile::open(&replay.profile)?;
+    let profile = super::open(&replay.profile, super::PROFILE_WAIT).await?;
     let mut client = Client::connect(&profile).await?;
     let options = Options { from: replay.from, purpose: replay.purpose.clone() };
     audit::verify(&mut client, &options, each).await

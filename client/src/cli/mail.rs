@@ -1,24 +1,24 @@
 //! `inbox`, `open` and `ack`.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::words::{Escaped, EscapedLines, Word as _};
-use crate::{Client, Error, Mail, Opened, Profile, ReceiveOptions, Received};
+use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Profile, ReceiveOptions};
 use envelope::Reference;
 
 use super::{args, print};
 
 pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
-    let profile = Profile::open(&inbox.profile)?;
     if inbox.follow {
-        return follow(&profile, inbox.json).await;
+        return follow(inbox).await;
     }
+    let profile = super::open(&inbox.profile, super::PROFILE_WAIT).await?;
     let visited = match super::connect(&profile).await {
         Ok(mut client) => client.receive(ReceiveOptions::default()).await,
         Err(error) => Err(error),
@@ -31,27 +31,19 @@ pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
     Ok(report(&mail))
 }
 
-/// Lists what is here, then what comes, until it is interrupted; a lost connection is made again.
-async fn follow(profile: &Profile, json: bool) -> Result<ExitCode, Error> {
-    for message in Client::offline(profile)?.inbox()? {
-        print::received(&message, json);
-    }
+/// Lists what is here, then what comes, until it is interrupted. The profile is open only during a visit, so that other
+/// commands work beside it; the connection is kept, and a lost one is made again.
+async fn follow(inbox: &args::Inbox) -> Result<ExitCode, Error> {
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
+    let mut follower = Follower { link: None, shown: BTreeSet::new(), missing: Vec::new() };
+    let mut trouble = String::new();
     let mut pause = PAUSE_MIN;
     loop {
-        let visit = async {
-            let mut client = super::connect(profile).await?;
-            client
-                .receive_each(ReceiveOptions { follow: true }, |message: &Received| {
-                    print::received(message, json);
-                    ControlFlow::Continue(())
-                })
-                .await
-        };
+        let began = Instant::now();
         let visited = tokio::select! {
             _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
-            visited = visit => visited,
+            visited = follower.visit(inbox) => visited,
         };
         match visited {
             Ok(mail) => {
@@ -59,18 +51,73 @@ async fn follow(profile: &Profile, json: bool) -> Result<ExitCode, Error> {
                 if !mail.unsound.is_empty() {
                     return Ok(code);
                 }
-                pause = PAUSE_MIN;
+                trouble.clear();
+                // Others get most of the time.
+                pause = PAUSE_MIN.max(began.elapsed() * 4);
             }
             Err(error @ Error::Unreachable { .. }) => {
-                print::note(&error.to_string());
+                // The same trouble is told once.
+                let text = error.to_string();
+                if text != trouble {
+                    print::note(&text);
+                    trouble = text;
+                }
                 pause = (pause * 2).min(PAUSE_MAX);
             }
+            // Somebody else's visit takes long.
+            Err(Error::InUse(_)) => {}
             Err(other) => return Err(other),
         }
         tokio::select! {
             _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// What a follower keeps from visit to visit.
+struct Follower {
+    link: Option<Link>,
+    /// Mailbox numbers of the messages that were listed.
+    shown: BTreeSet<u64>,
+    /// Missing numbers that were told last.
+    missing: Vec<u64>,
+}
+
+impl Follower {
+    async fn visit(&mut self, inbox: &args::Inbox) -> Result<Mail, Error> {
+        let link = match self.link.take().filter(|link| !link.is_closed()) {
+            Some(link) => Ok(link),
+            // The profile is not held while nobody answers.
+            None => {
+                let (gateway, trust) = Profile::server(&inbox.profile)?;
+                Link::connect(&gateway, &trust, Credentials::read(&inbox.profile)?, CONNECT_TIMEOUT).await
+            }
+        };
+        let profile = Profile::open_within(&inbox.profile, super::PROFILE_WAIT).await?;
+        let visited = self.fetch(&profile, link).await;
+        // What another command fetched is new to this list, too; and it is shown whatever the gateway says.
+        for message in Client::offline(&profile)?.inbox()? {
+            if self.shown.insert(message.mailbox_seq) {
+                print::received(&message, inbox.json);
+            }
+        }
+        let mut mail = visited?;
+        if mail.missing == self.missing {
+            mail.missing.clear();
+        } else {
+            self.missing.clone_from(&mail.missing);
+        }
+        Ok(mail)
+    }
+
+    async fn fetch(&mut self, profile: &Profile, link: Result<Link, Error>) -> Result<Mail, Error> {
+        let link = link?;
+        let mut client = Client::offline(profile)?;
+        super::reach(&mut client, Some(link), FLUSH_WAIT).await?;
+        let mail = client.receive(ReceiveOptions::default()).await?;
+        self.link = client.link().cloned();
+        Ok(mail)
     }
 }
 
@@ -91,7 +138,7 @@ pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
     if let Some(out) = open.out.as_ref().filter(|out| !open.force && out.symlink_metadata().is_ok()) {
         return Err(Error::Exists(out.clone()));
     }
-    let profile = Profile::open(&open.profile)?;
+    let profile = super::open(&open.profile, super::PROFILE_WAIT).await?;
     let opened = match Client::offline(&profile)?.open(&open.reference) {
         Err(Error::NotHere(_)) => fetch(&profile).await?.open(&open.reference)?,
         other => other?,
@@ -105,7 +152,7 @@ pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
 }
 
 pub(super) async fn acknowledge(ack: &args::Ack) -> Result<ExitCode, Error> {
-    let profile = Profile::open(&ack.profile)?;
+    let profile = super::open(&ack.profile, super::PROFILE_WAIT).await?;
     let mut client = super::connect(&profile).await?;
     if !is_here(&client, &ack.reference)? {
         client.receive(ReceiveOptions::default()).await?;
@@ -162,5 +209,7 @@ fn write(path: &Path, content: &[u8], force: bool) -> Result<(), Error> {
     })
 }
 
-const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// A follower's flush must not keep the profile from other commands.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -8,10 +8,11 @@ mod receipts;
 mod sending;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{Client, Error, Origin, Profile};
+use crate::{CONNECT_TIMEOUT, Client, Error, Flushed, Link, Origin, Profile};
 use clap::Parser as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -71,15 +72,40 @@ async fn init(init: &args::Init) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens a profile; while another command has it, waits at most `wait` for it.
+async fn open(dir: &Path, wait: Duration) -> Result<Profile, Error> {
+    let opened = Profile::open_within(dir, wait).await;
+    if matches!(opened, Err(Error::InUse(_))) {
+        print::note(&format!("{} s were waited for another command to end", wait.as_secs_f32()));
+    }
+    opened
+}
+
 /// Connects, and sends on the way what still waits in the outbox.
 async fn connect(profile: &Profile) -> Result<Client, Error> {
-    let mut client = Client::connect(profile).await?;
-    if !client.outbox().is_empty() {
-        let flushed = client.flush_outbox(FLUSH_WAIT).await?;
-        print::flushed(&flushed);
-    }
+    let mut client = Client::offline(profile)?;
+    reach(&mut client, None, FLUSH_WAIT).await?;
     Ok(client)
+}
+
+/// As [`connect`], over a link that is there already, if there is one. What became of waiting messages is said even when
+/// the gateway is not reached.
+async fn reach(client: &mut Client, link: Option<Link>, flush_wait: Duration) -> Result<(), Error> {
+    let reached = match link {
+        Some(link) => client.take_link(link).await,
+        None => client.reconnect(CONNECT_TIMEOUT).await,
+    };
+    let flushed = match reached {
+        Ok(()) if !client.outbox().is_empty() => client.flush_outbox(flush_wait).await,
+        Ok(()) => Ok(Flushed::default()),
+        Err(error) => Err(error),
+    };
+    let (sent, pending) = flushed.as_ref().map_or((&[][..], None), |flushed| (&flushed.sent[..], flushed.pending.as_ref()));
+    print::news(client, sent, pending)?;
+    flushed.map(drop)
 }
 
 /// What waits in the outbox must not hold up a look into the inbox for long.
 const FLUSH_WAIT: Duration = Duration::from_secs(5);
+/// A profile that another command has is waited for.
+const PROFILE_WAIT: Duration = Duration::from_secs(5);

@@ -4,8 +4,9 @@ use std::error::Error as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::standing::End;
 use crate::words::{Escaped, Word as _};
-use crate::{Error, Flushed, Received};
+use crate::{Client, Error, Received, Sent};
 use serde::Serialize;
 
 /// Prints one JSON object as a line; a closed pipe ends the program quietly.
@@ -43,21 +44,24 @@ pub(crate) fn failure(error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-/// What became of messages that had waited in the outbox.
-pub(crate) fn flushed(flushed: &Flushed) {
-    for sent in &flushed.sent {
+/// Says what became of other messages than the one asked for, each notice once.
+pub(crate) fn news(client: &Client, sent: &[Sent], pending: Option<&Error>) -> Result<(), Error> {
+    for sent in sent {
         note(&format!("{} went out, entry {}", sent.reference, sent.position.index));
     }
-    for (reference, error) in &flushed.refused {
-        let reference = reference.as_ref().map_or_else(|| "a message without number".to_owned(), ToString::to_string);
-        note(&format!("{reference} was refused: {error}"));
+    let notices = client.news()?;
+    for notice in &notices {
+        let reference = notice.reference.as_ref().map_or_else(|| "a message without number".to_owned(), ToString::to_string);
+        match &notice.end {
+            End::Refused { name, text } => note(&format!("{reference} was refused: {name}: {text}")),
+            End::Expired => note(&format!("{reference} expired before it was sent")),
+        }
     }
-    for reference in &flushed.expired {
-        note(&format!("{reference} expired in the outbox; a VOID closes its number"));
-    }
-    if let Some(error) = &flushed.pending {
+    client.told(&notices)?;
+    if let Some(error) = pending {
         note(&format!("messages are kept in the outbox: {error}"));
     }
+    Ok(())
 }
 
 #[derive(Serialize)]

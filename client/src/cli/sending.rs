@@ -1,20 +1,23 @@
 //! `send` and `status`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::words::{Word as _, media_type_of};
-use crate::{Client, Compose, Error, Profile};
-use proto::v1::{OptOut, RecipientState};
+use crate::standing::{End, Notice, Standing};
+use crate::words::{Escaped, Word as _, media_type_of};
+use crate::{Client, Compose, Error};
+use envelope::Reference;
+use proto::v1::{OptOut, RecipientState, RecipientStatus};
 use serde::Serialize;
 
 use super::{args, print};
 
 #[derive(Serialize)]
 struct SentLine {
-    reference: String,
-    index: u64,
+    reference: Option<String>,
+    index: Option<u64>,
     state: String,
-    receipt: String,
+    receipt: Option<String>,
 }
 
 pub(super) async fn send(send: &args::Send) -> Result<ExitCode, Error> {
@@ -32,19 +35,42 @@ pub(super) async fn send(send: &args::Send) -> Result<ExitCode, Error> {
         wait: send.wait,
         ..Compose::new(send.to.clone(), content)
     };
-    let profile = Profile::open(&send.profile)?;
-    let sent = Client::offline(&profile)?.send(message).await?;
+    let profile = super::open(&send.profile, send.wait.max(SHORTEST_WAIT)).await?;
+    let mut client = Client::offline(&profile)?;
+    let id = client.outbox().next_id();
+    let sent = client.send(message).await;
+    print::news(&client, client.sent_beside(), None)?;
+    let sent = match sent {
+        Ok(sent) => sent,
+        Err(error) => {
+            say_kept(&client, id, &error, send.json);
+            return Err(error);
+        }
+    };
     // Its receipt proves that it is durable, published, and available to every recipient.
     let state = RecipientState::Available.word();
     let receipt = sent.receipt_path.display().to_string();
     let (reference, index) = (sent.reference.to_string(), sent.position.index);
     if send.json {
-        print::json(&SentLine { reference, index, state, receipt });
+        print::json(&SentLine { reference: Some(reference), index: Some(index), state, receipt: Some(receipt) });
     } else {
         print::line(&format!("{reference}  entry {index}  {state}"));
         print::note(&format!("receipt {receipt}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A message that was not sent may still be in the outbox.
+fn say_kept(client: &Client, id: crate::outbox::Id, error: &Error, json: bool) {
+    let Some(item) = client.outbox().items().get(&id).filter(|item| !item.void) else { return };
+    let reference = client.reference_of(item.id).map(|reference| reference.to_string());
+    if !matches!(error, Error::Unreachable { reference: Some(_), .. }) {
+        let name = reference.as_deref().unwrap_or("the message");
+        print::note(&format!("{name} is kept in the outbox"));
+    }
+    if json {
+        print::json(&SentLine { reference, index: None, state: QUEUED.to_owned(), receipt: None });
+    }
 }
 
 #[derive(Serialize)]
@@ -55,18 +81,92 @@ struct StatusLine<'a> {
     at_ms: u64,
 }
 
+/// A number that has no recipients to speak of.
+#[derive(Serialize)]
+struct StandingLine<'a> {
+    reference: String,
+    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_ms: Option<u64>,
+    void: bool,
+}
+
 pub(super) async fn status(status: &args::Status) -> Result<ExitCode, Error> {
-    let profile = Profile::open(&status.profile)?;
-    let mut client = super::connect(&profile).await?;
-    for recipient in client.status(&status.reference).await? {
-        let state = recipient.state().word();
-        if status.json {
-            let reference = status.reference.to_string();
-            print::json(&StatusLine { reference, recipient: &recipient.recipient, state, at_ms: recipient.at_ms });
-        } else {
-            let name = crate::words::Escaped(&recipient.recipient).to_string();
-            print::line(&format!("{}  {name:<24} {state:<12} {}", status.reference, envelope::Timestamp(recipient.at_ms)));
-        }
+    let (reference, json) = (&status.reference, status.json);
+    let profile = super::open(&status.profile, super::PROFILE_WAIT).await?;
+    let mut client = Client::offline(&profile)?;
+    let reached = super::reach(&mut client, None, super::FLUSH_WAIT).await;
+    let notices = client.notices_of(reference)?;
+    let known_here = client.standing_here(reference);
+    let standing = match (&reached, known_here) {
+        (_, Some(standing)) => Some(standing),
+        (Ok(()), None) => match client.standing(reference).await {
+            Err(Error::NotHere(_)) if !notices.is_empty() => None,
+            other => Some(other?),
+        },
+        (Err(_), None) if client.is_void_here(reference)? => Some(Standing::Ledger { void: true, recipients: Vec::new() }),
+        (Err(_), None) => None,
+    };
+    if let (Err(error), None, true) = (&reached, &standing, notices.is_empty())
+        && matches!(error, Error::Unreachable { .. })
+    {
+        return reached.map(|()| ExitCode::SUCCESS);
+    }
+    show(reference, standing.as_ref(), notices.last(), json);
+    match reached {
+        // What was asked is answered.
+        Err(Error::Unreachable { gateway, cause, .. }) => print::note(&format!("{gateway} is not reachable: {cause}")),
+        other => other?,
     }
     Ok(ExitCode::SUCCESS)
 }
+
+fn show(reference: &Reference, standing: Option<&Standing>, notice: Option<&Notice>, json: bool) {
+    let void = matches!(standing, Some(Standing::Closing | Standing::Ledger { void: true, .. }));
+    let line = |state: &'static str| StandingLine { reference: reference.to_string(), state, name: None, text: None, at_ms: None, void };
+    match (standing, notice) {
+        (Some(Standing::Queued), _) if json => print::json(&line(QUEUED)),
+        (Some(Standing::Queued), _) => print::line(&format!("{reference}  in the outbox, not yet sent")),
+        (Some(Standing::Ledger { void: false, recipients }), _) => recipients.iter().for_each(|one| recipient(reference, one, json)),
+        (_, Some(notice)) if json => {
+            let at_ms = Some(notice.at.ms());
+            print::json(&match &notice.end {
+                End::Refused { name, text } => StandingLine { name: Some(name), text: Some(text), at_ms, ..line("refused") },
+                End::Expired => StandingLine { at_ms, ..line("expired") },
+            });
+        }
+        (_, None) if json => print::json(&line("void")),
+        (standing, Some(notice)) => {
+            let number = match standing {
+                Some(Standing::Closing) => "; a VOID closes its number, and is not yet sent",
+                Some(_) => ", its number was closed by a VOID",
+                None => "; its number is not closed yet",
+            };
+            print::line(&format!("{reference}  {}{number}", Escaped(&notice.end.to_string())));
+        }
+        (_, None) => print::line(&format!("{reference}  no message has this number, a VOID closes it")),
+    }
+    // An earlier message's notice must not be lost behind the one that took its number.
+    if let (Some(Standing::Queued | Standing::Ledger { void: false, .. }), Some(notice)) = (standing, notice) {
+        print::note(&format!("an earlier message under {reference} was never sent: {}", notice.end));
+    }
+}
+
+fn recipient(reference: &Reference, recipient: &RecipientStatus, json: bool) {
+    let state = recipient.state().word();
+    if json {
+        let reference = reference.to_string();
+        return print::json(&StatusLine { reference, recipient: &recipient.recipient, state, at_ms: recipient.at_ms });
+    }
+    let name = Escaped(&recipient.recipient).to_string();
+    print::line(&format!("{reference}  {name:<24} {state:<12} {}", envelope::Timestamp(recipient.at_ms)));
+}
+
+/// The state of a message in the outbox.
+const QUEUED: &str = "queued";
+/// Another command has the profile for a moment even when nothing is to be waited for.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);

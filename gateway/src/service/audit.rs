@@ -21,7 +21,6 @@ use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::problem::Problem;
 use crate::receipts::{opened, shown_to_author};
 use crate::service::{Desk, peer};
-use crate::writer::Command;
 
 /// The service.
 #[derive(Clone)]
@@ -116,7 +115,6 @@ impl AuditService {
             tracing::error!(%error, "the evidence was not kept");
         }
         // Who waits in the queue is told now; should it be full, the next batch stops all the same.
-        drop(self.0.hand(Command::Halt(reason.to_owned())));
     }
 
     /// An auditor says first what it is about to read, in the log.

@@ -239,7 +239,9 @@ impl Theatre {
     }
 
     pub(crate) fn check_data(&self, data: &Path) -> gateway::gateway::Checked {
-        let checked = gateway::check(&self.config_of(data)).expect("the store opens");
+        let mut checked = gateway::check(&self.config_of(data)).expect("the store opens");
+        // Evidence of a fork damages no entry; `histories` demands that it is named.
+        checked.damage.retain(|damage| !damage.text.starts_with("evidence is kept"));
         assert_eq!(checked.damage, []);
         checked
     }
