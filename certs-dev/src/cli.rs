@@ -50,6 +50,12 @@ enum Command {
         /// Folder of the PKI
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
+        /// Number of the statement, when the gateway asks for another (BAD_SEQUENCE)
+        #[arg(long)]
+        seq: Option<u64>,
+        /// SHA-256 of the statement before it, in hex; left out for number 1
+        #[arg(long, value_name = "HEX", requires = "seq", value_parser = digest)]
+        prev: Option<Digest>,
     },
 }
 
@@ -62,7 +68,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             crate::mint(&MintOptions::new(&out, network, addresses)).map(|minted| print_minted(&out, &minted))
         }
         Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
-        Command::ClockStep { out } => crate::clock_step(&out).map(|path| print_stepped(&path)),
+        Command::ClockStep { out, seq, prev } => {
+            let place = seq.map(|seq| (seq, prev.map(|digest| digest.0.to_vec()).unwrap_or_default()));
+            crate::clock_step(&out, place).map(|path| print_stepped(&path))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +81,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// 32 bytes as 64 hexadecimal digits.
+#[derive(Clone)]
+struct Digest([u8; 32]);
+
+fn digest(text: &str) -> Result<Digest, String> {
+    let pair = |at: usize| text.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..32).map(pair).collect();
+    let bytes = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Digest).ok_or_else(|| "a digest is 64 hexadecimal digits".to_owned())
 }
 
 fn print_stepped(path: &Path) {

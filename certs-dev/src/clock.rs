@@ -14,17 +14,25 @@ use proto::v1;
 use crate::mint::now;
 use crate::{Error, files};
 
-/// Signs the time of this machine as `out/clock-step.bin`. The statement before it is the one in that file, if there is one.
+/// Number and digest of a statement in its chain, as a gateway names them when it refuses another (`BAD_SEQUENCE`).
+pub type Place = (u64, Vec<u8>);
+
+/// Signs the time of this machine as `out/clock-step.bin`. Without `place` it follows the statement in that file, if
+/// there is one: a step that no gateway took leaves the chain where it was, so its place must be given then.
 ///
 /// # Errors
 /// [`Error::Absent`] when `out` holds no PKI.
-pub fn clock_step(out: &Path) -> Result<PathBuf, Error> {
+pub fn clock_step(out: &Path, place: Option<Place>) -> Result<PathBuf, Error> {
     let path = out.join("clock-step.bin");
     let trust = out.join("trust.toml");
     let text = String::from_utf8(files::read(&trust)?.to_vec());
     let trust = Trust::parse_toml(&text.map_err(|_| Error::Content { path: trust, wanted: "a trust file" })?)?;
     let key = SigningKey::from_pem(&files::read(&out.join("authority").join("authority.key"))?)?;
-    let (seq, prev_sha256) = if path.exists() { next_of(&path)? } else { (1, Vec::new()) };
+    let (seq, prev_sha256) = match place {
+        Some(place) => place,
+        None if path.exists() => next_of(&path)?,
+        None => (1, Vec::new()),
+    };
     let Timestamp(now_ms) = now();
     let head = v1::StatementHead {
         version: 1,
@@ -42,7 +50,7 @@ pub fn clock_step(out: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Number and digest that the statement after the one in `path` carries.
-fn next_of(path: &Path) -> Result<(u64, Vec<u8>), Error> {
+fn next_of(path: &Path) -> Result<Place, Error> {
     let content = || Error::Content { path: path.to_owned(), wanted: "a clock step" };
     let signed = statement::decode_signed(&files::read(path)?)?;
     let step: v1::ClockStep = statement::read(&signed)?;

@@ -22,7 +22,7 @@ use envelope::keys::KeyFileError;
 use envelope::statement::StatementError;
 use envelope::trust::TrustError;
 
-pub use clock::clock_step;
+pub use clock::{Place, clock_step};
 pub use files::read_chain;
 pub use mint::{MintOptions, Minted, MintedParticipant, mint};
 pub use revoke::{Revocation, revoke, revoke_at};

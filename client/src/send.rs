@@ -527,3 +527,63 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const SEAL_PAUSE_MS: u64 = 10_000;
 /// Even without time left, a connection is tried this long.
 const FIRST_TRY: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use envelope::Network;
+
+    use super::*;
+    use crate::outbox::{Numbering, Outbox};
+    use crate::profile::{Origin, Profile};
+    use crate::standing::Standing;
+
+    /// A member that has never met its gateway, with three messages in the outbox.
+    fn member(folder: &std::path::Path) -> Client {
+        let out = folder.join("pki");
+        let addresses = ["ke", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
+        let network = Network::parse("ecowire.test").unwrap();
+        certs_dev::mint(&certs_dev::MintOptions { out: out.clone(), network, addresses, now: clock::now() }).unwrap();
+        let origin = Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: out.join("trust.toml"), identity: out.join("ke") };
+        let mut client = Client::offline(&Profile::create(&folder.join("ke"), &origin).unwrap()).unwrap();
+        client.outbox = Outbox::load(Numbering::brand_new(), Vec::new());
+        for _ in 0..3 {
+            let event = Event::Queue { priority: 1, expires_ms: clock::now().ms() + 60_000 };
+            client.decide(event, Vec::new(), &mut Driven::default()).unwrap();
+        }
+        client
+    }
+
+    #[test]
+    fn what_will_never_be_sent_leaves_a_notice() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut client = member(folder.path());
+        let ids: Vec<Id> = client.outbox.items().keys().copied().collect();
+        let references: Vec<Reference> = ids.iter().map(|id| client.reference_of(*id).unwrap()).collect();
+        let mut driven = Driven::default();
+        driven.reasons.insert(ids[0], Error::refused("CLOCK_SKEW", "created in the future"));
+        client.decide(Event::Refused { id: ids[0], refusal: Refusal::Other }, Vec::new(), &mut driven).unwrap();
+        client.decide(Event::Refused { id: ids[1], refusal: Refusal::Expired }, Vec::new(), &mut driven).unwrap();
+        let profile = client.profile.clone();
+        drop(client);
+
+        // Another command of the same profile.
+        let client = Client::offline(&profile).unwrap();
+        let news = client.news().unwrap();
+        let said: Vec<(Option<Reference>, String)> = news.iter().map(|notice| (notice.reference.clone(), notice.end.to_string())).collect();
+        assert_eq!(
+            said,
+            [
+                (Some(references[0].clone()), "refused CLOCK_SKEW: created in the future".to_owned()),
+                (Some(references[1].clone()), "expired before it was sent".to_owned()),
+            ]
+        );
+        assert_eq!(client.standing_here(&references[0]), None);
+        assert_eq!(client.standing_here(&references[1]), Some(Standing::Closing));
+        assert_eq!(client.standing_here(&references[2]), Some(Standing::Queued));
+        client.told(&news).unwrap();
+        assert_eq!(client.news().unwrap(), [], "it is told once");
+        assert_eq!(client.notices_of(&references[0]).unwrap(), [news[0].clone()], "and kept");
+        assert_eq!(client.notices_of(&references[2]).unwrap(), []);
+    }
+}

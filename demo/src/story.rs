@@ -99,6 +99,7 @@ async fn read(reader: &mut Client, reference: &Reference, tell: &mut Narrator) -
 
 async fn reply(cast: &mut Cast, reference: &Reference, tell: &mut Narrator) -> anyhow::Result<()> {
     tell.step("th replies to the border post, with the copy to ke");
+    tell.say("the network's genesis opens this post to foreign bureaus; others would be told OVERSIGHT_MISSING");
     let mut message = Compose::new(vec![Address::parse("ke/cus/kemba")?], REPLY.as_bytes().to_vec());
     (message.kind, message.in_reply_to) = (Kind::Reply, Some(reference.clone()));
     let sent = cast.thailand.send(message).await?;
@@ -149,7 +150,7 @@ async fn audit_all(auditor: &mut Client, tell: &mut Narrator) -> anyhow::Result<
     ensure!(verdict.gaps.is_empty(), "gaps: {:?}", verdict.gaps);
     tell.say(&format!("root {}: recomputed, and the one that the gateway has signed", verdict.root));
     for (sender, count) in &verdict.counts {
-        tell.say(&format!("{sender}: {count} messages, numbers without a gap"));
+        tell.say(&format!("{sender}: {count} {}, numbers without a gap", if *count == 1 { "message" } else { "messages" }));
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub enum Refusal {
     #[error("it was created at {created}, more than {skew_max_ms} ms after now, {now}")]
     ClockSkew { created: Timestamp, now: Timestamp, skew_max_ms: u64 },
     /// Rule 3.
-    #[error("the wrap for {recipient} is not to a current key of it")]
+    #[error("{recipient} has no encryption key now, or another than the message was sealed to")]
     StaleKey { recipient: Address },
     /// Rule 4.
     #[error("{address} is {state}")]
@@ -48,19 +48,24 @@ pub enum Refusal {
     #[error("the {what} of {address} is revoked or past its end")]
     Revoked { address: Address, what: &'static str },
     /// Rule 5.
-    #[error("no grant of {sender} covers {what} ({kind:?}, {priority:?}, {classification:?})")]
+    #[error(
+        "no grant of {sender} covers {what} ({}, {}, {})",
+        word(kind.as_str_name()),
+        word(priority.as_str_name()),
+        word(classification.as_str_name())
+    )]
     NoGrant { sender: Address, what: &'static str, kind: Kind, priority: Priority, classification: Classification },
     /// Rule 6.
     #[error("{recipient} is not a participant that can receive")]
     UnknownRecipient { recipient: Address },
     /// Rule 6.
-    #[error("{recipient} is not cleared for {classification:?}")]
+    #[error("{recipient} is not cleared for {}", word(classification.as_str_name()))]
     NotCleared { recipient: Address, classification: Classification },
     /// Rule 7.
     #[error("{why}: a copy to {ncb} is missing or {recipient} is not opened to foreign senders")]
     OversightMissing { why: &'static str, ncb: Address, recipient: Address },
     /// Rule 8.
-    #[error("an {kind:?} goes to {desk}, too, unless a reason to opt out is given")]
+    #[error("every {} goes to {desk}, too, unless a reason to opt out is given", word(kind.as_str_name()))]
     IpsgCopyMissing { kind: Kind, desk: Address },
     /// Rule 11.
     #[error("{sender} has sent {used} FLASH messages today, {max} are allowed")]
@@ -159,6 +164,11 @@ impl Refusal {
             Self::UnknownMessage { mailbox_seq } => vec![("mailbox_seq", mailbox_seq.to_string())],
         }
     }
+}
+
+/// The word for a named value: `CLASSIFICATION_OFFICIAL_USE_ONLY` is `official-use-only`.
+fn word(name: &str) -> String {
+    name.split_once('_').map_or(name, |(_, word)| word).to_ascii_lowercase().replace('_', "-")
 }
 
 impl From<EncodingError> for Refusal {

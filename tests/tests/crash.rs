@@ -150,9 +150,24 @@ fn audit(stage: &Stage) {
     for seqs in seqs.values() {
         assert_eq!(*seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
     }
+    replay_leads_to_the_same_state(&config);
     let log = stage.fleet.trust.log_verifier().expect("the log's key");
     for (key, receipt) in &stage.receipts {
         let proven = Receipt::decode(receipt).expect("a receipt").verify(&log).expect("a sound receipt");
         assert_eq!(places.get(key), Some(&proven.position.index), "{key:?}");
     }
+}
+
+/// The state that the gateway starts from, snapshot and tail, mailboxes included, is that of a replay from entry 0.
+fn replay_leads_to_the_same_state(config: &gateway::Config) {
+    let (ledger, started) = gateway::gateway::opener(config).expect("a configuration").0.open().expect("the store opens");
+    let mut replayed = exchange::Exchange::default();
+    for index in 0..ledger.size() {
+        let stored = ledger.read(index).expect("readable");
+        let entry = Entry::read(&stored.opening.expect("nothing was purged")).expect("sound");
+        replayed.replay(index, stored.leaf.at, &entry).expect("it makes sense");
+    }
+    assert!(ledger.size() > exchange::STATE_CLAIM_INTERVAL, "a snapshot was taken");
+    assert_eq!(started.state().digest(), replayed.state().digest());
+    ledger.close();
 }
