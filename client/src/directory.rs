@@ -198,3 +198,28 @@ const HEAD_KEY: &str = "directory_head";
 const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
 /// An offline post may still report to its own NCB.
 const HEAD_AGE_OWN_NCB_MAX_MS: u64 = 14 * 24 * 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// Whether a Head of this age may be sealed under.
+    fn check(age_ms: u64, own_ncb_only: bool) -> Option<String> {
+        let at = Timestamp(1_795_000_000_000);
+        let head = Some(Head { size: 1, root: Hash([7; 32]), at });
+        let directory = Directory { head, ..Directory::default() };
+        directory.fresh_head(at.plus(age_ms), own_ncb_only).err().and_then(|error| error.name().map(str::to_owned))
+    }
+
+    #[test]
+    fn an_old_head_seals_nothing_more_and_for_the_own_ncb_after_two_weeks() {
+        let stale = Some("STALE_DIRECTORY".to_owned());
+        assert_eq!(check(24 * HOUR_MS, false), None);
+        assert_eq!(check(24 * HOUR_MS + 1, false), stale);
+        assert_eq!(check(14 * 24 * HOUR_MS, true), None);
+        assert_eq!(check(14 * 24 * HOUR_MS + 1, true), stale);
+    }
+}
