@@ -24,7 +24,7 @@ use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{Config, ConfigError};
 use crate::connection::Door;
 use crate::limits;
-use crate::node::{Node, NodeError};
+use crate::node::{Node, NodeError, hold_log_key};
 use crate::problem::{Outcome, Problem};
 use crate::revocations::Lists;
 use crate::service::Desk;
@@ -155,6 +155,8 @@ pub struct Running {
     pub size: u64,
     shared: Arc<Shared>,
     announced: bool,
+    /// Lets go of the log's key when the gateway has stopped.
+    key: std::fs::File,
     desk: Desk,
     stop: watch::Sender<bool>,
     door: tokio::task::JoinHandle<()>,
@@ -193,10 +195,11 @@ impl Running {
                 tracing::error!(%error, "a task did not end well");
             }
         }
-        let writer = self.writer;
+        let (writer, key) = (self.writer, self.key);
         if tokio::task::spawn_blocking(move || writer.join().is_err()).await.unwrap_or(true) {
             tracing::error!("the writer did not end well");
         }
+        drop(key);
     }
 }
 
@@ -217,6 +220,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let opener = Opener { rules, engine, ..opener };
     let node = Node::read(&config.node, &genesis, time.wall())?;
     let (ledger, exchange) = opener.open()?;
+    let key = hold_log_key(&config.node)?;
     let (ledger, size): (Arc<dyn ledger::Ledger>, u64) = {
         let size = ledger.size();
         (Arc::from(ledger), size)
@@ -255,7 +259,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits);
     let door = tokio::spawn(door.run(listener));
     tracing::info!(%address, entries = size, "serving");
-    Ok(Running { address, size, shared, announced, desk: own, stop, door, ticker, writer })
+    Ok(Running { address, size, shared, announced, key, desk: own, stop, door, ticker, writer })
 }
 
 /// What is wrong with a stopped store.

@@ -30,6 +30,9 @@ pub enum NodeError {
         #[source]
         source: std::io::Error,
     },
+    /// Two gateways that sign with one key write two histories.
+    #[error("another gateway is running with {0}; one log is written by one gateway")]
+    KeyInUse(PathBuf),
     /// A file is not what its name says.
     #[error("{path}: {why}")]
     Content {
@@ -68,6 +71,20 @@ impl Node {
         let log = signer(&folder.join("log.key"), &genesis.log_origin(), &genesis.statement.log_key)?;
         let directory = signer(&folder.join("directory.key"), &genesis.directory_origin(), &genesis.statement.directory_key)?;
         Ok(ledger::Signers { log: Box::new(log), directory: Box::new(directory) })
+    }
+}
+
+/// Holds the log's key for one gateway of this machine: a copied data folder started beside the first signs nothing.
+///
+/// # Errors
+/// [`NodeError`] when another gateway holds it.
+pub fn hold_log_key(folder: &Path) -> Result<std::fs::File, NodeError> {
+    let path = folder.join("log.key");
+    let file = std::fs::File::open(&path).map_err(|source| NodeError::Read { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(NodeError::KeyInUse(path)),
+        Err(std::fs::TryLockError::Error(source)) => Err(NodeError::Read { path, source }),
     }
 }
 

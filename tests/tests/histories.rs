@@ -161,7 +161,15 @@ async fn a_copy_started_beside_the_first_is_stopped_by_whoever_saw_more() {
     kenya.send(note(&["th"], "to the first")).await.expect("sent");
     let seen = kenya.held_note_for_others();
     let beside = gateway::Config { listen: ([127, 0, 0, 1], 0).into(), ..theatre.config_of(&copied) };
-    let second = gateway::start(&beside).await.expect("nothing tells it that it is a copy");
+    let Err(StartError::Node(error)) = gateway::start(&beside).await else { panic!("the log's key is in use") };
+    assert!(error.to_string().contains("another gateway is running with"), "{error}");
+    // Elsewhere, with a copy of the key, nothing tells it that it is a copy, until somebody who saw more connects.
+    let node = copied.with_file_name("copied-node");
+    std::fs::create_dir(&node).expect("a folder");
+    for file in std::fs::read_dir(&beside.node).expect("the node's folder").flatten() {
+        std::fs::copy(file.path(), node.join(file.file_name())).expect("copied");
+    }
+    let second = gateway::start(&gateway::Config { node, ..beside }).await.expect("it starts");
     let credentials = client::Credentials::read(&theatre.identity("np")).expect("credentials");
     let url = format!("https://{}", second.address);
     let link = client::Link::connect(&url, &theatre.trust(), credentials, client::CONNECT_TIMEOUT).await.expect("connected");
