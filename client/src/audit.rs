@@ -11,7 +11,7 @@ use envelope::slots::{Leaf, Opening};
 use envelope::{Address, Class, Receipt};
 use exchange::{Finding, Gap, Judge};
 use prost::Message as _;
-use proto::v1::{self, EntryKind, StatementKind};
+use proto::v1::{self, EntryKind, Kind, StatementKind};
 use tlog::{Checkpoint, Hash, Tree};
 
 use crate::client::Client;
@@ -103,6 +103,9 @@ pub struct Verdict {
 /// [`Error::Unsound`] when hashes do not lead to the checkpoint, [`Error::Forked`], a refusal, or [`Error::Unreachable`].
 pub async fn verify(client: &mut Client, options: &Options, mut each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
     let size = client.refresh_checkpoint().await?.size;
+    if options.from > 0 && options.from >= size {
+        return Err(Error::Argument(format!("the log has {size} entries, there is no entry {}", options.from)));
+    }
     if client.address().class() == Class::Auditor {
         publish_access(client, options, size).await?;
         client.refresh_checkpoint().await?;
@@ -306,7 +309,8 @@ fn summary(entry: &Entry) -> String {
         Entry::Message(message) => {
             let reference = message.reference().map_or_else(|_| "?".to_owned(), |reference| reference.to_string());
             let to: Vec<&str> = message.places.iter().map(|place| place.address.as_str()).collect();
-            format!("{reference} to {}", to.join(","))
+            let kind = kind_of(&message.header).map_or_else(|| "?".to_owned(), |kind| kind.word());
+            format!("{reference} {kind} to {}", to.join(","))
         }
         Entry::Directory { signed, directory_index } => {
             let head = envelope::statement::read::<v1::KeyStatement>(signed).ok().and_then(|statement| statement.head);
@@ -331,6 +335,12 @@ fn summary(entry: &Entry) -> String {
         Entry::Expired(expired) => format!("entry {} in {} mailboxes", expired.index, expired.places.len()),
         Entry::Later(number) => format!("kind {number}, of a later version"),
     }
+}
+
+/// What a message is for, by its header.
+fn kind_of(header: &[u8]) -> Option<Kind> {
+    let context = v1::Header::decode(header).ok()?.context;
+    Some(v1::Context::decode(context.as_ref()).ok()?.kind())
 }
 
 /// The word for how much was shown.

@@ -53,6 +53,7 @@ pub struct Client {
     consistent: BTreeMap<u64, Hash>,
     /// What went out beside the message that was sent last.
     pub(crate) sent_beside: Vec<Sent>,
+    replaces_key: bool,
 }
 
 impl Client {
@@ -80,6 +81,7 @@ impl Client {
             held,
             consistent: BTreeMap::new(),
             sent_beside: Vec::new(),
+            replaces_key: false,
         })
     }
 
@@ -99,13 +101,20 @@ impl Client {
     /// [`Error::Exists`], and what [`Client::connect`] and [`Client::publish_keys`] say.
     pub async fn init(dir: &Path, origin: &Origin) -> Result<Self, Error> {
         let draft = Draft::new(dir, origin)?;
-        let mut client = Self::connect(&draft.profile()?).await?;
-        client.publish_keys().await?;
+        let mut client = Self::connect(&draft.profile()?).await.map_err(|error| draft.rename(error))?;
+        let replaces_key = client.directory.current_key(client.address()).is_some();
+        client.publish_keys().await.map_err(|error| draft.rename(error))?;
         let link = client.link.take();
         drop(client);
         let mut client = Self::offline(&draft.finish()?)?;
-        client.link = link;
+        (client.link, client.replaces_key) = (link, replaces_key);
         Ok(client)
+    }
+
+    /// Whether [`Client::init`] has published its key in the place of one that another profile of this member holds.
+    #[must_use]
+    pub fn replaces_key(&self) -> bool {
+        self.replaces_key
     }
 
     /// Whose client it is.

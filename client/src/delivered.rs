@@ -22,12 +22,14 @@ impl Client {
     /// Says that a person has seen a message; returns when the ledger holds that durably.
     ///
     /// # Errors
-    /// [`Error::NotHere`], [`Error::Finding`], [`Error::Unreachable`], or a refusal.
+    /// [`Error::NotHere`], [`Error::Finding`], [`Error::Open`], [`Error::Unreachable`], or a refusal.
     pub async fn acknowledge(&mut self, reference: &Reference) -> Result<(), Error> {
         let wanted = self.facts_of(reference)?;
         if let Some(text) = wanted.finding {
             return Err(Error::Finding { reference: reference.clone(), text });
         }
+        // Nobody can have seen what does not open here.
+        self.open(reference)?;
         loop {
             let current = self.facts_of(reference)?;
             if current.state == RecipientState::Acknowledged as i32 {
@@ -123,7 +125,8 @@ impl Client {
                 return Err(self.unreachable("the gateway ended the stream"));
             }
             let result = self.await_result(&mut answers, &digest).await?;
-            if let Some(pause_ms) = self.read_result(result)? {
+            let busy = self.read_result(result)?;
+            if let Some(pause_ms) = busy.filter(|_| attempt + 1 < ATTEMPTS_MAX) {
                 tokio::time::sleep(busy_pause(attempt, pause_ms)).await;
             }
         }
@@ -209,3 +212,88 @@ fn items_of(kind: StatementKind, signed: &SignedStatement) -> Result<Vec<v1::Rec
 const RESULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Attempts at a statement: it may have to be signed anew once, and the gateway may be busy.
 const ATTEMPTS_MAX: u32 = 6;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::service::TowerToHyperService;
+    use proto::v1::messages_server::{Messages, MessagesServer};
+    use tokio_stream::{Stream, StreamExt as _};
+    use tonic::{Request, Response, Status};
+
+    use super::*;
+    use crate::link::Link;
+    use crate::store::Write;
+
+    /// A gateway that is busy, whatever is said.
+    struct Busy(Arc<AtomicU32>);
+
+    type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+    #[tonic::async_trait]
+    impl Messages for Busy {
+        type SubmitStreamStream = Out<v1::SubmitStreamResponse>;
+        type ReceiveStream = Out<v1::ReceiveResponse>;
+
+        async fn submit(&self, _: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
+            Err(Status::unavailable("busy"))
+        }
+
+        async fn submit_stream(
+            &self,
+            _: Request<Streaming<v1::SubmitStreamRequest>>,
+        ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+            Err(Status::unavailable("busy"))
+        }
+
+        async fn receive(&self, request: Request<Streaming<ReceiveRequest>>) -> Result<Response<Self::ReceiveStream>, Status> {
+            let answers = Arc::clone(&self.0);
+            let busy = move |request: Result<ReceiveRequest, Status>| {
+                let sha256 = envelope::statement::digest_of(&request.ok()?.statement?).to_vec().into();
+                answers.fetch_add(1, Ordering::Relaxed);
+                let problem = v1::Problem { fault: v1::Fault::Busy.into(), retry_after_ms: 1, ..v1::Problem::default() };
+                let statement = Some(v1::StatementResult { sha256, problem: Some(problem) });
+                Some(Ok(v1::ReceiveResponse { statement, ..v1::ReceiveResponse::default() }))
+            };
+            Ok(Response::new(Box::pin(request.into_inner().filter_map(busy))))
+        }
+
+        async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+            Err(Status::unavailable("busy"))
+        }
+    }
+
+    async fn link(gateway: Busy) -> Link {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let service = TowerToHyperService::new(MessagesServer::new(gateway));
+        tokio::spawn(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(far), service));
+        let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await;
+        let (sender, connection) = shaken.unwrap();
+        tokio::spawn(connection);
+        Link::over(sender)
+    }
+
+    #[tokio::test]
+    async fn six_busy_answers_leave_the_statement_for_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut client = crate::tests::member(folder.path());
+        let facts = serde_json::json!({
+            "reference": "TH/2026/000001", "index": 3, "mailbox_seq": 1, "message_id": vec![7; 32], "kind": 1, "priority": 1,
+            "at_ms": 1, "expires_ms": u64::MAX, "state": RecipientState::Available as i32, "finding": null,
+        });
+        client.profile.store().commit(&[Write::number(Table::Facts, 1, facts.to_string())]).unwrap();
+        let answers = Arc::new(AtomicU32::new(0));
+        client.link = Some(link(Busy(Arc::clone(&answers))).await);
+
+        let error = client.settle_mailbox().await.unwrap_err();
+        assert_eq!((answers.load(Ordering::Relaxed), error.exit_code()), (ATTEMPTS_MAX, 4), "{error}");
+        assert!(error.to_string().contains("the statement DELIVERED could not be made durable"), "{error}");
+        assert!(client.pending(StatementKind::Delivered).unwrap().is_some(), "the same bytes go out on the next visit");
+        assert_eq!(client.inbox().unwrap().len(), 1, "and what is here is listed");
+    }
+}

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use envelope::trust::{Trust, TrustError};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -22,6 +23,14 @@ pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Er
     let text = read(path)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|_| content())?;
     if chain.is_empty() { Err(content()) } else { Ok(chain) }
+}
+
+/// Reads a trust file; one that its authority did not sign does not prove itself.
+pub(crate) fn read_trust(path: &Path) -> Result<Trust, Error> {
+    Trust::parse_toml(&read_text(path)?).map_err(|error| match error {
+        TrustError::Signature(_) => Error::unsound(format!("{}: {error}", path.display())),
+        other => Error::Trust(other),
+    })
 }
 
 /// Reads a text of ours.

@@ -25,6 +25,7 @@ use tonic::Streaming;
 use crate::client::{Client, hashes};
 use crate::clock;
 use crate::error::Error;
+use crate::send::SentRow;
 use crate::store::{Table, Write};
 
 /// One message of the inbox, as its receipt and signatures prove it.
@@ -77,6 +78,8 @@ pub struct Opened {
     pub message: Received,
     /// Everything that is signed.
     pub header: Header,
+    /// The message that it answers, when it is in this profile.
+    pub in_reply_to: Option<Reference>,
     /// What the sender says the content is.
     pub media_type: String,
     /// The content, byte for byte.
@@ -229,7 +232,22 @@ impl Client {
         let seq = facts.mailbox_seq;
         self.profile.store().commit(&[Write::number(Table::ContentKeys, seq, content_key.as_bytes().to_vec())])?;
         let message = facts.received(clock::now())?;
-        Ok(Opened { message, header, media_type: body.media_type, content: body.content.to_vec() })
+        let in_reply_to = header.context.in_reply_to.map(|id| self.reference_of_message(&id)).transpose()?.flatten();
+        Ok(Opened { message, header, in_reply_to, media_type: body.media_type, content: body.content.to_vec() })
+    }
+
+    /// The number of a message, received or sent, by its id.
+    fn reference_of_message(&self, id: &[u8; 32]) -> Result<Option<Reference>, Error> {
+        if let Some(message) = self.inbox()?.into_iter().find(|message| message.message_id == *id) {
+            return Ok(Some(message.reference));
+        }
+        for (reference, row) in self.profile.store().rows(Table::Sent)? {
+            let row: SentRow = serde_json::from_slice(&row).map_err(|_| Error::Row("sent"))?;
+            if row.message_id == *id {
+                return Ok(std::str::from_utf8(&reference).ok().and_then(|text| text.parse().ok()));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn facts_of(&self, reference: &Reference) -> Result<Facts, Error> {

@@ -39,3 +39,6 @@ pub use inbox::{Mail, Opened, ReceiveOptions, Received};
 pub use link::{Credentials, Link};
 pub use profile::{Origin, Profile};
 pub use send::{Flushed, Sent};
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,7 @@ impl Link {
         config: ClientConfig,
     ) -> Result<(http2::SendRequest<tonic::body::Body>, Arc<Mutex<End>>), Failure> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let tcp = TcpStream::connect((bare, port)).await.map_err(|error| Failure::Other(error.to_string()))?;
+        let tcp = TcpStream::connect((bare, port)).await.map_err(|error| Failure::Other(chain_text(&error)))?;
         // Both are improvements only: a system without BBR keeps its default.
         let _ = tcp.set_nodelay(true);
         let _ = socket2::SockRef::from(&tcp).set_tcp_congestion(b"bbr");
@@ -145,7 +145,7 @@ impl Link {
         let mut tls = connected.map_err(|error| match rustls_error(&error) {
             Some(rustls::Error::InvalidCertificate(why)) => Failure::Server(format!("{why:?}")),
             // An alert this early may be anybody's.
-            _ => Failure::Other(error.to_string()),
+            _ => Failure::Other(chain_text(&error)),
         })?;
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(Failure::Other("the server does not speak h2".to_owned()));
@@ -153,7 +153,7 @@ impl Link {
         // In TLS 1.3 the client's certificate is judged after the client has finished: the first bytes tell, which are
         // the server's SETTINGS or an alert.
         if let Ok(Err(error)) = tokio::time::timeout(FIRST_BYTES_TIMEOUT, tls.fill_buf()).await {
-            return Err(alert_of(&error).map_or_else(|| Failure::Other(error.to_string()), Failure::Alert));
+            return Err(alert_of(&error).map_or_else(|| Failure::Other(chain_text(&error)), Failure::Alert));
         }
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE_INTERVAL).keep_alive_timeout(KEEPALIVE_TIMEOUT);
@@ -170,6 +170,14 @@ impl Link {
             end.alert = result.err().and_then(|error| alert_of(&error));
         });
         Ok((sender, end))
+    }
+
+    /// A link without TLS to whatever is at the other end.
+    #[cfg(test)]
+    pub(crate) fn over(sender: http2::SendRequest<tonic::body::Body>) -> Self {
+        let origin = http::Uri::from_static("https://127.0.0.1:1");
+        let node = Address::parse("node/dev-1").unwrap_or_else(|error| unreachable!("{error}"));
+        Self { sender, origin, node, end: Arc::default() }
     }
 
     /// What the generated clients are given as origin.
@@ -362,6 +370,12 @@ fn is_refusal(alert: AlertDescription) -> bool {
 
 /// An error and its causes in one line.
 pub(crate) fn chain_text(error: &(dyn StdError + 'static)) -> String {
+    let text = causes_text(error);
+    // What rustls says of a peer that goes without a word.
+    if text.contains("close_notify") { "the gateway has ended the connection".to_owned() } else { text }
+}
+
+fn causes_text(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

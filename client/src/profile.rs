@@ -89,7 +89,7 @@ impl Profile {
     /// [`Error::InUse`] when another process has it open; otherwise what is wrong with a file.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = File::read(dir)?;
-        let trust = Trust::parse_toml(&files::read_text(&dir.join("trust.toml"))?)?;
+        let trust = files::read_trust(&dir.join("trust.toml"))?;
         let anchors = trust.anchors()?;
         let chain = files::read_chain(&dir.join("identity.pem"))?;
         let identity = anchors.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?;
@@ -129,7 +129,7 @@ impl Profile {
 
     /// URL of the gateway and trust file of the profile at `dir`, without opening its store.
     pub(crate) fn server(dir: &Path) -> Result<(String, Trust), Error> {
-        let trust = Trust::parse_toml(&files::read_text(&dir.join("trust.toml"))?)?;
+        let trust = files::read_trust(&dir.join("trust.toml"))?;
         Ok((File::read(dir)?.gateway, trust))
     }
 
@@ -261,9 +261,21 @@ impl Draft {
         // One of an earlier process with this number that was killed.
         let _ = fs::remove_dir_all(&temporary);
         let mut draft = Self { dir: dir.to_owned(), temporary, profile: None };
-        draft.fill(origin)?;
-        draft.profile = Some(Profile::open(&draft.temporary)?);
+        let opened = draft.fill(origin).and_then(|()| Profile::open(&draft.temporary));
+        draft.profile = Some(opened.map_err(|error| draft.rename(error))?);
         Ok(draft)
+    }
+
+    /// The same error, with the profile's folder instead of the temporary one.
+    pub(crate) fn rename(&self, error: Error) -> Error {
+        let named = |path: PathBuf| path.strip_prefix(&self.temporary).map(|rest| self.dir.join(rest)).unwrap_or(path.clone());
+        match error {
+            Error::File { what, path, cause } => Error::File { what, path: named(path), cause },
+            Error::Content { path, wanted } => Error::Content { path: named(path), wanted },
+            Error::Exists(path) => Error::Exists(named(path)),
+            Error::InUse(path) => Error::InUse(named(path)),
+            other => other,
+        }
     }
 
     /// The profile, to be used before it has its name.
@@ -292,8 +304,8 @@ impl Draft {
         for name in ["tls.pem", "tls.key", "identity.pem", "identity.key"] {
             files::write_new(&at(name), &files::read(&origin.identity.join(name))?)?;
         }
-        let trust = Trust::parse_toml(&files::read_text(&origin.trust)?)?;
-        let chain = files::read_chain(&at("identity.pem"))?;
+        let trust = files::read_trust(&origin.trust)?;
+        let chain = files::read_chain(&origin.identity.join("identity.pem"))?;
         let address = trust.anchors()?.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?.address;
         crate::link::parse_gateway(&origin.gateway)?;
         let file = File { version: 1, address: address.to_string(), gateway: origin.gateway.clone() };

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use envelope::header::Header;
 use envelope::receipt::Proven;
-use envelope::trust::Trust;
 use envelope::{Network, Receipt};
 use proto::v1::{self, EntryKind};
 
@@ -60,9 +59,10 @@ pub fn show_file(path: &Path) -> Result<Shown, Error> {
 /// ```
 ///
 /// # Errors
-/// [`Error::File`], [`Error::Trust`], or [`Error::Receipt`] naming the step that fails.
+/// [`Error::File`], [`Error::Trust`], [`Error::Unsound`] when the trust file is not what its authority signed, or
+/// [`Error::Receipt`] naming the step that fails.
 pub fn verify_file(path: &Path, trust: &Path) -> Result<(Proven, Shown), Error> {
-    let trust = Trust::parse_toml(&files::read_text(trust)?)?;
+    let trust = files::read_trust(trust)?;
     let mut shown = show_file(path)?;
     let receipt = Receipt::decode(&files::read(path)?)?;
     let proven = receipt.verify(&trust.log_verifier()?)?;

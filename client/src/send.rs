@@ -531,33 +531,17 @@ const FIRST_TRY: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use envelope::Network;
-
     use super::*;
-    use crate::outbox::{Numbering, Outbox};
-    use crate::profile::{Origin, Profile};
     use crate::standing::Standing;
-
-    /// A member that has never met its gateway, with three messages in the outbox.
-    fn member(folder: &std::path::Path) -> Client {
-        let out = folder.join("pki");
-        let addresses = ["ke", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
-        let network = Network::parse("ecowire.test").unwrap();
-        certs_dev::mint(&certs_dev::MintOptions { out: out.clone(), network, addresses, now: clock::now() }).unwrap();
-        let origin = Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: out.join("trust.toml"), identity: out.join("ke") };
-        let mut client = Client::offline(&Profile::create(&folder.join("ke"), &origin).unwrap()).unwrap();
-        client.outbox = Outbox::load(Numbering::brand_new(), Vec::new());
-        for _ in 0..3 {
-            let event = Event::Queue { priority: 1, expires_ms: clock::now().ms() + 60_000 };
-            client.decide(event, Vec::new(), &mut Driven::default()).unwrap();
-        }
-        client
-    }
 
     #[test]
     fn what_will_never_be_sent_leaves_a_notice() {
         let folder = tempfile::tempdir().unwrap();
-        let mut client = member(folder.path());
+        let mut client = crate::tests::member(folder.path());
+        for _ in 0..3 {
+            let event = Event::Queue { priority: 1, expires_ms: clock::now().ms() + 60_000 };
+            client.decide(event, Vec::new(), &mut Driven::default()).unwrap();
+        }
         let ids: Vec<Id> = client.outbox.items().keys().copied().collect();
         let references: Vec<Reference> = ids.iter().map(|id| client.reference_of(*id).unwrap()).collect();
         let mut driven = Driven::default();

@@ -83,6 +83,9 @@ impl Table {
     }
 }
 
+/// Key and value of a row.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -202,13 +205,21 @@ impl Store {
     /// # Errors
     /// [`Error::Store`], or [`Error::Row`] when a key is no number.
     pub fn numbered(&self, table: Table) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let number = |key: Vec<u8>| key.try_into().map(u64::from_be_bytes).map_err(|_| Error::Row(table.name()));
+        self.rows(table)?.into_iter().map(|(key, row)| Ok((number(key)?, row))).collect()
+    }
+
+    /// All rows of a table, in order of their keys.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn rows(&self, table: Table) -> Result<Vec<Row>, Error> {
         let transaction = self.database.begin_read().map_err(fault)?;
         let rows = transaction.open_table(table.definition()).map_err(fault)?;
         let mut all = Vec::new();
         for row in rows.iter().map_err(fault)? {
             let (key, value) = row.map_err(fault)?;
-            let key = key.value().try_into().map_err(|_| Error::Row(table.name()))?;
-            all.push((u64::from_be_bytes(key), value.value().to_vec()));
+            all.push((key.value().to_vec(), value.value().to_vec()));
         }
         Ok(all)
     }

@@ -60,6 +60,15 @@ pub trait Word: Copy + Sized + 'static {
     /// Reads the name in the proto file.
     fn from_proto_name(name: &str) -> Option<Self>;
 
+    /// All that can be said, in the order of the proto file.
+    fn all() -> Vec<Self>;
+
+    /// The words of all, without the unspecified value.
+    #[must_use]
+    fn words() -> Vec<String> {
+        Self::all().into_iter().map(Self::word).filter(|word| Self::from_word(word).is_some()).collect()
+    }
+
     /// The word.
     #[must_use]
     fn word(self) -> String {
@@ -88,6 +97,9 @@ macro_rules! words {
             fn from_proto_name(name: &str) -> Option<Self> {
                 Self::from_str_name(name)
             }
+            fn all() -> Vec<Self> {
+                (0..NUMBERS_END).filter_map(|number| Self::try_from(number).ok()).collect()
+            }
         })*
     };
 }
@@ -101,6 +113,9 @@ words! {
     RecipientState, "RECIPIENT_STATE_";
     EntryKind, "ENTRY_KIND_";
 }
+
+/// No value of these enums has a number from here on.
+const NUMBERS_END: i32 = 128;
 
 /// The media type that a file name's extension stands for; `application/octet-stream` when nothing is known of it.
 #[must_use]
@@ -139,6 +154,13 @@ mod tests {
         assert_eq!(OptOut::from_word("ongoing-operation"), Some(OptOut::OngoingOperation));
         assert_eq!(Kind::from_word("unspecified"), None);
         assert_eq!(Kind::from_word("KIND_VOID"), None);
+    }
+
+    #[test]
+    fn words_are_listed() {
+        assert_eq!(Priority::words(), ["routine", "urgent", "flash"]);
+        assert_eq!(Handling::words(), ["h0", "h1", "h2", "h3"]);
+        assert!(Kind::words().contains(&"notice-request".to_owned()) && !Kind::words().contains(&"unspecified".to_owned()));
     }
 
     #[test]

@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use client::{Origin, Profile};
+use envelope::{Network, Timestamp};
 
 fn ecowire(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ecowire")).args(arguments).env("COLUMNS", "120").output().unwrap()
@@ -39,6 +44,84 @@ fn every_command_has_help_with_an_example() {
     }
     assert!(String::from_utf8(ecowire(&["--version"]).stdout).unwrap().starts_with("ecowire "));
     assert!(String::from_utf8(ecowire(&["--help"]).stdout).unwrap().contains("Exit codes"));
+    assert!(String::from_utf8(ecowire(&["--help"]).stdout).unwrap().contains("Examples:\n  ecowire init"));
+}
+
+#[test]
+fn the_words_are_listed() {
+    let help = String::from_utf8(ecowire(&["send", "--help"]).stdout).unwrap();
+    for word in ["ecomessage", "notice-request", "routine, urgent, flash", "restricted", "h0, h1, h2, h3", "source-at-risk"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--kind", "poem"], 2, "notice-request");
+    check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--priority", "now"], 2, "routine, urgent, flash");
+}
+
+#[test]
+fn what_cannot_be_meant_is_2() {
+    check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--media-type", ""], 2, "--media-type");
+    check(&["send", "--profile", "x", "--to", "ke", "--file", "x", "--kind", "reply"], 2, "--in-reply-to");
+    check(&["audit", "verify", "--profile", "x", "--from", "1"], 2, "NOT JUDGED: ");
+}
+
+#[test]
+fn only_an_auditor_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pki, profile) = (folder.path().join("pki"), folder.path().join("ke"));
+    mint(&pki);
+    let origin = Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: pki.join("trust.toml"), identity: pki.join("ke") };
+    drop(Profile::create(&profile, &origin).unwrap());
+    check(&["audit", "verify", "--profile", path(&profile)], 3, "NO_AUTHORITY: only an auditor's certificate sees openings");
+    check(&["audit", "replay", "--profile", path(&profile)], 4, "is not reachable");
+}
+
+#[test]
+fn a_trust_file_that_its_authority_did_not_sign_is_5() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = folder.path().join("pki");
+    mint(&pki);
+    let trust = pki.join("trust.toml");
+    let text = std::fs::read_to_string(&trust).unwrap();
+    let mut other = text.clone();
+    let at = other.rfind("signature = \"").unwrap() + 13;
+    let letter = if &other[at..=at] == "A" { "B" } else { "A" };
+    other.replace_range(at..=at, letter);
+    std::fs::write(&trust, other).unwrap();
+    check(&["receipt", "verify", path(&trust), "--trust", path(&trust)], 5, "VERIFICATION_FAILED: ");
+    std::fs::write(&trust, "junk").unwrap();
+    check(&["receipt", "verify", path(&trust), "--trust", path(&trust)], 1, "toml");
+}
+
+#[test]
+fn keys_that_others_can_read_are_warned_of_and_the_profile_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pki, profile) = (folder.path().join("pki"), folder.path().join("ke"));
+    mint(&pki);
+    let arguments = |identity: &Path| {
+        let (trust, gateway) = (pki.join("trust.toml"), "https://127.0.0.1:1");
+        let fixed = ["init", "--profile", path(&profile), "--gateway", gateway, "--trust", path(&trust), "--identity", path(identity)];
+        String::from_utf8(ecowire(&fixed).stderr).unwrap()
+    };
+    let said = arguments(&pki.join("ke"));
+    assert!(!said.contains("warning"), "{said}");
+    let key = pki.join("ke/identity.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let said = arguments(&pki.join("ke"));
+    assert!(said.contains("warning: ") && said.contains("ke/identity.key can be read by others"), "{said}");
+    // Certificates of one, keys of another.
+    std::fs::copy(pki.join("node_dev-1/tls.key"), &key).unwrap();
+    let said = arguments(&pki.join("ke"));
+    assert!(!said.contains(".new"), "{said}");
+    std::fs::copy(pki.join("th/identity.key"), &key).unwrap();
+    let said = arguments(&pki.join("ke"));
+    assert!(said.contains(path(&profile.join("profile.toml"))) && !said.contains(".new"), "{said}");
+}
+
+fn mint(out: &Path) {
+    let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64);
+    let addresses = ["ke", "th", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
+    let network = Network::parse("ecowire.test").unwrap();
+    certs_dev::mint(&certs_dev::MintOptions { out: out.to_owned(), network, addresses, now }).unwrap();
 }
 
 #[test]

@@ -45,6 +45,12 @@ fn a_profile_is_made_whole_and_for_its_owner_only() {
     }
     let first = profile.decryption_keys().unwrap()[0].key_id();
     drop(profile);
+    let store = dir.join("store.redb");
+    assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o600);
+    // One that an earlier version made is mended.
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Profile::open(&dir).unwrap());
+    assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(Profile::open(&dir).unwrap().decryption_keys().unwrap()[0].key_id(), first);
 }
 

@@ -10,7 +10,7 @@ use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
-#[command(name = "ecowire", version, after_help = EXIT_CODES)]
+#[command(name = "ecowire", version, after_help = OVERVIEW)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -62,29 +62,24 @@ pub(crate) struct Send {
     /// Recipients, separated by commas.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
     pub(crate) to: Vec<Address>,
-    /// What the message is for, e.g. message, request, reply, ecomessage, alert.
-    #[arg(long, default_value = "message", value_parser = word::<Kind>)]
+    #[arg(long, value_name = "WORD", default_value = "message", value_parser = word::<Kind>, help = among::<Kind>("What the message is for"))]
     pub(crate) kind: Kind,
-    /// routine, urgent or flash.
-    #[arg(long, default_value = "routine", value_parser = word::<Priority>)]
+    #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<Priority>, help = among::<Priority>("How urgent it is"))]
     pub(crate) priority: Priority,
-    /// official-use-only, restricted or confidential.
-    #[arg(long, default_value = "official-use-only", value_parser = word::<Classification>)]
+    #[arg(long, value_name = "WORD", default_value = "official-use-only", value_parser = word::<Classification>, help = among::<Classification>("Who may hold it"))]
     pub(crate) classification: Classification,
-    /// h0 police use, h1 not in court, h2 not onward without permission, h3 other.
-    #[arg(long, default_value = "h0", value_parser = word::<Handling>)]
+    #[arg(long, value_name = "WORD", default_value = "h0", value_parser = word::<Handling>, help = among::<Handling>("What recipients may do with it (h0 police use, h1 not in court, h2 not onward without permission, h3 other)"))]
     pub(crate) handling: Handling,
     /// The file, at most 256 KiB; recipients get the same bytes.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// What the file is; guessed from its name when left out.
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = media_type)]
     pub(crate) media_type: Option<String>,
     /// A message of this profile that it answers.
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) in_reply_to: Option<Reference>,
-    /// Why ipsg/ens gets no copy: national-law, ongoing-operation or source-at-risk.
-    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>)]
+    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>, help = among::<OptOut>("Why ipsg/ens gets no copy"))]
     pub(crate) opt_out: Option<OptOut>,
     /// A drill.
     #[arg(long)]
@@ -227,7 +222,16 @@ pub(crate) struct Replay {
 }
 
 fn word<W: Word>(text: &str) -> Result<W, String> {
-    W::from_word(text).ok_or_else(|| "there is no such word here; see --help".to_owned())
+    W::from_word(text).ok_or_else(|| format!("the words are {}", W::words().join(", ")))
+}
+
+/// A help text with the words.
+fn among<W: Word>(what: &str) -> String {
+    format!("{what}: {}", W::words().join(", "))
+}
+
+fn media_type(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("a media type like application/json is wanted".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -237,4 +241,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
-const EXIT_CODES: &str = "Exit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed";
+const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed";

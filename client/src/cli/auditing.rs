@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use crate::audit::{self, Line, Options, Verdict};
 use crate::words::Escaped;
-use crate::{Client, Error};
+use crate::{Client, Error, Profile};
+use envelope::Class;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
@@ -63,15 +64,25 @@ pub(super) async fn run(audit: &args::Audit) -> Result<ExitCode, Error> {
 }
 
 async fn replay(replay: &args::Replay) -> Result<ExitCode, Error> {
-    let verdict = visit(replay, |line, _| entry(line, replay.json)).await?;
+    let profile = super::open(&replay.profile, super::PROFILE_WAIT).await?;
+    let verdict = visit(&profile, replay, |line, _| entry(line, replay.json)).await?;
     print::note(&format!("{} entries, root {}", verdict.size, verdict.root));
     Ok(code(&verdict))
 }
 
 async fn verify(verify: &args::Replay) -> Result<ExitCode, Error> {
+    if verify.from > 0 {
+        let text = "NOT JUDGED: verify judges the log from entry 0; `audit replay --from N` reads from entry N";
+        return Err(Error::Argument(text.to_owned()));
+    }
     // On anything but a terminal nothing is drawn.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let verdict = visit(verify, |line, size| {
+    let profile = super::open(&verify.profile, super::PROFILE_WAIT).await?;
+    if profile.address().class() != Class::Auditor {
+        let text = "only an auditor's certificate sees openings; use `audit replay` for your own entries";
+        return Err(Error::refused("NO_AUTHORITY", text));
+    }
+    let verdict = visit(&profile, verify, |line, size| {
         bar.set_length(size);
         bar.set_position(line.index + 1);
     })
@@ -82,9 +93,8 @@ async fn verify(verify: &args::Replay) -> Result<ExitCode, Error> {
     Ok(code(&verdict))
 }
 
-async fn visit(replay: &args::Replay, each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
-    let profile = super::open(&replay.profile, super::PROFILE_WAIT).await?;
-    let mut client = Client::connect(&profile).await?;
+async fn visit(profile: &Profile, replay: &args::Replay, each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
+    let mut client = Client::connect(profile).await?;
     let options = Options { from: replay.from, purpose: replay.purpose.clone() };
     audit::verify(&mut client, &options, each).await
 }
@@ -150,5 +160,7 @@ fn print_verdict(verdict: &Verdict, json: bool) {
     print::line(&format!("entries  {}, judged {judged}, withheld {withheld}, purged {purged}", verdict.size));
     print::line(&format!("root     {}", verdict.root));
     print::line(&format!("state    {}", state_digest.as_deref().unwrap_or("not every entry was judged")));
+    let gaps = if verdict.state_digest.is_some() { verdict.gaps.len().to_string() } else { "not every entry was judged".to_owned() };
+    print::line(&format!("gaps     {gaps}"));
     print::line(&format!("findings {}", verdict.findings.len()));
 }

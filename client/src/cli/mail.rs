@@ -182,6 +182,11 @@ fn describe(opened: &Opened) {
     let (kind, priority, classification) = (context.kind.word(), context.priority.word(), context.classification.word());
     print::note(&format!("{kind}, {priority}, {classification}, handling {}{exercise}", context.handling.word()));
     print::note(&format!("to {}", to.join(", ")));
+    match (&opened.in_reply_to, &context.in_reply_to) {
+        (Some(reference), _) => print::note(&format!("in reply to {reference}")),
+        (None, Some(id)) => print::note(&format!("in reply to a message that is not in this profile, id {}", envelope::genesis::hex(id))),
+        (None, None) => {}
+    }
     print::note(&format!("{}, {} bytes", opened.media_type, opened.content.len()));
 }
 

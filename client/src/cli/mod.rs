@@ -8,6 +8,7 @@ mod receipts;
 mod sending;
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -66,7 +67,20 @@ fn logs() {
 
 async fn init(init: &args::Init) -> Result<ExitCode, Error> {
     let origin = Origin { gateway: init.gateway.clone(), trust: init.trust.clone(), identity: init.identity.clone() };
+    for name in ["tls.key", "identity.key"] {
+        let path = origin.identity.join(name);
+        if std::fs::metadata(&path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+            print::note(&format!(
+                "warning: {} can be read by others; take their rights away (chmod 600) or have a new key made",
+                path.display()
+            ));
+        }
+    }
     let client = Client::init(&init.profile, &origin).await?;
+    if client.replaces_key() {
+        let text = "warning: another profile of this member had published a key; messages sealed to that key open only there";
+        print::note(text);
+    }
     let (address, network) = (client.address(), client.profile().network());
     print::note(&format!("{address} of {network}: profile {}, encryption key published", init.profile.display()));
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use crate::standing::{End, Notice, Standing};
 use crate::words::{Escaped, Word as _, media_type_of};
 use crate::{Client, Compose, Error};
 use envelope::Reference;
-use proto::v1::{OptOut, RecipientState, RecipientStatus};
+use proto::v1::{Kind, OptOut, RecipientState, RecipientStatus};
 use serde::Serialize;
 
 use super::{args, print};
@@ -21,6 +21,9 @@ struct SentLine {
 }
 
 pub(super) async fn send(send: &args::Send) -> Result<ExitCode, Error> {
+    if send.kind == Kind::Reply && send.in_reply_to.is_none() {
+        return Err(Error::Argument("a reply needs --in-reply-to REFERENCE".to_owned()));
+    }
     let content = std::fs::read(&send.file).map_err(|cause| Error::File { what: "read", path: send.file.clone(), cause })?;
     let name = send.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let message = Compose {

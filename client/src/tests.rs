@@ -1,0 +1,24 @@
+//! What unit tests of several modules begin with.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use envelope::Network;
+
+use crate::client::Client;
+use crate::clock;
+use crate::outbox::{Numbering, Outbox};
+use crate::profile::{Origin, Profile};
+
+/// A member with a profile in `folder` that has never met its gateway.
+pub(crate) fn member(folder: &Path) -> Client {
+    let out = folder.join("pki");
+    let addresses = ["ke", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
+    let network = Network::parse("ecowire.test").unwrap();
+    certs_dev::mint(&certs_dev::MintOptions { out: out.clone(), network, addresses, now: clock::now() }).unwrap();
+    let origin = Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: out.join("trust.toml"), identity: out.join("ke") };
+    let mut client = Client::offline(&Profile::create(&folder.join("ke"), &origin).unwrap()).unwrap();
+    client.outbox = Outbox::load(Numbering::brand_new(), Vec::new());
+    client
+}
