@@ -16,6 +16,7 @@ use tlog::{VerifierKey, VerifierKeyError};
 use crate::address::{Address, Network};
 use crate::canonical::{self, EncodingError};
 use crate::dsse::{self, SignatureFault};
+use crate::genesis::hex;
 use crate::identity::{Anchors, IdentityError};
 use crate::keys::{Ring, SigningKey};
 use crate::statement::{NETWORK_AUTHORITY, Statement, authority_signers};
@@ -346,10 +347,6 @@ fn unhex(field: &'static str, text: &str) -> Result<[u8; 32], TrustError> {
     }
     let bytes: Vec<u8> = text.as_bytes().chunks_exact(2).map(pair).collect::<Option<_>>().ok_or_else(wrong)?;
     bytes.try_into().map_err(|_| wrong())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// RFC 7468: lines of 64 characters.

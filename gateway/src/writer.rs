@@ -12,7 +12,7 @@ use envelope::entry::{Entry, message_key, statement_key};
 use envelope::keys::AwsLc;
 use envelope::message::Verified;
 use envelope::statement::{self, Acknowledged, Delivered, digest_of};
-use envelope::{Address, Draft, Position, Timestamp};
+use envelope::{Address, Draft, Position, Reference, Timestamp};
 use exchange::{Admission, Batch, Refusal, STATE_CLAIM_INTERVAL};
 use ledger::{AppendError, Committed, CommittedEntry};
 use proto::v1::{self, SignedStatement, StatementKind};
@@ -194,29 +194,32 @@ impl Writer {
     fn message(&mut self, filling: &mut Filling<'_>, ledger: &dyn ledger::Ledger, verified: Verified) -> Pending {
         let key = message_key(&verified.header().message_id);
         let prior = match filling.known(ledger, &key) {
+            Ok(Some(Pending::Known(position))) => Some(position),
             Ok(Some(pending)) => return pending,
             Ok(None) => None,
             Err(problem) => return Pending::Problem(problem),
         };
-        let refused = refused_entry(&verified);
+        let (reference, message_id) = (verified.header().context.reference.clone(), verified.header().message_id);
         match filling.batch.admit(prior, verified) {
             Ok(Admission::Known(position)) => Pending::Known(position),
             Ok(Admission::New(admitted)) => {
                 let entry = admitted.entry();
                 filling.push_draft(&entry, admitted.into_draft(), Some(key))
             }
-            Err(refusal) => self.refuse(filling, refusal, refused),
+            Err(refusal) => {
+                let refused = refused_entry(&refusal, &reference, &message_id);
+                self.refuse(filling, refusal, refused)
+            }
         }
     }
 
     /// A refusal of a correctly signed header has an entry, up to a bound; the rest is counted.
-    fn refuse(&mut self, filling: &mut Filling<'_>, refusal: Refusal, mut refused: v1::Refused) -> Pending {
+    fn refuse(&mut self, filling: &mut Filling<'_>, refusal: Refusal, refused: v1::Refused) -> Pending {
         let now = filling.batch.now();
         if let Some(counted) = filling.has_room().then(|| self.refusals.take_counted(&refused.sender, now)).flatten() {
             filling.push(Entry::RefusalsCounted(counted), None);
         }
         if self.refusals.may_record(&refused.sender, now) {
-            refused.name = refusal.name().to_owned();
             filling.push(Entry::Refused(refused), None);
         }
         Pending::Problem(refusal.into())
@@ -425,15 +428,14 @@ fn is_issuer(peer: &Address, signed: &SignedStatement) -> bool {
     head.is_some_and(|head| head.issuer == peer.as_str())
 }
 
-fn refused_entry(verified: &Verified) -> v1::Refused {
-    let (header, reference) = (verified.header(), &verified.header().context.reference);
+fn refused_entry(refusal: &Refusal, reference: &Reference, message_id: &[u8; 32]) -> v1::Refused {
     v1::Refused {
         sender: reference.sender.to_string(),
         year: reference.year,
         series: reference.series,
         number: reference.number,
-        message_id: header.message_id.to_vec().into(),
-        name: String::new(),
+        message_id: message_id.to_vec().into(),
+        name: refusal.name().to_owned(),
         rules_version: 1,
     }
 }

@@ -139,13 +139,16 @@ impl Reader {
             return None;
         }
         let own = |(key, row): (&Key, &Row)| match (key, row) {
-            (Key::Place(owner, seq), Row::Place(place)) if owner == address => Some((*seq, place.clone())),
+            (Key::Place(owner, seq), Row::Place(place)) if owner == address => Some((*seq, place.state(), place.index)),
             _ => None,
         };
-        let delivered = |place: &v1::PlaceRow| place.state() != v1::RecipientState::Expired;
         let from = Key::Place(address.clone(), self.after.saturating_add(1));
         let mut rows = state.rows_from(&from).map_while(own);
-        rows.find(|(seq, place)| new(seq) && delivered(place)).map(|(seq, place)| Next { seq, index: place.index, waited: false })
+        rows.find(|(seq, state, _)| new(seq) && *state != v1::RecipientState::Expired).map(|(seq, _, index)| Next {
+            seq,
+            index,
+            waited: false,
+        })
     }
 
     fn note_sent(&mut self, next: &Next) {
@@ -156,11 +159,12 @@ impl Reader {
         if !next.waited {
             self.after = self.after.max(next.seq);
         }
-        let exchange = self.desk.shared.exchange();
-        let state = exchange.state();
-        let waits = |seq: &u64| state.place(&self.peer.address, *seq).is_some_and(|place| place.state() == v1::RecipientState::Available);
         // What no longer waits, and lies behind what is still to be sent, need not be remembered.
         if self.sent.len() > 2 * MAILBOX_CREDIT_MAX as usize {
+            let exchange = self.desk.shared.exchange();
+            let state = exchange.state();
+            let waits =
+                |seq: &u64| state.place(&self.peer.address, *seq).is_some_and(|place| place.state() == v1::RecipientState::Available);
             let (after, retained) = (self.after, self.start.retained);
             self.sent.retain(|seq| waits(seq) || (retained && *seq > after));
         }
