@@ -21,7 +21,7 @@ pub(crate) fn flip_a_byte(folder: &Folder, index: u64, tell: &mut Narrator) -> a
     let needle = gateway::gateway::opening_at_rest(&config, index)?;
     let copy = folder.path().join("data-with-a-flipped-byte");
     copy_folder(&config.data, &copy)?;
-    let at = flip(&copy.join("ledger.redb"), &needle)?;
+    let at = flip(&copy.join("payloads/00000000.payloads"), &needle)?;
     let damaged = gateway::check(&Config { data: copy, ..config });
     let named = match &damaged {
         Ok(checked) => checked.damage.iter().any(|damage| damage.index == Some(index)),

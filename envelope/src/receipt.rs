@@ -73,13 +73,12 @@ impl Receipt {
     /// A receipt from an opening: `shown` says which slots its reader may see.
     pub fn new(index: u64, leaf: &Leaf, opening: &Opening, path: &[Hash], checkpoint: Bytes, shown: impl Fn(SlotId) -> bool) -> Self {
         let (slots, siblings) = opening.disclose(shown);
-        let bytes = |hash: &Hash| Bytes::copy_from_slice(hash.as_bytes());
         Self(v1::Receipt {
             position: Some(v1::Position { log: 0, index }),
             leaf: Bytes::copy_from_slice(&leaf.encode()),
             slots,
-            siblings: siblings.iter().map(bytes).collect(),
-            path: path.iter().map(bytes).collect(),
+            siblings: to_bytes(&siblings),
+            path: to_bytes(path),
             checkpoint,
         })
     }
@@ -165,6 +164,12 @@ fn kind_of(slots: &[DisclosedSlot]) -> Result<EntryKind, ReceiptError> {
     let number: [u8; 2] = first.value.as_ref().try_into().map_err(|_| SlotError::KindSlot)?;
     let number = i32::from(u16::from_be_bytes(number));
     EntryKind::try_from(number).ok().filter(|kind| *kind != EntryKind::Unspecified).ok_or(ReceiptError::Slots(SlotError::Kind(number)))
+}
+
+/// Hashes as they travel, in one allocation.
+fn to_bytes(hashes: &[Hash]) -> Vec<Bytes> {
+    let all = Bytes::from(hashes.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>());
+    (0..hashes.len()).map(|at| all.slice(at * tlog::HASH_BYTES..(at + 1) * tlog::HASH_BYTES)).collect()
 }
 
 fn hashes(bytes: &[Bytes]) -> Result<Vec<Hash>, ReceiptError> {

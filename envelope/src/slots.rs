@@ -4,6 +4,7 @@
 //! It does not know what a slot's value means; `entry` does.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -190,6 +191,16 @@ pub struct Opening {
     number: u16,
     seed: Zeroizing<[u8; 32]>,
     slots: Slots,
+    /// Made when it is first needed: a leaf, and the receipt that shows some of it, hash the same.
+    hashed: OnceLock<Hashed>,
+}
+
+/// The slots of a layout with their salts and hashes.
+#[derive(Clone)]
+struct Hashed {
+    layout: Vec<SlotId>,
+    salts: Zeroizing<Vec<[u8; 16]>>,
+    hashes: Vec<Hash>,
 }
 
 impl std::fmt::Debug for Opening {
@@ -209,7 +220,7 @@ impl Opening {
 
     fn of_number(number: u16, seed: [u8; 32], slots: Slots) -> Result<Self, SlotError> {
         check_table(number, &slots)?;
-        Ok(Self { number, seed: Zeroizing::new(seed), slots })
+        Ok(Self { number, seed: Zeroizing::new(seed), slots, hashed: OnceLock::new() })
     }
 
     /// The kind of the entry; `Unspecified` for one that a later version has added.
@@ -233,7 +244,7 @@ impl Opening {
     /// The root over all slots of the kind's table.
     #[must_use]
     pub fn body(&self) -> Hash {
-        small::root(&self.hashes())
+        small::root(&self.hashed().hashes)
     }
 
     /// The leaf of this opening at a ledger time.
@@ -252,17 +263,18 @@ impl Opening {
 
     /// Shows the slots for which `shown` holds (slot 0 and counts always), and the siblings that lead to the body.
     pub fn disclose(&self, shown: impl Fn(SlotId) -> bool) -> (Vec<DisclosedSlot>, Vec<Hash>) {
-        let layout = layout(self.number, &self.slots);
+        let Hashed { layout, salts, hashes } = self.hashed();
         let visible = |id: SlotId| id == (0, 0) || is_count(self.number, id) || shown(id);
         let indexes: Vec<usize> = (0..layout.len()).filter(|at| visible(layout[*at])).collect();
-        let siblings = small::siblings(&self.hashes(), &indexes).expect("indexes of the layout ascend and are in range");
-        let key = self.salt_key();
-        let show = |at: &usize| {
+        let siblings = small::siblings(hashes, &indexes).expect("indexes of the layout ascend and are in range");
+        // One allocation for all salts.
+        let all_salts = Bytes::from(indexes.iter().flat_map(|at| salts[*at]).collect::<Vec<u8>>());
+        let show = |(place, at): (usize, &usize)| {
             let (tag, sub) = layout[*at];
-            let salt = Bytes::copy_from_slice(&salt(&key, (tag, sub)));
+            let salt = all_salts.slice(place * SALT_BYTES..(place + 1) * SALT_BYTES);
             DisclosedSlot { tag: tag.into(), sub: sub.into(), salt, value: self.slots.bytes(tag, sub) }
         };
-        (indexes.iter().map(show).collect(), siblings)
+        (indexes.iter().enumerate().map(show).collect(), siblings)
     }
 
     /// The stored form.
@@ -305,14 +317,15 @@ impl Opening {
         Ok(opening)
     }
 
-    fn hashes(&self) -> Vec<Hash> {
-        let key = self.salt_key();
-        let hash = |id: &SlotId| slot_hash(self.number, *id, &salt(&key, *id), self.slots.value(id.0, id.1));
-        layout(self.number, &self.slots).iter().map(hash).collect()
-    }
-
-    fn salt_key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &*self.seed)
+    fn hashed(&self) -> &Hashed {
+        self.hashed.get_or_init(|| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, &*self.seed);
+            let layout = layout(self.number, &self.slots);
+            let salts: Vec<_> = layout.iter().map(|id| salt(&key, *id)).collect();
+            let hash = |(id, salt): (&SlotId, &[u8; SALT_BYTES])| slot_hash(self.number, *id, salt, self.slots.value(id.0, id.1));
+            let hashes = layout.iter().zip(&salts).map(hash).collect();
+            Hashed { layout, salts: Zeroizing::new(salts), hashes }
+        })
     }
 }
 
@@ -391,20 +404,26 @@ fn kind_of(number: u16) -> EntryKind {
     EntryKind::try_from(i32::from(number)).unwrap_or(EntryKind::Unspecified)
 }
 
-fn salt(key: &hmac::Key, (tag, sub): SlotId) -> [u8; 16] {
-    let mut context = hmac::Context::with_key(key);
-    context.update(&tag.to_be_bytes());
-    context.update(&sub.to_be_bytes());
-    let tag = context.sign();
-    tag.as_ref()[..16].try_into().expect("an HMAC-SHA256 tag has 32 bytes")
+fn salt(key: &hmac::Key, (tag, sub): SlotId) -> [u8; SALT_BYTES] {
+    let ([a, b], [c, d]) = (tag.to_be_bytes(), sub.to_be_bytes());
+    let tag = hmac::sign(key, &[a, b, c, d]);
+    tag.as_ref()[..SALT_BYTES].try_into().expect("an HMAC-SHA256 tag has 32 bytes")
 }
 
 fn slot_hash(number: u16, (tag, sub): SlotId, salt: &[u8; 16], value: &[u8]) -> Hash {
     let length = u32::try_from(value.len()).expect("a slot's value is far below 4 GiB").to_be_bytes();
-    let head = [LEAF_VERSION.to_be_bytes(), number.to_be_bytes(), tag.to_be_bytes(), sub.to_be_bytes()].concat();
-    Hash(sha256_parts(&[&[0], b"ecowire/1 slot\0", &head, salt, &length, value]))
+    let mut head = [0; 44];
+    head[1..16].copy_from_slice(b"ecowire/1 slot\0");
+    for (at, number) in [LEAF_VERSION, number, tag, sub].into_iter().enumerate() {
+        head[16 + 2 * at..18 + 2 * at].copy_from_slice(&number.to_be_bytes());
+    }
+    head[24..40].copy_from_slice(salt);
+    head[40..].copy_from_slice(&length);
+    Hash(sha256_parts(&[&head, value]))
 }
 
+/// A salt is the first half of an HMAC.
+const SALT_BYTES: usize = 16;
 /// Numbers from here on are critical: who does not know such a kind must not go on.
 const CRITICAL_KINDS_FROM: u16 = 0x8000;
 const MESSAGE_TABLE: [(u16, bool); 10] =

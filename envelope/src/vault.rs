@@ -39,9 +39,17 @@ impl EntryKey {
     /// AES-256-GCM with the slot number as nonce. **A slot is sealed once in the life of a key.**
     #[must_use]
     pub fn seal(&self, slot: u8, aad: &[u8], plain: &[u8]) -> Vec<u8> {
-        let mut bytes = plain.to_vec();
-        self.cipher().seal_in_place_append_tag(nonce(slot), Aad::from(aad), &mut bytes).expect("the plaintext is far below 64 GiB");
+        let mut bytes = Vec::with_capacity(plain.len() + AES_256_GCM.tag_len());
+        self.seal_onto(slot, aad, plain, &mut bytes);
         bytes
+    }
+
+    /// As [`EntryKey::seal`], appended to `out`.
+    pub fn seal_onto(&self, slot: u8, aad: &[u8], plain: &[u8], out: &mut Vec<u8>) {
+        let from = out.len();
+        out.extend_from_slice(plain);
+        let tag = self.cipher().seal_in_place_separate_tag(nonce(slot), Aad::from(aad), &mut out[from..]);
+        out.extend_from_slice(tag.expect("the plaintext is far below 64 GiB").as_ref());
     }
 
     /// Opens what [`EntryKey::seal`] made.

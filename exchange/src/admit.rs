@@ -30,18 +30,17 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// The entry to apply once it has a position.
+    /// The entry, to apply and to append, and what is stored beside it.
     #[must_use]
-    pub fn entry(&self) -> Entry {
-        Entry::Message(Box::new(self.entry.clone()))
+    pub fn into_entry(self) -> (Entry, Bytes) {
+        (Entry::Message(Box::new(self.entry)), self.sealed)
     }
 
     /// What the ledger appends.
     #[must_use]
     pub fn into_draft(self) -> Draft {
-        let mut draft = Entry::Message(Box::new(self.entry)).into_draft();
-        draft.sealed = Some(self.sealed);
-        draft
+        let (entry, sealed) = self.into_entry();
+        Draft { sealed: Some(sealed), ..entry.into_draft() }
     }
 
     /// The decision as it will be recorded.

@@ -79,7 +79,7 @@ fn genesis(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> R
     let statement = &genesis.statement;
     rows.set(
         Key::Network,
-        Row::Network(v1::NetworkRow {
+        Row::Network(Box::new(v1::NetworkRow {
             network: genesis.network.to_string(),
             genesis_sha256: genesis.sha256.to_vec().into(),
             policy: statement.policy.clone(),
@@ -87,7 +87,7 @@ fn genesis(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> R
             authority: statement.authority.clone(),
             authority_threshold: statement.authority_threshold,
             node: statement.node.clone(),
-        }),
+        })),
     );
     for (participant, certified) in &genesis.participants {
         let PublicKey::Ed25519(public) = &certified.public else { return Err(ApplyError::Field("participants")) };
@@ -104,7 +104,7 @@ fn genesis(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> R
             open_to_foreign: participant.open_to_foreign,
             oversight: participant.oversight,
         };
-        rows.set(Key::Participant(certified.address.clone()), Row::Participant(row));
+        rows.set(Key::Participant(certified.address.clone()), Row::Participant(Box::new(row)));
         rows.set(Key::Identity(certified.key_id), Row::Identity(v1::IdentityRow { address: participant.address.clone() }));
     }
     let sha256 = statement::digest_of(signed).to_vec().into();
@@ -144,7 +144,7 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
         effects.push(Effect::Available { recipient: address, mailbox_seq: place.mailbox_seq });
     }
     let row = v1::MessageRow { stub: Some(stub.clone()), at_ms: at.ms(), places: message.places.clone() };
-    rows.set(Key::Message(index), Row::Message(row));
+    rows.set(Key::Message(index), Row::Message(Box::new(row)));
     Ok(())
 }
 

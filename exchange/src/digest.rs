@@ -10,8 +10,17 @@ pub(crate) struct Digest([u64; 4]);
 
 impl Digest {
     pub(crate) fn add(&mut self, key: &[u8], row: &[u8]) {
+        self.add_limbs(limbs(key, row));
+    }
+
+    /// Adds another sum, as [`Digest::bytes`] gives it.
+    pub(crate) fn add_sum(&mut self, sum: &[u8; 32]) {
+        self.add_limbs(limbs_of(sum));
+    }
+
+    fn add_limbs(&mut self, values: [u64; 4]) {
         let mut carry = false;
-        for (limb, value) in self.0.iter_mut().zip(limbs(key, row)) {
+        for (limb, value) in self.0.iter_mut().zip(values) {
             let (sum, over) = limb.overflowing_add(value);
             let (sum, over_carry) = sum.overflowing_add(u64::from(carry));
             (*limb, carry) = (sum, over || over_carry);
@@ -39,8 +48,11 @@ impl Digest {
 
 fn limbs(key: &[u8], row: &[u8]) -> [u64; 4] {
     let length = (key.len() as u32).to_be_bytes();
-    let hash = sha256_parts(&[&length, key, row]);
-    let limb = |at: usize| u64::from_be_bytes(hash[at * 8..at * 8 + 8].try_into().expect("8 bytes"));
+    limbs_of(&sha256_parts(&[&length, key, row]))
+}
+
+fn limbs_of(bytes: &[u8; 32]) -> [u64; 4] {
+    let limb = |at: usize| u64::from_be_bytes(bytes[at * 8..at * 8 + 8].try_into().expect("8 bytes"));
     [limb(3), limb(2), limb(1), limb(0)]
 }
 

@@ -1,9 +1,11 @@
 //! The exchange: one durable state, and batches over it. The writer owns it; everybody else reads.
 
+use std::collections::BTreeMap;
+
 use envelope::entry::Entry;
 use envelope::keys::Verifier;
 use envelope::message::{Identity, Keyring, Verified};
-use envelope::{Address, Position, Timestamp};
+use envelope::{Address, Position, Reference, Timestamp};
 use prost::Message as _;
 use proto::v1::{self, SignedStatement};
 
@@ -12,6 +14,7 @@ use crate::apply::{self, ApplyError, Effect};
 use crate::edge;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
+use crate::series;
 use crate::state::{Changes, Key, Overlay, Row, Rows, State};
 use crate::statements::{self, AdmittedStatement};
 
@@ -20,6 +23,19 @@ use crate::statements::{self, AdmittedStatement};
 pub struct Exchange {
     state: State,
     rules: Rules,
+    /// Entries of the last snapshot that was taken of it, or that it was made from.
+    snapshot_size: u64,
+}
+
+/// Rows of the state that changed between two sizes of the log.
+#[derive(Clone, Debug)]
+pub struct SnapshotPart {
+    /// Entries of the snapshot that it lies over; 0 for none.
+    pub from: u64,
+    /// Entries that were applied.
+    pub to: u64,
+    /// The rows by encoded key. The one under the empty key says what all rows must add up to.
+    pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// Why a snapshot is not taken.
@@ -37,7 +53,7 @@ impl Exchange {
     /// An empty state that judges by `rules`.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { state: State::default(), rules }
+        Self { state: State::default(), rules, snapshot_size: 0 }
     }
 
     /// The state.
@@ -69,33 +85,52 @@ impl Exchange {
         Ok(())
     }
 
-    /// All rows as bytes, for a quick start; `size` entries were applied.
-    #[must_use]
-    pub fn snapshot(&self, size: u64) -> Vec<u8> {
-        let row = |(key, row): (&Key, &Row)| v1::SnapshotRow { key: key.encode().into(), row: row.encode().into() };
-        let rows = self.state.rows().map(row).collect();
-        v1::Snapshot { version: 1, size, state_sha256_sum: self.state.digest().to_vec().into(), rows }.encode_to_vec()
+    /// From now on [`Exchange::take_snapshot`] gives what has changed since its last call.
+    pub fn keep_snapshots(&mut self) {
+        self.state.note_changed();
     }
 
-    /// Takes a snapshot back, with the number of entries that it stands for.
+    /// The next part has all rows: an earlier one was lost.
+    pub fn begin_snapshot_anew(&mut self) {
+        self.snapshot_size = 0;
+        self.state.note_all_changed();
+    }
+
+    /// The rows that were written since the last call, for a quick start; `size` entries were applied. It costs what has
+    /// changed. The parts, laid one over the other, are the whole state but for message rows.
+    pub fn take_snapshot(&mut self, size: u64) -> SnapshotPart {
+        let mut rows = self.state.take_changed();
+        let sum = v1::SnapshotSum {
+            size,
+            state_sha256_sum: self.state.digest().to_vec().into(),
+            messages_sha256_sum: self.state.messages_digest().to_vec().into(),
+        };
+        rows.insert(Vec::new(), sum.encode_to_vec());
+        SnapshotPart { from: std::mem::replace(&mut self.snapshot_size, size), to: size, rows }
+    }
+
+    /// Takes a state back from all its rows, in any order but each once, with the number of entries that it stands for.
     ///
     /// # Errors
-    /// [`SnapshotError`] when it is malformed or its digest is not that of its rows.
-    pub fn from_snapshot(bytes: &[u8], rules: Rules) -> Result<(Self, u64), SnapshotError> {
-        let snapshot = v1::Snapshot::decode(bytes).map_err(|_| SnapshotError::Malformed)?;
-        if snapshot.version != 1 {
-            return Err(SnapshotError::Malformed);
-        }
-        let mut state = State::default();
-        for row in &snapshot.rows {
-            let key = Key::decode(&row.key).ok_or(SnapshotError::Malformed)?;
-            let value = Row::decode(&key, &row.row).ok_or(SnapshotError::Malformed)?;
+    /// [`SnapshotError`] when a row is malformed or the digest is not that of the rows.
+    pub fn from_snapshot<'a>(rows: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, rules: Rules) -> Result<(Self, u64), SnapshotError> {
+        let (mut state, mut sum) = (State::default(), None);
+        for (key, row) in rows {
+            if key.is_empty() {
+                sum = Some(v1::SnapshotSum::decode(row).map_err(|_| SnapshotError::Malformed)?);
+                continue;
+            }
+            let key = Key::decode(key).filter(|key| !matches!(key, Key::Message(_))).ok_or(SnapshotError::Malformed)?;
+            let value = Row::decode(&key, row).ok_or(SnapshotError::Malformed)?;
             state.set(key, value);
         }
-        if state.digest()[..] != snapshot.state_sha256_sum[..] {
+        let sum = sum.ok_or(SnapshotError::Malformed)?;
+        let messages = sum.messages_sha256_sum.as_ref().try_into().map_err(|_| SnapshotError::Malformed)?;
+        state.add_messages(&messages);
+        if state.digest()[..] != sum.state_sha256_sum[..] {
             return Err(SnapshotError::Digest);
         }
-        Ok((Self { state, rules }, snapshot.size))
+        Ok((Self { state, rules, snapshot_size: sum.size }, sum.size))
     }
 
     /// Messages whose end has passed before their recipients took them, at most `max` places, oldest first.
@@ -159,6 +194,13 @@ impl Batch<'_> {
     #[must_use]
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Whether the number of a reference was used, in the state or in this batch: only then can its message be known.
+    #[must_use]
+    pub fn is_used(&self, reference: &Reference) -> bool {
+        let row = self.rows.series(&reference.sender, reference.year, reference.series);
+        row.is_some_and(|row| series::contains(row, reference.number))
     }
 
     /// Judges a message.

@@ -163,7 +163,7 @@ impl<V: Verifier> Judge<V> {
             }
             Entry::Mailbox { signed, .. } | Entry::Access(signed) | Entry::ClockStep(signed) => self.judge_statement(at, entry, signed),
             Entry::Head(head) => {
-                let expected = state.directory().map(head_of);
+                let expected = state.directory().map(|row| head_of(row));
                 ensure(expected.as_ref() == Some(head), "HEAD", "it is not the head of the directory's statements")
             }
             Entry::StateClaim(claim) => {

@@ -21,7 +21,7 @@ pub mod judge;
 
 pub use admit::{Admission, Admitted};
 pub use apply::{ApplyError, Effect};
-pub use exchange::{Batch, Exchange, STATE_CLAIM_INTERVAL};
+pub use exchange::{Batch, Exchange, STATE_CLAIM_INTERVAL, SnapshotPart};
 pub use judge::{Finding, Gap, Judge};
 pub use refusal::Refusal;
 pub use rules::{Rule, Rules};

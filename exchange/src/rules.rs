@@ -131,8 +131,10 @@ impl Case<'_> {
         &self.context().reference.sender
     }
 
-    fn policy(&self) -> v1::Policy {
-        self.rows.network().and_then(|network| network.policy.clone()).unwrap_or_default()
+    /// The network's policy; without one nothing is allowed.
+    fn policy(&self) -> &v1::Policy {
+        static NONE: std::sync::LazyLock<v1::Policy> = std::sync::LazyLock::new(v1::Policy::default);
+        self.rows.network().and_then(|network| network.policy.as_ref()).unwrap_or(&NONE)
     }
 
     fn no_grant(&self, what: &'static str) -> Refusal {
@@ -231,7 +233,7 @@ fn is_usable(key: &v1::KeyRow, now: Timestamp, grace_ms: u64) -> bool {
 }
 
 fn state(case: &Case<'_>) -> Result<(), Refusal> {
-    let state = case.rows.participant(case.sender()).map_or(ParticipantState::Pending, v1::ParticipantRow::state);
+    let state = case.rows.participant(case.sender()).map_or(ParticipantState::Pending, |row| row.state());
     let text = match state {
         ParticipantState::Active | ParticipantState::Supervised => return Ok(()),
         ParticipantState::Suspended => "suspended",
@@ -255,7 +257,7 @@ fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
 pub(crate) fn identity_holds(rows: &dyn Rows, address: &Address, now: Timestamp) -> Result<(), Refusal> {
     let revoked = || Refusal::Revoked { address: address.clone(), what: "identity certificate" };
     let row = rows.participant(address).ok_or_else(revoked)?;
-    let link = |link: &v1::CertLink| Some((<[u8; 32]>::try_from(link.issuer_key_sha256.as_ref()).ok()?, link.serial.to_vec()));
+    let link = |link: &v1::CertLink| Some((<[u8; 32]>::try_from(link.issuer_key_sha256.as_ref()).ok()?, link.serial.clone()));
     let current = row.not_before_ms <= now.ms() && now.secs() <= Timestamp(row.not_after_ms).secs();
     let free = row.links.iter().all(|one| link(one).is_some_and(|(issuer, serial)| rows.revoked(&issuer, &serial).is_none()));
     if current && free { Ok(()) } else { Err(revoked()) }

@@ -183,9 +183,9 @@ use v1::{
 };
 
 rows! {
-    Network(NetworkRow) Key::Network => network() Key::Network;
+    Network(Box<NetworkRow>) Key::Network => network() Key::Network;
     Clock(ClockRow) Key::Clock => clock() Key::Clock;
-    Participant(ParticipantRow) Key::Participant(_) => participant(address: &Address) Key::Participant(address.clone());
+    Participant(Box<ParticipantRow>) Key::Participant(_) => participant(address: &Address) Key::Participant(address.clone());
     Identity(IdentityRow) Key::Identity(_) => identity_owner(key_id: &[u8; 32]) Key::Identity(*key_id);
     Keys(KeysRow) Key::Keys(_) => keys(address: &Address) Key::Keys(address.clone());
     KeyOwner(KeyOwnerRow) Key::KeyOwner(_) => key_owner(key_id: &[u8; 32]) Key::KeyOwner(*key_id);
@@ -194,20 +194,27 @@ rows! {
     Series(SeriesRow) Key::Series(..) => series(sender: &Address, year: u32, series: u32) Key::Series(sender.clone(), year, series);
     Mailbox(MailboxRow) Key::Mailbox(_) => mailbox(address: &Address) Key::Mailbox(address.clone());
     Place(PlaceRow) Key::Place(..) => place(address: &Address, seq: u64) Key::Place(address.clone(), seq);
-    Message(MessageRow) Key::Message(_) => message(index: u64) Key::Message(index);
+    Message(Box<MessageRow>) Key::Message(_) => message(index: u64) Key::Message(index);
     Crl(CrlRow) Key::Crl(_) => crl(issuer_key: &[u8; 32]) Key::Crl(*issuer_key);
     Revoked(RevokedRow) Key::Revoked(..) => revoked(issuer_key: &[u8; 32], serial: &[u8]) Key::Revoked(*issuer_key, serial.to_vec());
-    Directory(DirectoryRow) Key::Directory => directory() Key::Directory;
+    Directory(Box<DirectoryRow>) Key::Directory => directory() Key::Directory;
     Head(HeadRow) Key::Head(_) => head(size: u64) Key::Head(size);
     Quota(QuotaRow) Key::Quota(_) => quota(sender: &Address) Key::Quota(sender.clone());
     Access(AccessRow) Key::Access(_) => access(auditor: &Address) Key::Access(auditor.clone());
 }
 
 /// The durable state: rows, their digest, and what waits in each mailbox by urgency.
+///
+/// Message rows count in the digest and are not kept: nothing ever changes one, no rule reads one, and slots 6 and 7 of
+/// the entry, which outlive a purge, say the same. So memory grows with what waits in mailboxes, not with the log.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     rows: BTreeMap<Key, Row>,
     digest: Digest,
+    /// The part of the digest that the message rows make.
+    messages: Digest,
+    /// Keys written since the last [`State::take_changed`]; `None` when nobody asks for them.
+    changed: Option<BTreeSet<Key>>,
     /// Available messages of each mailbox, most urgent first. Follows from the place rows; not in the digest.
     waiting: BTreeMap<Address, BTreeSet<(u8, u64)>>,
     /// (end, index, mailbox, number) of everything available. Follows from the place rows; not in the digest.
@@ -227,14 +234,31 @@ impl State {
         self.digest.bytes()
     }
 
-    /// All rows in order of their keys.
-    pub fn rows(&self) -> impl Iterator<Item = (&Key, &Row)> {
-        self.rows.iter()
+    /// The part of [`State::digest`] that the message rows make.
+    #[must_use]
+    pub fn messages_digest(&self) -> [u8; 32] {
+        self.messages.bytes()
     }
 
-    /// Rows from `first` on, in order.
-    pub fn rows_from(&self, first: &Key) -> impl Iterator<Item = (&Key, &Row)> {
-        self.rows.range(first.clone()..)
+    /// From now on the keys of rows that are written are noted for [`State::take_changed`].
+    pub fn note_changed(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// As if every row had been written since the last call.
+    pub fn note_all_changed(&mut self) {
+        self.changed = Some(self.rows.keys().cloned().collect());
+    }
+
+    /// The rows written since the last call, under their encoded keys; empty unless [`State::note_changed`] was called.
+    pub fn take_changed(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        changed.iter().filter_map(|key| Some((key.encode(), self.rows.get(key)?.encode()))).collect()
+    }
+
+    /// All rows in order of their keys, but for message rows.
+    pub fn rows(&self) -> impl Iterator<Item = (&Key, &Row)> {
+        self.rows.iter()
     }
 
     /// Mailbox numbers of the messages that wait for `address`, most urgent first, then oldest.
@@ -248,11 +272,46 @@ impl State {
         due.map(|(_, index, address, seq)| (*index, address.clone(), *seq))
     }
 
+    /// The messages in a mailbox from a number on, in order.
+    pub fn places(&self, address: &Address, from: u64) -> impl Iterator<Item = (u64, &PlaceRow)> {
+        let first = Key::Place(address.clone(), from);
+        let owner = address.clone();
+        self.rows.range(first..).map_while(move |(key, row)| match (key, row) {
+            (Key::Place(address, seq), Row::Place(place)) if *address == owner => Some((*seq, place)),
+            _ => None,
+        })
+    }
+
+    /// The series of a sender: year, series, numbers used.
+    pub fn all_series(&self, sender: &Address) -> impl Iterator<Item = (u32, u32, &SeriesRow)> {
+        let first = Key::Series(sender.clone(), 0, 0);
+        let owner = sender.clone();
+        self.rows.range(first..).map_while(move |(key, row)| match (key, row) {
+            (Key::Series(sender, year, series), Row::Series(used)) if *sender == owner => Some((*year, *series, used)),
+            _ => None,
+        })
+    }
+
+    /// Enrolled addresses from one on, in order.
+    pub fn participants(&self, from: &Address) -> impl Iterator<Item = &Address> {
+        self.rows.range(Key::Participant(from.clone())..).map_while(|(key, _)| match key {
+            Key::Participant(address) => Some(address),
+            _ => None,
+        })
+    }
+
     /// Writes one row.
     pub fn set(&mut self, key: Key, row: Row) {
         let key_bytes = key.encode();
-        self.digest.add(&key_bytes, &row.encode());
+        let row_bytes = row.encode();
+        self.digest.add(&key_bytes, &row_bytes);
+        if matches!(key, Key::Message(_)) {
+            return self.messages.add(&key_bytes, &row_bytes);
+        }
         self.note_waiting(&key, &row);
+        if let Some(changed) = &mut self.changed {
+            changed.insert(key.clone());
+        }
         if let Some(old) = self.rows.insert(key, row) {
             self.digest.remove(&key_bytes, &old.encode());
         }
@@ -263,6 +322,12 @@ impl State {
         for (key, row) in changes.0 {
             self.set(key, row);
         }
+    }
+
+    /// Takes back the sum of message rows that are not kept.
+    pub(crate) fn add_messages(&mut self, sum: &[u8; 32]) {
+        self.messages.add_sum(sum);
+        self.digest.add_sum(sum);
     }
 
     fn note_waiting(&mut self, key: &Key, row: &Row) {

@@ -136,7 +136,7 @@ fn an_honest_batch_of_sealed_messages_has_no_finding() {
         let envelope = Envelope::parse(submission, &stage::network()).expect("a sound form");
         let verified = envelope.verify(&actor_of(from).peer, stage.exchange.state(), &AwsLc).expect("what was sealed");
         let Ok(Admission::New(admitted)) = batch.admit(None, verified) else { panic!("it is refused") };
-        batch.push(&admitted.entry()).expect("it makes sense");
+        batch.push(&admitted.clone().into_entry().0).expect("it makes sense");
         drafts.push(admitted.into_draft());
     }
     let head = batch.head_due().expect("a head is due");

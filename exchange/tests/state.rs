@@ -8,10 +8,10 @@ use envelope::entry::{Entry, MessageEntry};
 use envelope::{Address, Timestamp};
 use exchange::rules::Rule;
 use exchange::state::{Key, Overlay, Row, Rows as _, State};
+use exchange::exchange::SnapshotError;
 use exchange::{Exchange, Rules};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use prost::Message as _;
 use proto::v1::{self, RecipientState, StatementKind};
 use stage::{START, Stage, address};
 
@@ -79,7 +79,7 @@ fn a_replay_gives_the_same_state() {
     let stage = a_day();
     let again = replayed(&entries(&stage));
     assert_eq!(again.state().digest(), stage.exchange.state().digest());
-    assert_eq!(again.snapshot(9), stage.exchange.snapshot(9));
+    assert_eq!(snapshot(&again, 9), snapshot(&stage.exchange, 9));
 }
 
 #[test]
@@ -157,13 +157,26 @@ fn another_rule_gives_another_state() {
     assert_ne!(play(Rules::default()), play(Rules::without(Rule::Oversight)));
 }
 
+/// All rows, as the first part of a snapshot has them.
+fn snapshot(exchange: &Exchange, size: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut exchange = exchange.clone();
+    exchange.begin_snapshot_anew();
+    let part = exchange.take_snapshot(size);
+    assert_eq!((part.from, part.to), (0, size));
+    part.rows
+}
+
+fn from_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(Exchange, u64), SnapshotError> {
+    Exchange::from_snapshot(rows.iter().map(|(key, row)| (key.as_slice(), row.as_slice())), Rules::default())
+}
+
 #[test]
 fn a_snapshot_is_the_state() {
     let mut stage = a_day();
-    let bytes = stage.exchange.snapshot(stage.log.len() as u64);
-    let (again, size) = Exchange::from_snapshot(&bytes, Rules::default()).expect("a sound snapshot");
+    let rows = snapshot(&stage.exchange, stage.log.len() as u64);
+    let (again, size) = from_rows(&rows).expect("a sound snapshot");
     assert_eq!((again.state().digest(), size), (stage.exchange.state().digest(), stage.log.len() as u64));
-    assert_eq!(again.snapshot(size), bytes);
+    assert_eq!(snapshot(&again, size), rows);
     let later = START.plus(100 * stage::DAY_MS);
     let due = |exchange: &Exchange| exchange.overdue(later, 100).iter().map(|entry| format!("{entry:?}")).collect::<Vec<_>>();
     assert_eq!(due(&again), due(&stage.exchange), "what follows from the rows is there again");
@@ -176,47 +189,84 @@ fn a_snapshot_is_the_state() {
     assert_eq!(twin.exchange.state().digest(), stage.exchange.state().digest());
 }
 
+/// Parts of the rows that have changed, laid one over the other, are the rows of the whole.
+#[test]
+fn the_parts_of_a_snapshot_are_the_whole() {
+    let log = entries(&a_day());
+    let (mut exchange, mut rows, mut taken) = (Exchange::default(), BTreeMap::new(), 0);
+    exchange.keep_snapshots();
+    for (index, (at, entry)) in (0..).zip(&log) {
+        exchange.replay(index, *at, entry).expect("it makes sense");
+        if index % 7 == 3 {
+            let part = exchange.take_snapshot(index + 1);
+            assert_eq!((part.from, part.to), (taken, index + 1));
+            assert!(part.rows.len() < 80, "{} rows for seven entries", part.rows.len());
+            taken = index + 1;
+            rows.extend(part.rows);
+            let (again, size) = from_rows(&rows).expect("a sound snapshot");
+            assert_eq!((again.state().digest(), size), (exchange.state().digest(), taken));
+        }
+    }
+    let (mut again, _) = from_rows(&rows).expect("a sound snapshot");
+    again.keep_snapshots();
+    for (index, (at, entry)) in (0..).zip(&log).skip(taken as usize) {
+        again.replay(index, *at, entry).expect("it makes sense");
+    }
+    let part = again.take_snapshot(log.len() as u64);
+    assert_eq!(part.from, taken, "it lies over the one that it was made from");
+    rows.extend(part.rows);
+    assert_eq!(rows, snapshot(&exchange, log.len() as u64));
+}
+
 /// The size is not part of the state; whoever keeps snapshots under their sizes compares it.
 #[test]
 fn a_snapshot_with_a_flipped_bit_is_refused() {
     let stage = a_day();
     let size = stage.log.len() as u64;
-    let bytes = stage.exchange.snapshot(size);
-    for at in (0..bytes.len()).filter(|at| *at < 64 || at % 13 == 0) {
-        let mut flipped = bytes.clone();
-        flipped[at] ^= 1 << (at % 8);
-        if let Ok((_, named)) = Exchange::from_snapshot(&flipped, Rules::default()) {
-            assert_ne!(named, size, "byte {at} of {}", bytes.len());
+    let rows = snapshot(&stage.exchange, size);
+    for (key, row) in &rows {
+        let refuse = |other: &BTreeMap<Vec<u8>, Vec<u8>>, what: &str| match from_rows(other) {
+            Ok((_, named)) => assert_ne!(named, size, "{what} of {key:02x?}"),
+            Err(error) => assert!(matches!(error, SnapshotError::Malformed | SnapshotError::Digest)),
+        };
+        for at in (0..row.len()).step_by(5) {
+            let mut other = rows.clone();
+            other.get_mut(key).expect("a row")[at] ^= 1 << (at % 8);
+            refuse(&other, "a flipped row");
+        }
+        let mut other = rows.clone();
+        other.remove(key);
+        refuse(&other, "a lost row");
+        for at in 0..key.len() {
+            let (mut other, mut bad) = (rows.clone(), key.clone());
+            other.remove(key);
+            bad[at] ^= 1 << (at % 8);
+            other.insert(bad, row.clone());
+            refuse(&other, "a flipped key");
         }
     }
-    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
-        assert!(Exchange::from_snapshot(&bytes[..cut], Rules::default()).is_err(), "cut to {cut}");
-    }
-    let mut other = v1::Snapshot::decode(bytes.as_slice()).expect("a snapshot");
-    other.version = 2;
-    assert!(Exchange::from_snapshot(&other.encode_to_vec(), Rules::default()).is_err(), "another version");
-    other.version = 1;
-    other.rows.pop();
-    assert!(Exchange::from_snapshot(&other.encode_to_vec(), Rules::default()).is_err(), "a row is missing");
+    let mut other = rows.clone();
+    other.insert([&[12], 1u64.to_be_bytes().as_slice()].concat(), Vec::new());
+    assert!(from_rows(&other).is_err(), "a message row, which is never kept");
 }
 
 #[test]
 fn a_dropped_batch_leaves_no_trace() {
     let stage = a_day();
-    let before = stage.exchange.snapshot(1);
+    let before = snapshot(&stage.exchange, 1);
     let log = entries(&stage);
     let message = log.iter().map(|(_, entry)| entry).find(|entry| matches!(entry, Entry::Message(_))).expect("a message");
     let mut batch = stage.exchange.batch(stage.log.len() as u64, stage.now.plus(1));
     batch.push(message).expect("it makes sense");
     assert_ne!(claim(&batch.state_claim()), stage.exchange.state().digest(), "the batch sees itself");
     drop(batch);
-    assert_eq!(stage.exchange.snapshot(1), before);
+    assert_eq!(snapshot(&stage.exchange, 1), before);
 }
 
 #[test]
 fn an_entry_that_makes_no_sense_leaves_no_trace() {
     let mut stage = a_day();
-    let before = stage.exchange.snapshot(1);
+    let before = snapshot(&stage.exchange, 1);
     let log = entries(&stage);
     let size = log.len() as u64;
     assert!(stage.exchange.replay(size, stage.now, &log[0].1).is_err(), "a second genesis");
@@ -229,7 +279,7 @@ fn an_entry_that_makes_no_sense_leaves_no_trace() {
         _ => None,
     });
     assert!(stage.exchange.replay(size, stage.now, &broken.expect("a message")).is_err(), "a place at no address");
-    assert_eq!(stage.exchange.snapshot(1), before);
+    assert_eq!(snapshot(&stage.exchange, 1), before);
     assert!(Exchange::default().replay(0, START, &log[1].1).is_err(), "no genesis");
 }
 
@@ -404,7 +454,7 @@ fn a_purge_changes_nothing() {
             }));
         }
     }
-    assert_eq!(replayed(&purged).snapshot(3), replayed(&log).snapshot(3));
+    assert_eq!(snapshot(&replayed(&purged), 3), snapshot(&replayed(&log), 3));
 }
 
 fn an_address() -> impl Strategy<Value = Address> {
@@ -442,7 +492,7 @@ fn row_of(key: &Key, value: u64) -> Row {
     let bytes = |n: u8| vec![n; 1 + (value % 3) as usize].into();
     match key {
         Key::Clock => Row::Clock(v1::ClockRow { last_ms: value }),
-        Key::Message(_) => Row::Message(v1::MessageRow { stub: None, at_ms: value, places: Vec::new() }),
+        Key::Message(_) => Row::Message(Box::new(v1::MessageRow { stub: None, at_ms: value, places: Vec::new() })),
         Key::Mailbox(_) => Row::Mailbox(v1::MailboxRow { last_seq: value, last_index: 1 }),
         Key::Place(_, seq) => Row::Place(v1::PlaceRow {
             index: *seq,
@@ -480,8 +530,13 @@ proptest! {
     fn a_digest_is_that_of_the_rows_alone(writes in prop::collection::vec((0..12usize, any::<u64>()), 0..60), cut in 0..60usize) {
         let shelf = ["ke", "th"].map(address).into_iter();
         let mut keys: Vec<Key> = shelf.flat_map(|a| [Key::Place(a.clone(), 1), Key::Place(a.clone(), 2), Key::Mailbox(a.clone()), Key::Quota(a)]).collect();
-        keys.extend([Key::Clock, Key::Network, Key::Message(1), Key::Message(2)]);
+        keys.extend([Key::Clock, Key::Network, Key::Head(1), Key::Head(2)]);
         let (mut state, mut model) = (State::default(), BTreeMap::new());
+        // A message row is written once and not kept.
+        let message = (Key::Message(3), row_of(&Key::Message(3), 3));
+        state.set(message.0.clone(), message.1.clone());
+        prop_assert_eq!(state.row(&message.0), None);
+        prop_assert_eq!(state.digest(), state.messages_digest());
         let cut = cut.min(writes.len());
         for (at, value) in &writes[..cut] {
             state.set(keys[*at].clone(), row_of(&keys[*at], *value));
@@ -500,6 +555,7 @@ proptest! {
         prop_assert_eq!(state.digest(), before, "an overlay changes nothing below it");
         state.fold(changes);
         let mut again = State::default();
+        again.set(message.0, message.1);
         model.iter().rev().for_each(|(key, row)| again.set(key.clone(), row.clone()));
         prop_assert_eq!(state.digest(), claimed);
         prop_assert_eq!(state.digest(), again.digest());

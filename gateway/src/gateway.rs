@@ -17,6 +17,7 @@ use proto::v1::audit_server::AuditServer;
 use proto::v1::directory_server::DirectoryServer;
 use proto::v1::messages_server::MessagesServer;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
 
@@ -245,7 +246,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
 
-    let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default());
+    let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default(), Handle::current());
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(queue));
     let writer = writer.map_err(|source| StartError::Io { path: "the writer's thread".into(), source })?;
     let announced = announce(&desk).await;

@@ -23,6 +23,7 @@ pub mod receipts;
 pub mod service;
 pub mod status;
 
+mod keeper;
 mod refusal_limiter;
 pub mod writer;
 

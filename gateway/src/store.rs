@@ -132,17 +132,29 @@ impl Opener {
 /// # Errors
 /// [`StoreError`] names the entry that does not apply.
 pub fn derive(ledger: &dyn Ledger, rules: &Rules) -> Result<Exchange, StoreError> {
-    let snapshots = ledger.snapshots().map_err(StoreError::Snapshots)?;
-    let sound = |(size, bytes): &(u64, bytes::Bytes)| {
-        let (exchange, named) = Exchange::from_snapshot(bytes, rules.clone()).ok()?;
-        (named == *size && *size <= ledger.size()).then_some((exchange, *size))
-    };
-    let (mut exchange, from) = snapshots.iter().find_map(sound).unwrap_or((Exchange::new(rules.clone()), 0));
+    let snapshot = ledger.snapshot().map_err(StoreError::Snapshots)?;
+    let (mut exchange, from) = snapshot.and_then(|snapshot| read(&snapshot, rules)).unwrap_or((Exchange::new(rules.clone()), 0));
+    exchange.keep_snapshots();
     for index in from..ledger.size() {
         replay(ledger, &mut exchange, index)?;
     }
     tracing::info!(snapshot = from, tail = ledger.size() - from, "the state was derived");
     Ok(exchange)
+}
+
+/// The state of a snapshot, and its entries; `None`, and a line in the log, when it is not what its digest says.
+fn read(snapshot: &ledger::Snapshot, rules: &Rules) -> Option<(Exchange, u64)> {
+    match Exchange::from_snapshot(snapshot.rows(), rules.clone()) {
+        Ok((exchange, size)) if size == snapshot.size() => Some((exchange, size)),
+        Ok((_, size)) => {
+            tracing::error!(size, named = snapshot.size(), "the snapshot is of another size; the state is derived from entry 0");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "the snapshot is not sound; the state is derived from entry 0");
+            None
+        }
+    }
 }
 
 fn replay(ledger: &dyn Ledger, exchange: &mut Exchange, index: u64) -> Result<(), StoreError> {

@@ -14,12 +14,14 @@ use envelope::message::Verified;
 use envelope::statement::{self, Acknowledged, Delivered, digest_of};
 use envelope::{Address, Draft, Position, Reference, Timestamp};
 use exchange::{Admission, Batch, Refusal, STATE_CLAIM_INTERVAL};
-use ledger::{AppendError, Committed, CommittedEntry};
+use ledger::{AppendError, Committed, CommittedEntry, Ledger};
 use proto::v1::{self, SignedStatement, StatementKind};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::gate::Permit;
+use crate::keeper::Keeper;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, EXPIRED_PLACES_PER_TICK, OWN_ENTRIES_MAX};
 use crate::problem::Problem;
 use crate::refusal_limiter::RefusalLimiter;
@@ -56,7 +58,7 @@ pub enum Command {
     Tick,
 }
 
-/// Takes the answer; called once, after the commit.
+/// Takes the answer; called once, after the commit, on the runtime or, when the commit failed, on the writer's thread.
 pub type Reply = Box<dyn FnOnce(Answer) + Send>;
 
 /// What became of a command.
@@ -77,6 +79,9 @@ pub struct Writer {
     opener: Opener,
     clock: Clock,
     refusals: RefusalLimiter,
+    keeper: Keeper,
+    /// Where answers are made.
+    runtime: Handle,
     last_at: Timestamp,
 }
 
@@ -98,10 +103,10 @@ struct Filling<'a> {
 }
 
 impl Writer {
-    /// A writer over an opened ledger.
+    /// A writer over an opened ledger; answers are made on `runtime`.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, opener: Opener, clock: Clock, last_at: Timestamp) -> Self {
-        Self { shared, opener, clock, refusals: RefusalLimiter::default(), last_at }
+    pub fn new(shared: Arc<Shared>, opener: Opener, clock: Clock, last_at: Timestamp, runtime: Handle) -> Self {
+        Self { shared, opener, clock, refusals: RefusalLimiter::default(), keeper: Keeper::start(), runtime, last_at }
     }
 
     /// Takes commands until the queue is closed and empty.
@@ -116,6 +121,7 @@ impl Writer {
             }
             self.handle(commands);
         }
+        self.keeper.finish();
         self.shared.ledger().close();
     }
 
@@ -152,7 +158,7 @@ impl Writer {
         let (changes, effects) = batch.finish();
         drop(exchange);
         if drafts.is_empty() {
-            return answer(pending, None);
+            return self.answer(pending, None);
         }
         let claims = (first / STATE_CLAIM_INTERVAL) != ((first + drafts.len() as u64) / STATE_CLAIM_INTERVAL);
         match ledger.append(first, now, drafts) {
@@ -160,12 +166,39 @@ impl Writer {
                 self.last_at = now;
                 shared.exchange_mut().fold(changes);
                 shared.tell(effects);
-                answer(pending, Some(committed));
+                self.answer(pending, Some(committed));
                 if claims {
-                    self.save_snapshot();
+                    self.take_snapshot(&ledger);
                 }
             }
             Err(error) => self.after_failure(error, pending),
+        }
+    }
+
+    /// Answers off this thread, a group at a time: what follows an answer, such as a receipt, is hashing.
+    fn answer(&self, pending: Vec<(Option<Reply>, Option<Permit>, Pending)>, committed: Option<Committed>) {
+        let (entries, checkpoint) = committed.map_or((Vec::new(), Bytes::new()), |committed| (committed.entries, committed.checkpoint));
+        let entries: Vec<Arc<CommittedEntry>> = entries.into_iter().map(Arc::new).collect();
+        let mut answers = Vec::with_capacity(pending.len());
+        for (reply, permit, pending) in pending {
+            let answer = match pending {
+                Pending::Entry(at) => match entries.get(at) {
+                    Some(entry) => Ok(Answered::New(entry.clone(), checkpoint.clone())),
+                    None => Err(Problem::fault("a commit", &"returned fewer entries than it was given")),
+                },
+                Pending::Known(position) => Ok(Answered::Known(position)),
+                Pending::Problem(problem) => Err(problem),
+            };
+            drop(permit);
+            answers.extend(reply.map(|reply| (reply, answer)));
+        }
+        let mut answers = answers.into_iter();
+        loop {
+            let group: Vec<(Reply, Answer)> = answers.by_ref().take(ANSWERS_AT_ONCE).collect();
+            if group.is_empty() {
+                return;
+            }
+            self.runtime.spawn(async move { group.into_iter().for_each(|(reply, answer)| reply(answer)) });
         }
     }
 
@@ -180,11 +213,11 @@ impl Writer {
                 filling.pending.push((Some(reply), Some(permit), pending));
             }
             Command::Revocations(seen, list, reply) => {
-                let pending = filling.push(Entry::RevocationsSeen { seen, list }, None);
+                let pending = filling.push(Entry::RevocationsSeen { seen, list }, None, None);
                 filling.pending.push((Some(reply), None, pending));
             }
             Command::Started(started, reply) => {
-                let pending = filling.push(Entry::Started(started), None);
+                let pending = filling.push(Entry::Started(started), None, None);
                 filling.pending.push((Some(reply), None, pending));
             }
             Command::Tick => {}
@@ -192,19 +225,21 @@ impl Writer {
     }
 
     fn message(&mut self, filling: &mut Filling<'_>, ledger: &dyn ledger::Ledger, verified: Verified) -> Pending {
-        let key = message_key(&verified.header().message_id);
-        let prior = match filling.known(ledger, &key) {
+        let (reference, message_id) = (verified.header().context.reference.clone(), verified.header().message_id);
+        let key = message_key(&message_id);
+        // A number that nobody has used spares a look into the store.
+        let known = if filling.batch.is_used(&reference) { filling.known(ledger, &key) } else { Ok(None) };
+        let prior = match known {
             Ok(Some(Pending::Known(position))) => Some(position),
             Ok(Some(pending)) => return pending,
             Ok(None) => None,
             Err(problem) => return Pending::Problem(problem),
         };
-        let (reference, message_id) = (verified.header().context.reference.clone(), verified.header().message_id);
         match filling.batch.admit(prior, verified) {
             Ok(Admission::Known(position)) => Pending::Known(position),
             Ok(Admission::New(admitted)) => {
-                let entry = admitted.entry();
-                filling.push_draft(&entry, admitted.into_draft(), Some(key))
+                let (entry, sealed) = admitted.into_entry();
+                filling.push(entry, Some(sealed), Some(key))
             }
             Err(refusal) => {
                 let refused = refused_entry(&refusal, &reference, &message_id);
@@ -217,10 +252,10 @@ impl Writer {
     fn refuse(&mut self, filling: &mut Filling<'_>, refusal: Refusal, refused: v1::Refused) -> Pending {
         let now = filling.batch.now();
         if let Some(counted) = filling.has_room().then(|| self.refusals.take_counted(&refused.sender, now)).flatten() {
-            filling.push(Entry::RefusalsCounted(counted), None);
+            filling.push(Entry::RefusalsCounted(counted), None, None);
         }
         if self.refusals.may_record(&refused.sender, now) {
-            filling.push(Entry::Refused(refused), None);
+            filling.push(Entry::Refused(refused), None, None);
         }
         Pending::Problem(refusal.into())
     }
@@ -293,12 +328,17 @@ impl Writer {
         }
     }
 
-    fn save_snapshot(&self) {
-        let ledger = self.shared.ledger();
-        let snapshot = self.shared.exchange().snapshot(ledger.size());
-        if let Err(error) = ledger.save_snapshot(ledger.size(), snapshot.into()) {
-            tracing::error!(error = %chain(&error), "the snapshot was not kept; the next start reads a longer tail");
+    /// Takes what has changed since the last snapshot and has it kept beside; if the keeper is behind, the next one takes
+    /// more.
+    fn take_snapshot(&mut self, ledger: &Arc<dyn Ledger>) {
+        let Ok(room) = self.keeper.room() else { return };
+        let mut exchange = self.shared.exchange_mut();
+        if self.keeper.has_lost() {
+            exchange.begin_snapshot_anew();
         }
+        let part = exchange.take_snapshot(ledger.size());
+        drop(exchange);
+        room.send((ledger.clone(), part));
     }
 }
 
@@ -322,7 +362,7 @@ impl Filling<'_> {
             }
         }
         match self.batch.admit_statement(if by_authority { None } else { Some(peer) }, signed, &AwsLc) {
-            Ok(admitted) => self.push(admitted.into_entry(), Some(key)),
+            Ok(admitted) => self.push(admitted.into_entry(), None, Some(key)),
             Err(refusal) => Pending::Problem(refusal.into()),
         }
     }
@@ -332,17 +372,12 @@ impl Filling<'_> {
         self.drafts.len() < BATCH_MESSAGES_MAX - OWN_ENTRIES_MAX - COMMANDS_MAX + self.pending.len()
     }
 
-    fn push(&mut self, entry: Entry, key: Option<[u8; 32]>) -> Pending {
-        let draft = entry.clone().into_draft();
-        self.push_draft(&entry, draft, key)
-    }
-
-    fn push_draft(&mut self, entry: &Entry, draft: Draft, key: Option<[u8; 32]>) -> Pending {
-        if let Err(error) = self.batch.push(entry) {
+    fn push(&mut self, entry: Entry, sealed: Option<Bytes>, key: Option<[u8; 32]>) -> Pending {
+        if let Err(error) = self.batch.push(&entry) {
             return Pending::Problem(Problem::fault("an admitted entry does not apply", &error));
         }
         let at = self.drafts.len();
-        self.drafts.push(draft);
+        self.drafts.push(Draft { sealed, ..entry.into_draft() });
         self.own.extend(key.map(|key| (key, at)));
         Pending::Entry(at)
     }
@@ -351,16 +386,16 @@ impl Filling<'_> {
     fn add_own_entries(&mut self, exchange: &exchange::Exchange) {
         for expired in exchange.overdue(self.batch.now(), EXPIRED_PLACES_PER_TICK) {
             if self.has_room() && self.still_waits(&expired) {
-                self.push(expired, None);
+                self.push(expired, None, None);
             }
         }
         if let Some(head) = self.batch.head_due() {
-            self.push(head, None);
+            self.push(head, None, None);
         }
         let (first, next) = (self.batch.next() - self.drafts.len() as u64, self.batch.next());
         if first / STATE_CLAIM_INTERVAL != (next + 1) / STATE_CLAIM_INTERVAL {
             let claim = self.batch.state_claim();
-            self.push(claim, None);
+            self.push(claim, None, None);
         }
     }
 
@@ -385,24 +420,6 @@ impl Command {
     }
 }
 
-fn answer(pending: Vec<(Option<Reply>, Option<Permit>, Pending)>, committed: Option<Committed>) {
-    let (entries, checkpoint) = committed.map_or((Vec::new(), Bytes::new()), |committed| (committed.entries, committed.checkpoint));
-    let entries: Vec<Arc<CommittedEntry>> = entries.into_iter().map(Arc::new).collect();
-    for (reply, permit, pending) in pending {
-        let answer = match pending {
-            Pending::Entry(at) => match entries.get(at) {
-                Some(entry) => Ok(Answered::New(entry.clone(), checkpoint.clone())),
-                None => Err(Problem::fault("a commit", &"returned fewer entries than it was given")),
-            },
-            Pending::Known(position) => Ok(Answered::Known(position)),
-            Pending::Problem(problem) => Err(problem),
-        };
-        drop(permit);
-        if let Some(reply) = reply {
-            reply(answer);
-        }
-    }
-}
 
 fn refuse_all(commands: Vec<Command>, text: &str) {
     for command in commands {
@@ -451,3 +468,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Answers that one task makes: enough to spare wake-ups, few enough for all cores to share a batch.
+const ANSWERS_AT_ONCE: usize = 32;

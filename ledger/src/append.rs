@@ -1,4 +1,4 @@
-//! One batch into the store: sequence, encrypt, sync the keys, sign, commit, and only then answer.
+//! One batch into the store: sequence, encrypt, sync keys and payloads, sign, commit, and only then answer.
 //!
 //! It does not know what an entry means, and it has no clock: the ledger time is the writer's.
 
@@ -11,9 +11,9 @@ use envelope::vault::EntryKey;
 use tlog::{Checkpoint, Hash, NoteSigner, TileId, TileReader, Tree, leaf_hash};
 
 use crate::error::{AppendError, Cause};
-use crate::keyfile::KeyError;
 use crate::log::{Head, Log, Parts, Writer};
-use crate::rows::{Opened, Vault, Which, lookup_value, number, tile_key};
+use crate::payloads::Place;
+use crate::rows::{FORMAT, HEADER_KEY, Header, Locator, Opened, Vault, Which, leaf_row, lookup_value, number, tile_key};
 use crate::store::{Batch, Table};
 use crate::{BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Committed, CommittedEntry, DirectoryHead, FIRST_BATCH_BYTES_MAX};
 
@@ -45,17 +45,15 @@ impl Log {
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let mut next = Writer { last_at: at, ..writer.clone() };
         let mut batch = Batch::default();
-        self.entry_rows(first, &entries, &mut batch);
+        let payload = self.entry_rows(&mut next, first, &entries, &mut batch)?;
         lookup_rows(parts, first, &entries, &mut batch).map_err(AppendError::Unknown)?;
         grow(&mut next, &entries, &mut batch);
         let paths = paths(&next.log, first);
         tile_rows(&mut next, &mut batch);
 
         let keys: Vec<&EntryKey> = entries.iter().map(|entry| &entry.key).collect();
-        parts.keys.write(first, &keys).map_err(|error| match error {
-            KeyError::Full(cause) => AppendError::Full(cause),
-            KeyError::Unknown(cause) => AppendError::Unknown(cause),
-        })?;
+        parts.keys.write(first, &keys)?;
+        parts.payloads.write(payload.place, &payload.bytes)?;
         let head = self.sign(&next).map_err(AppendError::Sign)?;
         batch.put(Table::Note, Which::Log.note_key(), head.note.to_vec());
         batch.put(Table::Note, Which::Directory.note_key(), head.directory.checkpoint.to_vec());
@@ -74,15 +72,34 @@ impl Log {
         Ok((next, head, committed))
     }
 
-    fn entry_rows(&self, first: u64, entries: &[Entry], batch: &mut Batch) {
+    /// Puts the leaf rows, and gives the payloads that they lead to.
+    fn entry_rows(&self, next: &mut Writer, first: u64, entries: &[Entry], batch: &mut Batch) -> Result<Payload, AppendError> {
         let vault = Vault { origin: &self.config.origin };
+        let mut bytes = Vec::with_capacity(entries.iter().map(Entry::payload_bytes).sum());
+        let mut locators = Vec::with_capacity(entries.len());
         for (index, entry) in (first..).zip(entries) {
-            batch.put(Table::Leaf, number(index), entry.leaf.encode());
-            batch.put(Table::Opening, number(index), vault.seal_opening(index, &entry.key, &entry.opened));
+            let from = bytes.len();
+            vault.seal_opening(index, &entry.key, &entry.opened, &mut bytes);
+            let middle = bytes.len();
             if let Some(sealed) = &entry.sealed {
-                batch.put(Table::Sealed, number(index), vault.seal_beside(index, &entry.key, sealed));
+                vault.seal_beside(index, &entry.key, sealed, &mut bytes);
             }
+            locators.push((from, middle - from, bytes.len() - middle));
         }
+        let place = next.payloads_end.with_room(bytes.len());
+        let long = || AppendError::TooLarge { drafts: entries.len(), bytes: bytes.len() };
+        for ((index, entry), (from, opening, sealed)) in (first..).zip(entries).zip(locators) {
+            let short = |length: usize| u32::try_from(length).map_err(|_| long());
+            let at = Locator { place: place.plus(from).ok_or_else(long)?, opening: short(opening)?, sealed: short(sealed)? };
+            batch.put(Table::Leaf, number(index), leaf_row(index, &entry.leaf, &at));
+        }
+        next.payloads_end = place.plus(bytes.len()).ok_or_else(long)?;
+        if next.format != FORMAT {
+            // Programs that know tables only must not open it any more.
+            batch.put(Table::Meta, HEADER_KEY, Header::new(self.engine, &self.config).to_row());
+            next.format = FORMAT;
+        }
+        Ok(Payload { place, bytes })
     }
 
     /// One signature for the log; one more when the directory has grown.
@@ -102,6 +119,12 @@ impl Log {
 /// The signed note of a tree.
 pub(crate) fn note(origin: &str, size: u64, root: Hash, signer: &dyn NoteSigner) -> Result<Bytes, tlog::CheckpointError> {
     Checkpoint { origin: origin.to_owned(), size, root }.sign(signer).map(Bytes::from)
+}
+
+/// What goes into the payload files.
+struct Payload {
+    place: Place,
+    bytes: Vec<u8>,
 }
 
 /// A draft with its place in time, its seed and its key.
@@ -126,6 +149,11 @@ impl Entry {
             sealed: draft.sealed,
             directory_leaf: draft.directory_leaf,
         })
+    }
+
+    /// Bytes that it takes at rest, roughly.
+    fn payload_bytes(&self) -> usize {
+        self.opened.opening.slots().bytes_len() + self.sealed.as_ref().map_or(0, Bytes::len) + 512
     }
 }
 

@@ -64,6 +64,39 @@ pub enum AppendError {
     Sign(#[source] tlog::CheckpointError),
 }
 
+/// Why keys or payloads were not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// There was no room; no sync was tried.
+    Full(Cause),
+    /// Nobody knows what is on the disk.
+    Unknown(Cause),
+}
+
+impl WriteError {
+    /// What a failed write says; a sync was not yet tried.
+    pub(crate) fn of(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full(error.into()),
+            _ => Self::unknown(error),
+        }
+    }
+
+    /// What a failed sync says.
+    pub(crate) fn unknown(error: std::io::Error) -> Self {
+        Self::Unknown(error.into())
+    }
+}
+
+impl From<WriteError> for AppendError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Full(cause) => Self::Full(cause),
+            WriteError::Unknown(cause) => Self::Unknown(cause),
+        }
+    }
+}
+
 /// Why something cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -104,6 +137,9 @@ pub enum SaveError {
         /// The bound.
         max: u64,
     },
+    /// The snapshot was not kept, or not merged; the next start reads a longer tail.
+    #[error("the snapshot was not kept")]
+    Snapshot(#[source] Cause),
     /// Nobody knows what is durable: close and open again.
     #[error("it is not known whether it is durable")]
     Unknown(#[source] Cause),

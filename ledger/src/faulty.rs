@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use envelope::vault::EntryKey;
 
-use crate::error::Cause;
-use crate::keyfile::{KeyError, Keys};
+use crate::error::{Cause, WriteError};
+use crate::keyfile::Keys;
 use crate::log::Parts;
+use crate::payloads::{Payloads, Place};
 use crate::store::{Batch, Row, Store, Table, View};
 
 /// How a call fails.
@@ -48,9 +49,15 @@ impl Plan {
     }
 
     pub(crate) fn wrap(self, parts: Parts) -> Parts {
-        let Parts { store, keys, _held } = parts;
+        let Parts { store, keys, payloads, shelf, _held } = parts;
         let store = Box::new(Faulty { inner: store, plan: self.clone() });
-        Parts { store, keys: Box::new(FaultyKeys { inner: keys, plan: self }), _held }
+        let keys = Box::new(FaultyKeys { inner: keys, plan: self.clone() });
+        Parts { store, keys, payloads: Box::new(FaultyPayloads { inner: payloads, plan: self }), shelf, _held }
+    }
+
+    fn write(&self, write: impl FnOnce() -> Result<(), WriteError>) -> Result<(), WriteError> {
+        let full = self.fault == Fault::DiskFull;
+        self.call(write, |error| if full { WriteError::Full(error.into()) } else { WriteError::Unknown(error.into()) })
     }
 
     fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>, fail: impl FnOnce(io::Error) -> E) -> Result<T, E> {
@@ -77,6 +84,11 @@ struct FaultyView<'a> {
 
 struct FaultyKeys {
     inner: Box<dyn Keys>,
+    plan: Plan,
+}
+
+struct FaultyPayloads {
+    inner: Box<dyn Payloads>,
     plan: Plan,
 }
 
@@ -111,10 +123,8 @@ impl View for FaultyView<'_> {
 }
 
 impl Keys for FaultyKeys {
-    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
-        let full = self.plan.fault == Fault::DiskFull;
-        let fail = |error: io::Error| if full { KeyError::Full(error.into()) } else { KeyError::Unknown(error.into()) };
-        self.plan.call(|| self.inner.write(first, keys), fail)
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), WriteError> {
+        self.plan.write(|| self.inner.write(first, keys))
     }
 
     fn read(&self, index: u64) -> Result<Option<EntryKey>, Cause> {
@@ -123,5 +133,19 @@ impl Keys for FaultyKeys {
 
     fn extent(&self) -> Result<u64, Cause> {
         self.plan.call(|| self.inner.extent(), Cause::from)
+    }
+}
+
+impl Payloads for FaultyPayloads {
+    fn write(&self, place: Place, bytes: &[u8]) -> Result<(), WriteError> {
+        self.plan.write(|| self.inner.write(place, bytes))
+    }
+
+    fn read(&self, place: Place, length: usize) -> Result<Vec<u8>, Cause> {
+        self.plan.call(|| self.inner.read(place, length), Cause::from)
+    }
+
+    fn extent(&self, segment: u32) -> Result<u64, Cause> {
+        self.plan.call(|| self.inner.extent(segment), Cause::from)
     }
 }

@@ -13,27 +13,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use envelope::vault::EntryKey;
 use zeroize::Zeroizing;
 
-use crate::error::Cause;
+use crate::error::{Cause, WriteError};
 
 /// Where keys are kept.
 pub(crate) trait Keys: Send + Sync {
     /// Writes keys from an index on; durable when it returns.
-    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError>;
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), WriteError>;
 
     /// The key of an entry; `None` when it was purged.
     fn read(&self, index: u64) -> Result<Option<EntryKey>, Cause>;
 
     /// Index after the last key; an error when one is missing before it.
     fn extent(&self) -> Result<u64, Cause>;
-}
-
-/// Why keys were not written.
-#[derive(Debug)]
-pub(crate) enum KeyError {
-    /// There was no room; no sync was tried.
-    Full(Cause),
-    /// Nobody knows what is on the disk.
-    Unknown(Cause),
 }
 
 /// The folder `keys`.
@@ -63,17 +54,17 @@ impl KeyFiles {
         self.dir.join(format!("{segment:08x}.keys"))
     }
 
-    fn write_segment(&self, segment: u64, place: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
+    fn write_segment(&self, segment: u64, place: u64, keys: &[&EntryKey]) -> Result<(), WriteError> {
         let path = self.path(segment);
         let is_new = !path.exists();
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(full_or_unknown)?;
+        let file = file.map_err(WriteError::of)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(keys.len() * KEY_BYTES));
         keys.iter().for_each(|key| bytes.extend_from_slice(key.as_bytes()));
-        file.write_all_at(&bytes, place * KEY_BYTES as u64).map_err(full_or_unknown)?;
-        file.sync_data().map_err(unknown)?;
+        file.write_all_at(&bytes, place * KEY_BYTES as u64).map_err(WriteError::of)?;
+        file.sync_data().map_err(WriteError::unknown)?;
         if is_new {
-            File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(unknown)?;
+            File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(WriteError::unknown)?;
         }
         Ok(())
     }
@@ -107,7 +98,7 @@ impl KeyFiles {
 }
 
 impl Keys for KeyFiles {
-    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), WriteError> {
         let (mut index, mut rest) = (first, keys);
         while !rest.is_empty() {
             let (segment, place) = (index / SEGMENT_KEYS, index % SEGMENT_KEYS);
@@ -138,17 +129,6 @@ impl Keys for KeyFiles {
         }
         Ok(extent)
     }
-}
-
-fn full_or_unknown(error: io::Error) -> KeyError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => KeyError::Full(error.into()),
-        _ => unknown(error),
-    }
-}
-
-fn unknown(error: io::Error) -> KeyError {
-    KeyError::Unknown(error.into())
 }
 
 /// Keys of a file: 128 KiB, which a purge writes anew in a few milliseconds.

@@ -19,10 +19,12 @@ mod store;
 mod append;
 mod log;
 mod open;
+mod payloads;
 mod proofs;
 mod read;
 mod scrub;
 mod shelf;
+mod snapshots;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub use error::{AppendError, Cause, OpenError, ReadError, SaveError};
 pub use faulty::{Fault, Plan};
 pub use memory::Memory;
 pub use scrub::{FINDINGS_MAX, Finding, Findings};
+pub use snapshots::{Snapshot, SnapshotRows};
 
 /// What a log is, and by whom its store was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub struct Signers {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Engine {
-    /// The file `ledger.redb` and the folder `keys` in the data folder.
+    /// The file `ledger.redb` in the data folder, beside the folders `keys`, `payloads` and `snapshots`.
     Redb,
     /// This process's memory; the handle keeps the content from one open to the next. The data folder is not used.
     Memory(Memory),
@@ -209,17 +212,18 @@ pub trait Ledger: Send + Sync {
     /// [`ReadError`]
     fn directory_leaves(&self, from: u64, max_bytes: usize) -> Result<Vec<Bytes>, ReadError>;
 
-    /// Keeps a snapshot of the state after the first `size` entries; the newest two are kept.
+    /// Keeps the rows of the state that changed between the first `from` and the first `to` entries, beside the log; the
+    /// writer may append meanwhile. The first part begins at 0, each other where the one before ended.
     ///
     /// # Errors
-    /// [`SaveError`]; after [`SaveError::Unknown`] the ledger is closed as after a failed append.
-    fn save_snapshot(&self, size: u64, bytes: Bytes) -> Result<(), SaveError>;
+    /// [`SaveError`]; the log is as it was then.
+    fn save_snapshot(&self, from: u64, to: u64, rows: &SnapshotRows) -> Result<(), SaveError>;
 
-    /// The sound snapshots, newest first; a damaged one is left out and logged.
+    /// The newest snapshot that its sound parts make; a damaged part is left out, with all behind it, and logged.
     ///
     /// # Errors
     /// [`ReadError`]
-    fn snapshots(&self) -> Result<Vec<(u64, Bytes)>, ReadError>;
+    fn snapshot(&self) -> Result<Option<Snapshot>, ReadError>;
 
     /// Keeps what speaks against this log or another, such as a larger checkpoint of ours that a client showed. Nothing
     /// is ever overwritten: other bytes under the same name are kept beside the first.
@@ -275,8 +279,6 @@ pub const BATCH_DRAFTS_MAX: usize = 256 + 8;
 pub const BATCH_BYTES_MAX: usize = (4 << 20) + (256 << 10);
 /// Most bytes of the batch at index 0, which holds the genesis.
 pub const FIRST_BATCH_BYTES_MAX: usize = envelope::limits::GENESIS_BYTES_MAX + (256 << 10);
-/// Most bytes of a snapshot: two of them and the state fit a small machine.
-pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 /// Most bytes of one piece of evidence; a note has at most 64 KiB, and a proof goes with it.
 pub const EVIDENCE_BYTES_MAX: usize = 256 << 10;
 /// Most pieces of evidence; whoever shows more is not more convincing.

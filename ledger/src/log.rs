@@ -13,14 +13,18 @@ use crate::error::{AppendError, ReadError, SaveError};
 use crate::keyfile::Keys;
 use crate::lock::Lock;
 use crate::memory::MemoryLock;
+use crate::payloads::{Payloads, Place};
 use crate::proofs::Tiles;
 use crate::rows::{Vault, Which};
 use crate::scrub::Findings;
+use crate::snapshots::{self, Shelf, Snapshot, SnapshotRows, Span};
 use crate::store::{Store, View};
 use crate::{Committed, Config, DirectoryHead, Ledger, Signers, Stored};
 
 /// A ledger on any engine.
 pub(crate) struct Log {
+    /// The engine's name, as the header has it.
+    pub(crate) engine: &'static str,
     pub(crate) config: Config,
     pub(crate) signers: Signers,
     /// Held for reading by every call, for writing by `close` and `check_pages`.
@@ -35,6 +39,8 @@ pub(crate) struct Log {
 pub(crate) struct Parts {
     pub(crate) store: Box<dyn Store>,
     pub(crate) keys: Box<dyn Keys>,
+    pub(crate) payloads: Box<dyn Payloads>,
+    pub(crate) shelf: Box<dyn Shelf>,
     pub(crate) _held: Held,
 }
 
@@ -50,6 +56,10 @@ pub(crate) struct Writer {
     pub(crate) log: Tree,
     pub(crate) directory: Tree,
     pub(crate) last_at: Timestamp,
+    /// Where the next payload goes.
+    pub(crate) payloads_end: Place,
+    /// Format of the store's header.
+    pub(crate) format: u32,
     /// A commit has failed, and nobody knows what is durable.
     pub(crate) closed: bool,
 }
@@ -77,6 +87,7 @@ impl Head {
 pub(crate) struct Reader<'a> {
     pub(crate) view: &'a dyn View,
     pub(crate) keys: &'a dyn Keys,
+    pub(crate) payloads: &'a dyn Payloads,
     pub(crate) vault: Vault<'a>,
     pub(crate) head: Arc<Head>,
     pub(crate) log: Tiles<'a>,
@@ -129,6 +140,7 @@ impl Log {
         read(&Reader {
             view: &*view,
             keys: &*parts.keys,
+            payloads: &*parts.payloads,
             vault: Vault { origin: &self.config.origin },
             head,
             log: Tiles::new(&*view, Which::Log),
@@ -190,12 +202,19 @@ impl Ledger for Log {
         self.reading(|reader| reader.directory_leaves(from, max_bytes))
     }
 
-    fn save_snapshot(&self, size: u64, bytes: Bytes) -> Result<(), SaveError> {
-        self.keep_snapshot(size, &bytes)
+    fn save_snapshot(&self, from: u64, to: u64, rows: &SnapshotRows) -> Result<(), SaveError> {
+        self.keep_snapshot(Span { from, to }, rows)
     }
 
-    fn snapshots(&self) -> Result<Vec<(u64, Bytes)>, ReadError> {
-        self.reading(|reader| Ok(reader.snapshots()?.0))
+    fn snapshot(&self) -> Result<Option<Snapshot>, ReadError> {
+        let size = self.size();
+        let parts = self.parts();
+        let shelf = &*parts.as_ref().ok_or(ReadError::Closed)?.shelf;
+        let (snapshot, damaged) = snapshots::newest(shelf, size).map_err(ReadError::Store)?;
+        if damaged > 0 {
+            tracing::error!(damaged, "parts of the snapshot are damaged");
+        }
+        Ok(snapshot)
     }
 
     fn keep_evidence(&self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {

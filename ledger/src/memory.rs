@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use envelope::vault::EntryKey;
 use zeroize::Zeroizing;
 
-use crate::error::Cause;
-use crate::keyfile::{KeyError, Keys};
+use crate::error::{Cause, WriteError};
+use crate::keyfile::Keys;
+use crate::log::{Held, Parts};
+use crate::payloads::{Payloads, Place};
+use crate::snapshots::{Shelf, Span};
 use crate::store::{Batch, Row, Store, Table, View};
 
 type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
@@ -24,6 +28,8 @@ struct Content {
     /// A commit puts a new map in place, so that a view stays what it was.
     tables: Mutex<Arc<Tables>>,
     keys: Mutex<Vec<Zeroizing<[u8; 32]>>>,
+    payloads: Mutex<BTreeMap<u32, Vec<u8>>>,
+    snapshots: Mutex<BTreeMap<Span, Bytes>>,
     locked: Mutex<bool>,
 }
 
@@ -37,6 +43,12 @@ impl Memory {
         Self::default()
     }
 
+    /// What a ledger on `store` needs beside it, out of this memory.
+    pub(crate) fn parts(&self, store: Box<dyn Store>, lock: MemoryLock) -> Parts {
+        let (keys, payloads, shelf) = (Box::new(self.clone()), Box::new(self.clone()), Box::new(self.clone()));
+        Parts { store, keys, payloads, shelf, _held: Held::Memory { _lock: lock } }
+    }
+
     /// `None` when it is held already.
     pub(crate) fn lock(&self) -> Option<MemoryLock> {
         let held = std::mem::replace(&mut *hold(&self.0.locked), true);
@@ -47,6 +59,12 @@ impl Memory {
     #[cfg(test)]
     pub(crate) fn tamper(&self, change: impl FnOnce(&mut Tables)) {
         change(Arc::make_mut(&mut hold(&self.0.tables)));
+    }
+
+    /// Changes payloads behind the ledger's back.
+    #[cfg(test)]
+    pub(crate) fn tamper_payloads(&self, change: impl FnOnce(&mut BTreeMap<u32, Vec<u8>>)) {
+        change(&mut hold(&self.0.payloads));
     }
 
     /// Changes keys behind the ledger's back.
@@ -94,9 +112,9 @@ impl Store for Memory {
 }
 
 impl Keys for Memory {
-    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), KeyError> {
+    fn write(&self, first: u64, keys: &[&EntryKey]) -> Result<(), WriteError> {
         let mut kept = hold(&self.0.keys);
-        let first = usize::try_from(first).map_err(|error| KeyError::Full(error.into()))?;
+        let first = usize::try_from(first).map_err(|error| WriteError::Full(error.into()))?;
         kept.truncate(first);
         kept.extend(keys.iter().map(|key| Zeroizing::new(*key.as_bytes())));
         Ok(())
@@ -110,6 +128,48 @@ impl Keys for Memory {
 
     fn extent(&self) -> Result<u64, Cause> {
         Ok(hold(&self.0.keys).len() as u64)
+    }
+}
+
+impl Payloads for Memory {
+    fn write(&self, place: Place, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut kept = hold(&self.0.payloads);
+        let file = kept.entry(place.segment).or_default();
+        let end = place.offset as usize + bytes.len();
+        file.resize(end.max(file.len()), 0);
+        file[place.offset as usize..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&self, place: Place, length: usize) -> Result<Vec<u8>, Cause> {
+        let kept = hold(&self.0.payloads);
+        let from = place.offset as usize;
+        let bytes = kept.get(&place.segment).and_then(|file| file.get(from..from.checked_add(length)?));
+        Ok(bytes.ok_or("there is no such payload")?.to_vec())
+    }
+
+    fn extent(&self, segment: u32) -> Result<u64, Cause> {
+        Ok(hold(&self.0.payloads).get(&segment).map_or(0, |file| file.len() as u64))
+    }
+}
+
+impl Shelf for Memory {
+    fn list(&self) -> Result<Vec<(Span, u64)>, Cause> {
+        Ok(hold(&self.0.snapshots).iter().map(|(span, bytes)| (*span, bytes.len() as u64)).collect())
+    }
+
+    fn read(&self, span: Span) -> Result<Bytes, Cause> {
+        Ok(hold(&self.0.snapshots).get(&span).ok_or("there is no such part")?.clone())
+    }
+
+    fn put(&self, span: Span, bytes: Bytes) -> Result<(), Cause> {
+        hold(&self.0.snapshots).insert(span, bytes);
+        Ok(())
+    }
+
+    fn remove(&self, span: Span) -> Result<(), Cause> {
+        hold(&self.0.snapshots).remove(&span);
+        Ok(())
     }
 }
 

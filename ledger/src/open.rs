@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
-use envelope::slots::Leaf;
 use envelope::time::Timestamp;
 use tlog::{Checkpoint, HASH_BYTES, NoteSigner, TILE_HASHES, TileId, Tree, empty_root, leaf_hash};
 
@@ -18,9 +17,11 @@ use crate::error::{OpenError, ReadError};
 use crate::keyfile::{KeyFiles, Keys};
 use crate::lock::Lock;
 use crate::log::{Head, Held, Log, Parts, Writer};
+use crate::payloads::{PayloadFiles, Payloads, Place};
 use crate::proofs::{LEVEL_MAX, Tiles, of_tiles};
 use crate::redb::Redb;
-use crate::rows::{HEADER_KEY, Header, Which, number, tile_key};
+use crate::rows::{HEADER_KEY, Header, Which, number, read_leaf_row, tile_key};
+use crate::snapshots::SnapshotFiles;
 use crate::store::{Batch, Table, View};
 use crate::{BATCH_DRAFTS_MAX, Config, DirectoryHead, Engine, Signers};
 
@@ -35,7 +36,7 @@ pub(crate) fn create(engine: Engine, dir: &Path, config: &Config, signers: Signe
 }
 
 /// Puts header and empty checkpoints into an empty store, and then opens it like any other.
-pub(crate) fn create_on(engine: &str, parts: Parts, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
+pub(crate) fn create_on(engine: &'static str, parts: Parts, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
     refuse_existing(&parts, dir)?;
     let mut batch = Batch::default();
     batch.put(Table::Meta, HEADER_KEY, Header::new(engine, config).to_row());
@@ -83,15 +84,18 @@ impl Engine {
         match self {
             Engine::Redb => {
                 let lock = Lock::take(&dir.join("lock"))?;
-                let keys = KeyFiles::open(dir.join(KEYS));
+                // A store of format 1 has no folders for payloads and snapshots yet.
+                make_folders(dir)?;
+                let keys = Box::new(KeyFiles::open(dir.join(KEYS)));
+                let payloads = Box::new(PayloadFiles::open(dir.join(PAYLOADS)));
+                let shelf = Box::new(SnapshotFiles::open(dir.join(SNAPSHOTS)));
                 let store = Redb::open(&dir.join(DATABASE)).map_err(OpenError::Store)?;
                 sync_folder(dir)?;
-                Ok(Parts { store: Box::new(store), keys: Box::new(keys), _held: Held::File { _lock: lock } })
+                Ok(Parts { store: Box::new(store), keys, payloads, shelf, _held: Held::File { _lock: lock } })
             }
             Engine::Memory(memory) => {
                 let lock = memory.lock().ok_or_else(|| OpenError::Locked { holder: "this process".to_owned() })?;
-                let keys = Box::new(memory.clone());
-                Ok(Parts { store: Box::new(memory), keys, _held: Held::Memory { _lock: lock } })
+                Ok(memory.parts(Box::new(memory.clone()), lock))
             }
             #[cfg(any(test, feature = "faults"))]
             Engine::Faulty(engine, plan) => Ok(plan.wrap(engine.parts(dir)?)),
@@ -99,9 +103,9 @@ impl Engine {
     }
 }
 
-/// The data folder and the keys' folder, for their owner only; durable before anything is put into them.
+/// The data folder and those in it, for their owner only; durable before anything is put into them.
 fn make_folders(dir: &Path) -> Result<(), OpenError> {
-    for folder in [dir, &dir.join(KEYS)] {
+    for folder in [dir, &dir.join(KEYS), &dir.join(PAYLOADS), &dir.join(SNAPSHOTS)] {
         let io = |cause| OpenError::Io { path: folder.to_owned(), cause };
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(io(error)),
@@ -142,24 +146,26 @@ fn trees<'a>(config: &'a Config, signers: &'a Signers) -> [(Which, &'a str, &'a 
 }
 
 /// Everything that is looked at before the first write.
-pub(crate) fn open_on(engine: &str, parts: Parts, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
+pub(crate) fn open_on(engine: &'static str, parts: Parts, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
     let (writer, head) = {
         let view = parts.store.view().map_err(OpenError::Store)?;
         let view = &*view;
         let Some(header) = view.get(Table::Meta, HEADER_KEY).map_err(OpenError::Store)? else {
             return Err(OpenError::Missing(dir.to_owned()));
         };
-        Header::check(&header, &Header::new(engine, config))?;
+        let format = Header::check(&header, &Header::new(engine, config))?;
         let [log, directory] = trees(config, &signers).map(|(which, _, signer)| check_tree(view, which, signer));
         let ((log, root, note), (directory, directory_root, checkpoint)) = (log?, directory?);
         check_rows(view, &log, &directory)?;
         check_keys(&*parts.keys, log.size())?;
-        let last_at = check_last(view, &log, &directory)?;
+        let (last_at, payloads_end) = check_last(view, &log, &directory)?;
+        check_payloads(&*parts.payloads, payloads_end)?;
         let directory_head = DirectoryHead { size: directory.size(), root: directory_root, checkpoint };
         let head = Head { size: log.size(), root, note, directory: directory_head };
-        (Writer { log, directory, last_at, closed: false }, head)
+        (Writer { log, directory, last_at, payloads_end, format, closed: false }, head)
     };
     Ok(Log {
+        engine,
         config: config.clone(),
         signers,
         parts: RwLock::new(Some(parts)),
@@ -230,19 +236,30 @@ fn check_keys(keys: &dyn Keys, size: u64) -> Result<(), OpenError> {
     Err(mismatch(format!("keys up to {extent} under a note of {size}")))
 }
 
-/// The last leaves are those of the tiles; returns the time of the log's last entry.
-fn check_last(view: &dyn View, log: &Tree, directory: &Tree) -> Result<Timestamp, OpenError> {
+/// Payloads are synced before the rows that lead to them: whatever a row leads to is there.
+fn check_payloads(payloads: &dyn Payloads, end: Place) -> Result<(), OpenError> {
+    let extent = payloads.extent(end.segment).map_err(OpenError::Store)?;
+    if extent >= end.offset.into() {
+        return Ok(());
+    }
+    Err(mismatch(format!("payload file {} has {extent} bytes, the last entry ends at {}", end.segment, end.offset)))
+}
+
+/// The last leaves are those of the tiles; returns the time of the log's last entry, and where its payload ends.
+fn check_last(view: &dyn View, log: &Tree, directory: &Tree) -> Result<(Timestamp, Place), OpenError> {
     if let Some(last) = directory.size().checked_sub(1) {
         let leaf = view.get(Table::Directory, &number(last)).map_err(OpenError::Store)?.unwrap_or_default();
         if leaf_hash(&leaf) != Tiles::new(view, Which::Directory).leaf(last)? {
             return Err(ReadError::Corrupt { index: last, what: "the directory leaf" }.into());
         }
     }
-    let Some(last) = log.size().checked_sub(1) else { return Ok(Timestamp::default()) };
+    let Some(last) = log.size().checked_sub(1) else { return Ok((Timestamp::default(), Place::default())) };
     let row = view.get(Table::Leaf, &number(last)).map_err(OpenError::Store)?.unwrap_or_default();
     let hash = Tiles::new(view, Which::Log).leaf(last)?;
-    let leaf = Leaf::decode(&row).ok().filter(|leaf| leaf.hash() == hash);
-    Ok(leaf.ok_or(ReadError::Corrupt { index: last, what: "the leaf" })?.at)
+    let damaged = ReadError::Corrupt { index: last, what: "the leaf" };
+    let Some((leaf, at)) = read_leaf_row(last, &row).filter(|(leaf, _)| leaf.hash() == hash) else { return Err(damaged.into()) };
+    let end = at.map_or(Some(Place::default()), |at| at.place.plus(at.length()));
+    Ok((leaf.at, end.ok_or(damaged)?))
 }
 
 fn mismatch(what: String) -> OpenError {
@@ -251,3 +268,5 @@ fn mismatch(what: String) -> OpenError {
 
 const DATABASE: &str = "ledger.redb";
 const KEYS: &str = "keys";
+const PAYLOADS: &str = "payloads";
+const SNAPSHOTS: &str = "snapshots";

@@ -9,7 +9,7 @@ use tlog::leaf_hash;
 use crate::Stored;
 use crate::error::ReadError;
 use crate::log::Reader;
-use crate::rows::{Opened, lookup_index, number};
+use crate::rows::{Locator, Opened, lookup_index, number, read_leaf_row};
 use crate::store::Table;
 
 impl Reader<'_> {
@@ -23,39 +23,54 @@ impl Reader<'_> {
 
     /// The leaf at an index, checked against its tile.
     pub(crate) fn leaf(&self, index: u64) -> Result<Leaf, ReadError> {
+        self.leaf_row(index).map(|(leaf, _)| leaf)
+    }
+
+    fn leaf_row(&self, index: u64) -> Result<(Leaf, Option<Locator>), ReadError> {
         let size = self.head.size;
         if index >= size {
             return Err(ReadError::Beyond { asked: index, size });
         }
         let damaged = ReadError::Corrupt { index, what: "the leaf" };
         let Some(row) = self.get(Table::Leaf, &number(index))? else { return Err(damaged) };
-        let Ok(leaf) = Leaf::decode(&row) else { return Err(damaged) };
-        if leaf.hash() == self.log.leaf(index)? { Ok(leaf) } else { Err(damaged) }
+        let Some((leaf, at)) = read_leaf_row(index, &row) else { return Err(damaged) };
+        if leaf.hash() == self.log.leaf(index)? { Ok((leaf, at)) } else { Err(damaged) }
     }
 
     /// The entry at an index, and what its opening's row says beside.
     pub(crate) fn read(&self, index: u64) -> Result<(Stored, Option<Opened>), ReadError> {
-        let leaf = self.leaf(index)?;
+        let (leaf, at) = self.leaf_row(index)?;
         let Some(key) = self.keys.read(index).map_err(ReadError::Store)? else {
             return Ok((Stored { index, leaf, opening: None, sealed: None }, None));
         };
         let damaged = |what| ReadError::Corrupt { index, what };
-        let row = self.get(Table::Opening, &number(index))?.ok_or(damaged("the opening"))?;
-        let opened = self.vault.open_opening(index, &key, &row).ok_or(damaged("the opening"))?;
+        let (opening, sealed) = self.payload(index, at)?;
+        let opened = self.vault.open_opening(index, &key, &opening).ok_or(damaged("the opening"))?;
         opened.opening.check(&leaf).map_err(|_| damaged("the opening"))?;
-        let row = self.get(Table::Sealed, &number(index))?;
-        let sealed = match (opened.sealed, row) {
+        let sealed = match (opened.sealed, sealed) {
             (false, None) => None,
-            (true, Some(row)) => Some(self.vault.open_beside(index, &key, &row).ok_or(damaged("what is sealed"))?),
+            (true, Some(bytes)) => Some(self.vault.open_beside(index, &key, &bytes).ok_or(damaged("what is sealed"))?),
             _ => return Err(damaged("what is sealed")),
         };
         Ok((Stored { index, leaf, opening: Some(opened.opening.clone()), sealed }, Some(opened)))
     }
 
+    /// The opening and what is sealed beside it, encrypted: out of the files, or of the tables of format 1.
+    fn payload(&self, index: u64, at: Option<Locator>) -> Result<(Vec<u8>, Option<Vec<u8>>), ReadError> {
+        let Some(at) = at else {
+            let opening = self.get(Table::Opening, &number(index))?;
+            let opening = opening.ok_or(ReadError::Corrupt { index, what: "the opening" })?;
+            return Ok((opening, self.get(Table::Sealed, &number(index))?));
+        };
+        let mut opening = self.payloads.read(at.place, at.length()).map_err(ReadError::Store)?;
+        let sealed = opening.split_off(at.opening as usize);
+        Ok((opening, (at.sealed > 0).then_some(sealed)))
+    }
+
     /// See [`crate::Ledger::opening_at_rest`].
     pub(crate) fn opening_at_rest(&self, index: u64) -> Result<Bytes, ReadError> {
-        let row = self.get(Table::Opening, &number(index))?;
-        row.map(Bytes::from).ok_or(ReadError::Corrupt { index, what: "the opening" })
+        let (_, at) = self.leaf_row(index)?;
+        Ok(self.payload(index, at)?.0.into())
     }
 
     /// See [`crate::Ledger::directory_leaves`].

@@ -3,6 +3,9 @@
 //! It does not know what a row means. redb does not check its pages when it reads them, and some damage makes it panic;
 //! here a panic of the engine becomes an error, and every value is checked by the caller.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -54,7 +57,7 @@ impl fmt::Debug for Redb {
 
 impl Store for Redb {
     fn view(&self) -> Result<Box<dyn View + '_>, Cause> {
-        guarded(|| Ok(Box::new(Moment(self.database.begin_read()?)) as Box<dyn View>))
+        guarded(|| Ok(Box::new(Moment { transaction: self.database.begin_read()?, tables: RefCell::default() }) as Box<dyn View>))
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Cause> {
@@ -81,19 +84,19 @@ impl Store for Redb {
     }
 }
 
-struct Moment(ReadTransaction);
+/// Tables are opened once a view, not once a read.
+struct Moment {
+    transaction: ReadTransaction,
+    tables: RefCell<BTreeMap<Table, Option<ReadTable>>>,
+}
 
 impl View for Moment {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Cause> {
-        guarded(|| {
-            let Some(table) = self.table(table)? else { return Ok(None) };
-            Ok(table.get(key)?.map(|value| value.value().to_vec()))
-        })
+        self.on(table, None, |table| Ok(table.get(key)?.map(|value| value.value().to_vec())))
     }
 
     fn range(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, Cause> {
-        guarded(|| {
-            let Some(table) = self.table(table)? else { return Ok(Vec::new()) };
+        self.on(table, Vec::new(), |table| {
             let mut rows = Vec::new();
             for row in table.range(from..)?.take(limit) {
                 let (key, value) = row?;
@@ -104,18 +107,25 @@ impl View for Moment {
     }
 
     fn len(&self, table: Table) -> Result<u64, Cause> {
-        guarded(|| Ok(self.table(table)?.map_or(Ok(0), |table| table.len())?))
+        self.on(table, 0, |table| Ok(table.len()?))
     }
 }
 
 impl Moment {
-    /// A table that nothing was ever put into does not exist.
-    fn table(&self, table: Table) -> Result<Option<ReadTable>, Cause> {
-        match self.0.open_table(definition(table)) {
-            Ok(table) => Ok(Some(table)),
-            Err(::redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    /// Reads a table; one that nothing was ever put into does not exist, and reads as `empty`.
+    fn on<T>(&self, table: Table, empty: T, read: impl FnOnce(&ReadTable) -> Result<T, Cause>) -> Result<T, Cause> {
+        guarded(|| {
+            let mut tables = self.tables.borrow_mut();
+            let opened = match tables.entry(table) {
+                Entry::Occupied(opened) => opened.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(match self.transaction.open_table(definition(table)) {
+                    Ok(table) => Some(table),
+                    Err(::redb::TableError::TableDoesNotExist(_)) => None,
+                    Err(error) => return Err(error.into()),
+                }),
+            };
+            opened.as_ref().map_or(Ok(empty), read)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! It does not know in which engine they end.
 
 use bytes::Bytes;
-use envelope::slots::Opening;
+use envelope::slots::{LEAF_BYTES, Leaf, Opening};
 use envelope::vault::EntryKey;
 use prost::Message as _;
 use tlog::{HASH_BYTES, TileId, sha256, sha256_parts};
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::Config;
 use crate::error::OpenError;
+use crate::payloads::Place;
 use crate::store::Table;
 
 /// Which tree.
@@ -43,11 +44,6 @@ pub(crate) fn number(index: u64) -> [u8; 8] {
     index.to_be_bytes()
 }
 
-/// The number of a key.
-pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
-    key.try_into().ok().map(u64::from_be_bytes)
-}
-
 /// `u8 tree | u8 level | u64be index`.
 pub(crate) fn tile_key(which: Which, id: TileId) -> Vec<u8> {
     [&[which as u8, id.level], id.index.to_be_bytes().as_slice()].concat()
@@ -66,20 +62,47 @@ pub(crate) fn lookup_index(key: &[u8; 32], value: &[u8]) -> Option<u64> {
     (lookup_value(key, index) == value).then_some(index)
 }
 
-/// The digest of a state's bytes and its size, then the bytes.
-pub(crate) fn snapshot_value(size: u64, bytes: &[u8]) -> Vec<u8> {
-    [snapshot_digest(size, bytes).as_slice(), bytes].concat()
+/// Where the payload of an entry lies, and how long its parts are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Locator {
+    pub(crate) place: Place,
+    pub(crate) opening: u32,
+    /// 0 when nothing is sealed beside the opening.
+    pub(crate) sealed: u32,
 }
 
-/// The bytes of a sound snapshot of that size.
-pub(crate) fn snapshot_bytes(size: u64, value: Vec<u8>) -> Option<Bytes> {
-    let (digest, bytes) = value.split_at_checked(HASH_BYTES)?;
-    let sound = snapshot_digest(size, bytes) == digest;
-    sound.then(|| Bytes::from(value).slice(HASH_BYTES..))
+impl Locator {
+    /// Bytes of both parts.
+    pub(crate) fn length(&self) -> usize {
+        self.opening as usize + self.sealed as usize
+    }
 }
 
-fn snapshot_digest(size: u64, bytes: &[u8]) -> [u8; HASH_BYTES] {
-    sha256_parts(&[b"ecowire ledger snapshot\0", &size.to_be_bytes(), bytes])
+/// `44 bytes leaf | u32be segment | u32be offset | u32be opening length | u32be sealed length | 8 bytes check`: a damaged
+/// row must not lead a batch over payloads that are there.
+pub(crate) fn leaf_row(index: u64, leaf: &Leaf, at: &Locator) -> Vec<u8> {
+    let mut row = Vec::with_capacity(LEAF_ROW_BYTES);
+    row.extend_from_slice(&leaf.encode());
+    for number in [at.place.segment, at.place.offset, at.opening, at.sealed] {
+        row.extend_from_slice(&number.to_be_bytes());
+    }
+    let check = sha256_parts(&[b"ecowire ledger leaf\0", &index.to_be_bytes(), &row]);
+    row.extend_from_slice(&check[..8]);
+    row
+}
+
+/// The leaf of a row, and where its payload lies; `None` when the row is damaged. Stores of format 1 have the leaf alone,
+/// and the payload in tables.
+pub(crate) fn read_leaf_row(index: u64, row: &[u8]) -> Option<(Leaf, Option<Locator>)> {
+    let (leaf, rest) = row.split_at_checked(LEAF_BYTES)?;
+    let leaf = Leaf::decode(leaf).ok()?;
+    if rest.is_empty() {
+        return Some((leaf, None));
+    }
+    let number = |at: usize| Some(u32::from_be_bytes(rest.get(at * 4..at * 4 + 4)?.try_into().ok()?));
+    let place = Place { segment: number(0)?, offset: number(1)? };
+    let at = Locator { place, opening: number(2)?, sealed: number(3)? };
+    (leaf_row(index, &leaf, &at) == row).then_some((leaf, Some(at)))
 }
 
 /// `32 bytes digest | name`: other bytes under the same name are another row.
@@ -121,13 +144,13 @@ pub(crate) struct Vault<'a> {
 }
 
 impl Vault<'_> {
-    /// The opening's row.
-    pub(crate) fn seal_opening(&self, index: u64, key: &EntryKey, opened: &Opened) -> Vec<u8> {
+    /// Appends the opening's bytes at rest.
+    pub(crate) fn seal_opening(&self, index: u64, key: &EntryKey, opened: &Opened, out: &mut Vec<u8>) {
         let lookup_keys = opened.lookup_keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
         let opening = Bytes::from(opened.opening.encode());
         let row = OpeningRow { opening, sealed: opened.sealed, lookup_keys };
         let plain = Zeroizing::new(row.encode_to_vec());
-        key.seal(SLOT_OPENING, &self.place(index, Table::Opening), &plain)
+        key.seal_onto(SLOT_OPENING, &self.place(index, Table::Opening), &plain, out);
     }
 
     /// Reads the opening's row; `None` when it is damaged.
@@ -139,9 +162,9 @@ impl Vault<'_> {
         Some(Opened { opening, sealed: row.sealed, lookup_keys: lookup_keys.collect::<Option<_>>()? })
     }
 
-    /// The sealed row.
-    pub(crate) fn seal_beside(&self, index: u64, key: &EntryKey, bytes: &[u8]) -> Vec<u8> {
-        key.seal(SLOT_SEALED, &self.place(index, Table::Sealed), bytes)
+    /// Appends the bytes at rest of what is sealed.
+    pub(crate) fn seal_beside(&self, index: u64, key: &EntryKey, bytes: &[u8], out: &mut Vec<u8>) {
+        key.seal_onto(SLOT_SEALED, &self.place(index, Table::Sealed), bytes, out);
     }
 
     /// Reads the sealed row; `None` when it is damaged.
@@ -190,15 +213,15 @@ impl Header {
         [sha256(&bytes).as_slice(), &bytes].concat()
     }
 
-    /// Reads a header and compares it with what this program was configured for.
-    pub(crate) fn check(row: &[u8], wanted: &Header) -> Result<(), OpenError> {
+    /// Reads a header and compares it with what this program was configured for; gives the format.
+    pub(crate) fn check(row: &[u8], wanted: &Header) -> Result<u32, OpenError> {
         let damaged = || OpenError::Mismatch { what: "the header is damaged".to_owned() };
         let (digest, bytes) = row.split_at_checked(HASH_BYTES).ok_or_else(damaged)?;
         if sha256(bytes) != digest {
             return Err(damaged());
         }
         let found = Header::decode(bytes).map_err(|_| damaged())?;
-        if found.format != FORMAT {
+        if !(FORMAT_MIN..=FORMAT).contains(&found.format) {
             return Err(OpenError::Version { found: found.format, wanted: FORMAT });
         }
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -210,7 +233,7 @@ impl Header {
         ];
         match fields.into_iter().find(|(_, found, wanted)| found != wanted) {
             Some((what, found, wanted)) => Err(OpenError::Other { what, found, wanted }),
-            None => Ok(()),
+            None => Ok(found.format),
         }
     }
 }
@@ -218,7 +241,10 @@ impl Header {
 /// The key of the header.
 pub(crate) const HEADER_KEY: &[u8] = b"header";
 /// The version of tables and rows that this program writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// The oldest version that it reads: payloads in tables, not in files. The first batch makes it [`FORMAT`].
+pub(crate) const FORMAT_MIN: u32 = 1;
+const LEAF_ROW_BYTES: usize = LEAF_BYTES + 24;
 /// Numbers of the two uses of an entry's key.
 const SLOT_OPENING: u8 = 0;
 const SLOT_SEALED: u8 = 1;

@@ -9,6 +9,7 @@ use tlog::{TILE_HASHES, TileId, TileReader, Tree, leaf_hash};
 use crate::error::ReadError;
 use crate::log::{Log, Reader};
 use crate::rows::Which;
+use crate::snapshots;
 
 /// What a scrub read and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,9 +86,13 @@ impl Log {
         if let Some(rebuilt) = rebuilt {
             self.reading(|reader| rebuilt.compare_root(reader, &mut found))?;
             self.scrub_directory(head.directory.size, &mut found)?;
+            let damaged = {
+                let parts = self.parts();
+                let shelf = &*parts.as_ref().ok_or(ReadError::Closed)?.shelf;
+                snapshots::newest(shelf, head.size).map_err(ReadError::Store)?.1
+            };
+            (0..damaged).for_each(|_| found.add(0, "a part of the snapshot is damaged"));
             self.reading(|reader| {
-                let (_, damaged) = reader.snapshots()?;
-                (0..damaged).for_each(|_| found.add(0, "a snapshot is damaged"));
                 let evidence = reader.evidence();
                 found.note(0, evidence).map(drop)
             })?;

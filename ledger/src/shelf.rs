@@ -6,27 +6,20 @@ use bytes::Bytes;
 
 use crate::error::{ReadError, SaveError};
 use crate::log::{Log, Reader};
-use crate::rows::{evidence_key, evidence_name, number, number_of, snapshot_bytes, snapshot_value};
+use crate::rows::{evidence_key, evidence_name};
+use crate::snapshots::{self, SnapshotRows, Span};
 use crate::store::{Batch, Row, Table, View};
-use crate::{EVIDENCE_BYTES_MAX, EVIDENCE_MAX, SNAPSHOT_BYTES_MAX};
+use crate::{EVIDENCE_BYTES_MAX, EVIDENCE_MAX};
 
 impl Log {
     /// See [`crate::Ledger::save_snapshot`].
-    pub(crate) fn keep_snapshot(&self, size: u64, bytes: &[u8]) -> Result<(), SaveError> {
-        limit("a snapshot's bytes", bytes.len() as u64, SNAPSHOT_BYTES_MAX as u64)?;
-        limit("a snapshot's size", size, self.head().size)?;
-        self.save(|view| {
-            let rows = view.range(Table::Snapshot, &[], SNAPSHOT_ROWS_MAX).map_err(SaveError::Unknown)?;
-            let mut kept: Vec<Vec<u8>> = rows.into_iter().map(|(key, _)| key).collect();
-            kept.push(number(size).to_vec());
-            kept.sort();
-            kept.dedup();
-            let mut batch = Batch::default();
-            let old = kept.len().saturating_sub(SNAPSHOTS_KEPT);
-            kept.drain(..old).for_each(|key| batch.delete(Table::Snapshot, key));
-            batch.put(Table::Snapshot, number(size), snapshot_value(size, bytes));
-            Ok(batch)
-        })
+    pub(crate) fn keep_snapshot(&self, span: Span, rows: &SnapshotRows) -> Result<(), SaveError> {
+        limit("a snapshot's size", span.to, self.head().size)?;
+        limit("a snapshot's beginning", span.from + 1, span.to)?;
+        // Beside the store, not in it: the writer goes on meanwhile.
+        let parts = self.parts();
+        let parts = parts.as_ref().ok_or(SaveError::Closed)?;
+        snapshots::keep(&*parts.shelf, span, rows).map_err(SaveError::Snapshot)
     }
 
     /// See [`crate::Ledger::keep_evidence`].
@@ -58,22 +51,6 @@ impl Log {
 }
 
 impl Reader<'_> {
-    /// The sound snapshots, newest first, and how many are damaged.
-    pub(crate) fn snapshots(&self) -> Result<(Vec<(u64, Bytes)>, u64), ReadError> {
-        let rows = self.view.range(Table::Snapshot, &[], SNAPSHOT_ROWS_MAX).map_err(ReadError::Store)?;
-        let (mut sound, mut damaged) = (Vec::new(), 0);
-        for (key, value) in rows.into_iter().rev() {
-            match number_of(&key).and_then(|size| Some((size, snapshot_bytes(size, value)?))) {
-                Some(snapshot) => sound.push(snapshot),
-                None => {
-                    damaged += 1;
-                    tracing::error!(size = number_of(&key), "a snapshot is damaged");
-                }
-            }
-        }
-        Ok((sound, damaged))
-    }
-
     /// See [`crate::Ledger::evidence`].
     pub(crate) fn evidence(&self) -> Result<Vec<(String, Bytes)>, ReadError> {
         let rows = self.view.range(Table::Evidence, &[], EVIDENCE_MAX as usize).map_err(ReadError::Store)?;
@@ -91,9 +68,5 @@ fn limit(what: &'static str, found: u64, max: u64) -> Result<(), SaveError> {
     if found <= max { Ok(()) } else { Err(SaveError::Limit { what, found, max }) }
 }
 
-/// The newest may be the one that a crash of the machine made worthless.
-const SNAPSHOTS_KEPT: usize = 2;
-/// More than were ever kept; damage to a key must not hide a row from its deletion.
-const SNAPSHOT_ROWS_MAX: usize = 16;
 /// A name is a few words.
 const NAME_BYTES_MAX: u64 = 128;

@@ -88,7 +88,8 @@ fn claim(theatre: &Theatre) {
     let (changes, _) = batch.finish();
     exchange.fold(changes);
     ledger.append(ledger.size(), at, vec![claim.into_draft()]).expect("appended");
-    ledger.save_snapshot(ledger.size(), exchange.snapshot(ledger.size()).into()).expect("a snapshot");
+    let part = exchange.take_snapshot(ledger.size());
+    ledger.save_snapshot(part.from, part.to, &part.rows).expect("a snapshot");
     ledger.close();
 }
 

@@ -40,20 +40,20 @@ impl Stage {
         kenya.receive(client::ReceiveOptions::default()).await.expect("mail");
         drop((thailand, kenya));
         audit(&mut theatre.client("aud/network").await).await;
-        let size = running.shared().ledger().size();
-        let snapshot = running.shared().exchange().snapshot(size);
-        running.shared().ledger().save_snapshot(size, snapshot.into()).expect("a snapshot");
         running.shared().ledger().keep_evidence("a-note", b"kept as evidence").expect("evidence");
         running.stop().await;
         assert!(theatre.check().size >= 50);
-        let (ledger, exchange) = opener(&theatre, &theatre.config().data).open().expect("the store opens");
+        let (ledger, mut exchange) = opener(&theatre, &theatre.config().data).open().expect("the store opens");
+        let part = exchange.take_snapshot(ledger.size());
+        ledger.save_snapshot(part.from, part.to, &part.rows).expect("a snapshot");
         let served = serve(&*ledger);
         assert!(served.values().all(Result::is_ok));
         ledger.close();
         let data = theatre.config().data;
-        let names = [data.join("ledger.redb"), data.join("keys").join("00000000.keys"), data.join("lock")];
-        let files =
-            names.into_iter().map(|path| (path.strip_prefix(&data).expect("below").to_owned(), std::fs::read(&path).expect("a file")));
+        let snapshot = std::fs::read_dir(data.join("snapshots")).expect("a folder").next().expect("a snapshot").expect("a file").path();
+        let names = ["ledger.redb", "keys/00000000.keys", "payloads/00000000.payloads", "lock"].map(|name| data.join(name));
+        let names = names.into_iter().chain([snapshot]);
+        let files = names.map(|path| (path.strip_prefix(&data).expect("below").to_owned(), std::fs::read(&path).expect("a file")));
         Self { files: files.collect(), served, digest: exchange.state().digest(), theatre }
     }
 
@@ -153,8 +153,10 @@ fn serve(ledger: &dyn Ledger) -> Served {
         let leaf = ledger.directory_leaves(index, 1).map(|leaves| leaves.into_iter().next().unwrap_or_default());
         served.insert(format!("directory leaf {index}"), leaf.map_err(text));
     }
-    for (size, snapshot) in ledger.snapshots().unwrap_or_default() {
-        served.insert(format!("snapshot {size}"), Ok(snapshot));
+    if let Ok(Some(snapshot)) = ledger.snapshot() {
+        for (key, row) in snapshot.rows() {
+            served.insert(format!("snapshot {} row {key:02x?}", snapshot.size()), Ok(Bytes::copy_from_slice(row)));
+        }
     }
     for (name, bytes) in ledger.evidence().unwrap_or_default() {
         served.insert(format!("evidence {name}"), Ok(bytes));
@@ -199,13 +201,15 @@ async fn of_a_thousand_flipped_bits_none_is_ever_served() {
                     let mut dice = Dice(0x5eed + worker as u64);
                     (0..FLIPS / WORKERS)
                         .filter(|turn| {
-                            // A quarter in the keys, half in what was written to the database, the rest anywhere in any file.
-                            let name = match turn % 4 {
-                                0 => "keys/00000000.keys",
-                                1 | 2 => "ledger.redb",
-                                _ => ["ledger.redb", "ledger.redb", "keys/00000000.keys", "lock"][dice.below(4)],
+                            // A quarter in keys and payloads, half in what was written to the database, the rest anywhere.
+                            let any = stage.files.keys().nth(dice.below(stage.files.len())).expect("a file");
+                            let name = match turn % 8 {
+                                0 => Path::new("keys/00000000.keys"),
+                                4 => Path::new("payloads/00000000.payloads"),
+                                1 | 2 | 5 | 6 => Path::new("ledger.redb"),
+                                _ => any.as_path(),
                             };
-                            let (file, content) = stage.files.get_key_value(Path::new(name)).expect("a file");
+                            let (file, content) = stage.files.get_key_value(name).expect("a file");
                             let at = if turn % 4 == 3 { dice.below(content.len()) } else { written[file][dice.below(written[file].len())] };
                             let bit = dice.below(8) as u8;
                             stage.flip(&folder, file, at, bit)
@@ -217,7 +221,7 @@ async fn of_a_thousand_flipped_bits_none_is_ever_served() {
         workers.into_iter().map(|worker| worker.join().expect("no wrong value")).sum()
     });
     println!("{FLIPS} flips: {found} found, {} harmless", FLIPS - found);
-    assert!(found > FLIPS / 4, "every flip in the keys alone must be found");
+    assert!(found > FLIPS / 4, "every flip in keys and payloads alone must be found");
 }
 
 const FLIPS: usize = 1000;

@@ -340,7 +340,7 @@ impl Stage {
         let prior = self.found.get(&message_key(&verified.header().message_id)).copied().map(Position::at);
         let admission = batch.admit(prior, verified)?;
         if let Admission::New(admitted) = &admission {
-            self.append_all(vec![(admitted.entry(), admitted.clone().into_draft())]);
+            self.append_all(vec![(admitted.clone().into_entry().0, admitted.clone().into_draft())]);
         }
         Ok(admission)
     }

@@ -1,11 +1,14 @@
 //! `Audit`: checkpoints, proofs, tiles, and the replay of the log for whoever may see what.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use envelope::entry::reference_key;
 use envelope::message::Peer;
-use envelope::slots::Opening;
-use envelope::{Address, Class, Receipt};
+use envelope::slots::{Opening, SlotId};
+use envelope::{Address, Class, Receipt, Reference};
 use exchange::{Refusal, Rows as _};
 use ledger::{Ledger, ReadError};
 use prost::Message as _;
@@ -78,12 +81,32 @@ impl Audit for AuditService {
     }
 }
 
-/// Who may see an entry, and how much of it.
-enum View {
-    Whole,
-    /// What both ends are shown, and these places.
-    Part(Vec<u16>),
-    Nothing,
+/// Which entries a caller may see, and how much of them.
+enum Scope {
+    /// All of these.
+    Whole(Range<u64>),
+    /// What both ends are shown of the entries in which these take part.
+    Own {
+        owner: Owner,
+        indexes: BTreeSet<u64>,
+    },
+}
+
+/// Whose entries a caller may see in part.
+enum Owner {
+    /// Its own.
+    One(Address),
+    /// A country's auditor: those of the bureau and of everybody below it.
+    Country(Address),
+}
+
+impl Owner {
+    fn owns(&self, address: &Address) -> bool {
+        match self {
+            Self::One(one) => one == address,
+            Self::Country(country) => address == country || address.is_below(country.as_str()),
+        }
+    }
 }
 
 impl AuditService {
@@ -140,8 +163,13 @@ impl AuditService {
         out: &mpsc::Sender<Result<v1::ReplayResponse, Status>>,
     ) {
         let ledger = self.0.shared.ledger();
+        let scope = match self.scope(&*ledger, peer) {
+            Ok(scope) => scope,
+            // A caller that has gone away needs no answer.
+            Err(problem) => return drop(out.blocking_send(Err(problem.into()))),
+        };
         for index in range {
-            let response = self.replay_one(&*ledger, peer, index).map_err(Status::from);
+            let response = replay_one(&*ledger, &scope, index).map_err(Status::from);
             let failed = response.is_err();
             if out.blocking_send(response).is_err() || failed {
                 return;
@@ -152,62 +180,75 @@ impl AuditService {
         drop(out.blocking_send(Ok(end)));
     }
 
-    fn replay_one(&self, ledger: &dyn Ledger, peer: &Peer, index: u64) -> Result<v1::ReplayResponse, Problem> {
-        let view = self.view(peer, index);
-        let leaf_hash = Bytes::copy_from_slice(ledger.leaf_hash(index)?.as_bytes());
-        let mut response = v1::ReplayResponse { index, leaf_hash, ..v1::ReplayResponse::default() };
-        if matches!(view, View::Nothing) {
-            return Ok(response);
-        }
-        let stored = ledger.read(index)?;
-        response.leaf = Bytes::copy_from_slice(&stored.leaf.encode());
-        if stored.opening.is_none() {
-            response.purged = true;
-            return Ok(response);
-        }
-        let opening = opened(&stored)?;
-        let part = |shown: &dyn Fn((u16, u16)) -> bool| part(index, &stored.leaf, opening, shown);
-        match view {
-            View::Whole => response.opening = opening.encode().into(),
-            View::Part(places) => {
-                let common = shown_to_author(opening.kind());
-                response.part = part(&|id: (u16, u16)| common(id) || (id.0 == 7 && places.contains(&id.1)));
-            }
-            View::Nothing => {}
-        }
-        if opening.kind() == EntryKind::Message
-            && let Some(sealed) = &stored.sealed
-        {
-            let payload = v1::SealedPayload::decode(sealed.clone()).map_err(|error| Problem::fault("a sealed payload", &error))?;
-            response.signatures =
-                v1::SealedPayload { signatures: payload.signatures, ..v1::SealedPayload::default() }.encode_to_vec().into();
-        }
-        Ok(response)
-    }
-
-    /// Decided from the state alone, before anything is read: what is not the caller's costs and tells the same for all.
-    fn view(&self, peer: &Peer, index: u64) -> View {
+    /// Decided from the state and the caller's own references before any entry is read: what is not the caller's costs
+    /// and tells the same for all.
+    fn scope(&self, ledger: &dyn Ledger, peer: &Peer) -> Result<Scope, Problem> {
+        let address = &peer.address;
         let exchange = self.0.shared.exchange();
         let state = exchange.state();
-        let address = &peer.address;
         let auditor = address.class() == Class::Auditor;
-        if auditor && !state.access(address).is_some_and(|access| (access.from_index..access.to_index).contains(&index)) {
-            return View::Nothing;
-        }
+        let range = if auditor { state.access(address).map_or(0..0, |access| access.from_index..access.to_index) } else { 0..u64::MAX };
         if auditor && address.as_str() == NETWORK_AUDITOR {
-            return View::Whole;
+            return Ok(Scope::Whole(range));
         }
-        let Some(row) = state.message(index) else { return View::Nothing };
-        // A country's auditor sees what its country takes part in.
-        let country = address.as_str().strip_prefix("aud/").filter(|_| auditor);
-        let own = |text: &str| match country {
-            Some(country) => Address::parse(text).is_ok_and(|one| one.as_str() == country || one.is_below(country)),
-            None => text == address.as_str(),
-        };
-        let sends = row.stub.as_ref().is_some_and(|stub| own(&stub.sender));
-        let places: Vec<u16> = (1..).zip(&row.places).filter(|(_, place)| own(&place.address)).map(|(sub, _)| sub).collect();
-        if sends || !places.is_empty() { View::Part(places) } else { View::Nothing }
+        let country = address.as_str().strip_prefix("aud/").filter(|_| auditor).and_then(|country| Address::parse(country).ok());
+        let owner = country.map_or_else(|| Owner::One(address.clone()), Owner::Country);
+        let (Owner::One(first) | Owner::Country(first)) = &owner;
+        let mut indexes = BTreeSet::new();
+        let mut sent = Vec::new();
+        for own in state.participants(first).take_while(|address| owner.owns(address)) {
+            indexes.extend(state.places(own, 0).map(|(_, place)| place.index));
+            for (year, series, used) in state.all_series(own) {
+                let reference = |number| Reference { sender: own.clone(), year, series, number };
+                sent.extend(used.used.iter().flat_map(|range| range.first..=range.last).map(reference));
+            }
+        }
+        drop(exchange);
+        for reference in &sent {
+            indexes.extend(ledger.find(&reference_key(reference))?);
+        }
+        indexes.retain(|index| range.contains(index));
+        Ok(Scope::Own { owner, indexes })
     }
+}
+
+fn replay_one(ledger: &dyn Ledger, scope: &Scope, index: u64) -> Result<v1::ReplayResponse, Problem> {
+    let leaf_hash = Bytes::copy_from_slice(ledger.leaf_hash(index)?.as_bytes());
+    let mut response = v1::ReplayResponse { index, leaf_hash, ..v1::ReplayResponse::default() };
+    let visible = match scope {
+        Scope::Whole(range) => range.contains(&index),
+        Scope::Own { indexes, .. } => indexes.contains(&index),
+    };
+    if !visible {
+        return Ok(response);
+    }
+    let stored = ledger.read(index)?;
+    response.leaf = Bytes::copy_from_slice(&stored.leaf.encode());
+    if stored.opening.is_none() {
+        response.purged = true;
+        return Ok(response);
+    }
+    let opening = opened(&stored)?;
+    match scope {
+        Scope::Whole(_) => response.opening = opening.encode().into(),
+        Scope::Own { owner, .. } => {
+            let common = shown_to_author(opening.kind());
+            let own = |(tag, sub): SlotId| tag == 7 && is_place_of(owner, opening.slots().value(tag, sub));
+            response.part = part(index, &stored.leaf, opening, &|id| common(id) || own(id));
+        }
+    }
+    if opening.kind() == EntryKind::Message
+        && let Some(sealed) = &stored.sealed
+    {
+        let payload = v1::SealedPayload::decode(sealed.clone()).map_err(|error| Problem::fault("a sealed payload", &error))?;
+        response.signatures = v1::SealedPayload { signatures: payload.signatures, ..v1::SealedPayload::default() }.encode_to_vec().into();
+    }
+    Ok(response)
+}
+
+fn is_place_of(owner: &Owner, value: &[u8]) -> bool {
+    let place = v1::Place::decode(value).ok();
+    place.and_then(|place| Address::parse(&place.address).ok()).is_some_and(|address| owner.owns(&address))
 }
 
 /// The proof that `ours` extends `theirs`, or why it does not: then there are two histories under one key.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use envelope::entry::reference_key;
+use envelope::entry::{Entry, reference_key};
 use envelope::keys::AwsLc;
 use envelope::message::{Envelope, Peer, Verified};
 use envelope::{Address, Reference};
@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::limits::IN_FLIGHT_MESSAGES_MAX;
 use crate::problem::Problem;
-use crate::receipts;
+use crate::receipts::{self, opened};
 use crate::service::{Desk, peer, receive};
 use crate::writer::{Answer, Command};
 
@@ -101,17 +101,14 @@ impl MessagesService {
             Ok(pair) => pair,
             Err(problem) => return drop(slot.send(Ok(response(tag, Err(problem))))),
         };
-        let (shared, runtime) = (self.0.shared.clone(), tokio::runtime::Handle::current());
+        let shared = self.0.shared.clone();
         let slot = Arc::new(std::sync::Mutex::new(Some(slot)));
         let take = |slot: &std::sync::Mutex<Option<Slot>>| slot.lock().ok().and_then(|mut slot| slot.take());
         let for_reply = slot.clone();
         let reply = Box::new(move |answer: Answer| {
             if let Some(slot) = take(&for_reply) {
-                // Off the writer's thread: a receipt is hashing.
-                runtime.spawn(async move {
-                    let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
-                    slot.send(Ok(response(tag, receipt)));
-                });
+                let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
+                slot.send(Ok(response(tag, receipt)));
             }
         });
         if let Err(problem) = self.0.hand(Command::Message { verified: Box::new(verified), permit, reply })
@@ -129,16 +126,18 @@ impl MessagesService {
         };
         let stored = ledger.read(index)?;
         let receipt = receipts::of_stored(&*ledger, &stored, receipts::shown_to_author(v1::EntryKind::Message))?;
+        let Ok(Entry::Message(message)) = Entry::read(opened(&stored)?) else {
+            return Err(Problem::fault("a reference", &"leads to an entry that is no message"));
+        };
         let exchange = self.0.shared.exchange();
         let state = exchange.state();
-        let row = state.message(index).cloned().unwrap_or_default();
         let status = |place: &v1::Place| {
             let at = envelope::Address::parse(&place.address).ok().and_then(|address| state.place(&address, place.mailbox_seq).cloned());
             let row = at.unwrap_or_default();
             v1::RecipientStatus { recipient: place.address.clone(), state: row.state, at_ms: row.at_ms }
         };
-        let message_id = row.stub.as_ref().map(|stub| stub.message_id.clone()).unwrap_or_default();
-        Ok(v1::StatusResponse { known: true, message_id, receipt, recipients: row.places.iter().map(status).collect(), last })
+        let recipients = message.places.iter().map(status).collect();
+        Ok(v1::StatusResponse { known: true, message_id: message.stub.message_id.clone(), receipt, recipients, last })
     }
 }
 

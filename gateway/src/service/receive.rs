@@ -8,7 +8,6 @@ use std::sync::Arc;
 use envelope::message::Peer;
 use envelope::statement::digest_of;
 use exchange::Rows as _;
-use exchange::state::{Key, Row};
 use proto::v1::{self, ReceiveRequest, ReceiveResponse, ReceiveStart, StatementKind};
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
@@ -138,17 +137,9 @@ impl Reader {
         if !self.start.retained {
             return None;
         }
-        let own = |(key, row): (&Key, &Row)| match (key, row) {
-            (Key::Place(owner, seq), Row::Place(place)) if owner == address => Some((*seq, place.state(), place.index)),
-            _ => None,
-        };
-        let from = Key::Place(address.clone(), self.after.saturating_add(1));
-        let mut rows = state.rows_from(&from).map_while(own);
-        rows.find(|(seq, state, _)| new(seq) && *state != v1::RecipientState::Expired).map(|(seq, _, index)| Next {
-            seq,
-            index,
-            waited: false,
-        })
+        let mut places = state.places(address, self.after.saturating_add(1));
+        let next = places.find(|(seq, place)| new(seq) && place.state() != v1::RecipientState::Expired);
+        next.map(|(seq, place)| Next { seq, index: place.index, waited: false })
     }
 
     fn note_sent(&mut self, next: &Next) {

@@ -11,7 +11,7 @@ use proto::v1::EntryKind;
 use tlog::{TileId, small, verify_consistency, verify_inclusion};
 
 use super::{Kind, Stage};
-use crate::{AppendError, BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Config, EVIDENCE_BYTES_MAX, OpenError, ReadError, SaveError, create, open};
+use crate::{SnapshotRows, AppendError, BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Config, EVIDENCE_BYTES_MAX, OpenError, ReadError, SaveError, create, open};
 
 macro_rules! on_every_engine {
     ($($name:ident),* $(,)?) => {
@@ -166,10 +166,12 @@ fn snapshots_and_evidence_are_kept(kind: Kind) {
     let mut stage = Stage::new(kind);
     let ledger = stage.create();
     stage.grow(&*ledger, &[9]);
-    for size in [2, 5, 5, 9] {
-        ledger.save_snapshot(size, Bytes::from(format!("state after {size}"))).unwrap();
+    let rows = |key: &str, row: &str| SnapshotRows::from([(key.into(), row.into()), (Vec::new(), row.into())]);
+    assert!(ledger.snapshot().unwrap().is_none());
+    for (from, to) in [(0, 2), (2, 5), (5, 9)] {
+        ledger.save_snapshot(from, to, &rows(&format!("key {from}"), &format!("row {to}"))).unwrap();
     }
-    let beyond = ledger.save_snapshot(10, Bytes::new());
+    let beyond = ledger.save_snapshot(9, 10, &SnapshotRows::new());
     assert!(matches!(beyond, Err(SaveError::Limit { found: 10, max: 9, .. })));
     ledger.keep_evidence("b", b"a larger note").unwrap();
     ledger.keep_evidence("a", b"a larger note").unwrap();
@@ -179,8 +181,11 @@ fn snapshots_and_evidence_are_kept(kind: Kind) {
     assert!(matches!(large, Err(SaveError::Limit { .. })));
     drop(ledger);
     let ledger = stage.open();
-    let snapshots = ledger.snapshots().unwrap();
-    assert_eq!(snapshots, [(9, Bytes::from("state after 9")), (5, Bytes::from("state after 5"))]);
+    let snapshot = ledger.snapshot().unwrap().expect("a snapshot");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let rows: Vec<(String, String)> = snapshot.rows().map(|(key, row)| (text(key), text(row))).collect();
+    let wanted = [("", "row 9"), ("key 0", "row 2"), ("key 2", "row 5"), ("key 5", "row 9")];
+    assert_eq!((snapshot.size(), rows), (9, wanted.map(|(key, row)| (key.to_owned(), row.to_owned())).to_vec()));
     let evidence = ledger.evidence().unwrap();
     let evidence: Vec<_> = evidence.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
     assert_eq!(evidence, [("a", &b"a larger note"[..]), ("a", b"another note"), ("b", b"a larger note")]);
@@ -269,7 +274,7 @@ fn everything_is_closed_after_close(kind: Kind) {
     ledger.close();
     assert_eq!(ledger.size(), 3);
     assert!(matches!(ledger.append(3, Timestamp(stage.at), stage.drafts(1)), Err(AppendError::Closed)));
-    assert!(matches!(ledger.save_snapshot(1, Bytes::new()), Err(SaveError::Closed)));
+    assert!(matches!(ledger.save_snapshot(0, 1, &SnapshotRows::new()), Err(SaveError::Closed)));
     assert!(matches!(ledger.checkpoint(), Err(ReadError::Closed)));
     assert!(matches!(ledger.read(0), Err(ReadError::Closed)));
     // The lock has been let go of although the old ledger is still there.
@@ -318,8 +323,9 @@ fn files_are_for_their_owner_only() {
     stage.grow(&*ledger, &[1]);
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let dir = stage.dir();
-    let modes = [".", "keys", "lock", "ledger.redb", "keys/00000000.keys"].map(|name| mode(&dir.join(name)));
-    assert_eq!(modes, [0o700, 0o700, 0o600, 0o600, 0o600]);
+    let names = [".", "keys", "payloads", "snapshots", "lock", "ledger.redb", "keys/00000000.keys", "payloads/00000000.payloads"];
+    let modes = names.map(|name| mode(&dir.join(name)));
+    assert_eq!(modes, [0o700, 0o700, 0o700, 0o700, 0o600, 0o600, 0o600, 0o600]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use envelope::draft::Draft;
 use envelope::time::Timestamp;
 
 use super::{Dice, Kind, Stage};
-use crate::log::{Held, Log, Parts};
+use crate::log::{Log, Parts};
 use crate::open::{create_on, open_on};
 use crate::redb::Redb;
 use crate::{AppendError, Ledger as _, OpenError};
@@ -115,11 +115,11 @@ impl StorageBackend for Disk {
     }
 }
 
-/// redb on the disk, keys in memory: the key files' own order is the operating system's fsync.
+/// redb on the disk, keys and payloads in memory: the order of those files is the operating system's fsync.
 fn parts(stage: &Stage, disk: &Disk) -> Result<Parts, OpenError> {
     let store = Box::new(Redb::open_on(disk.clone()).map_err(OpenError::Store)?);
     let lock = stage.memory.lock().expect("the last ledger is gone");
-    Ok(Parts { store, keys: Box::new(stage.memory.clone()), _held: Held::Memory { _lock: lock } })
+    Ok(stage.memory.parts(store, lock))
 }
 
 fn open(stage: &Stage, disk: &Disk) -> Result<Log, OpenError> {
