@@ -195,12 +195,12 @@ pub struct Opening {
     hashed: OnceLock<Hashed>,
 }
 
-/// The slots of a layout with their salts and hashes.
+/// The slots of a layout with their salts and the tree over them.
 #[derive(Clone)]
 struct Hashed {
     layout: Vec<SlotId>,
-    salts: Zeroizing<Vec<[u8; 16]>>,
-    hashes: Vec<Hash>,
+    salts: Zeroizing<Vec<[u8; SALT_BYTES]>>,
+    nodes: small::Nodes,
 }
 
 impl std::fmt::Debug for Opening {
@@ -244,7 +244,7 @@ impl Opening {
     /// The root over all slots of the kind's table.
     #[must_use]
     pub fn body(&self) -> Hash {
-        small::root(&self.hashed().hashes)
+        self.hashed().nodes.root()
     }
 
     /// The leaf of this opening at a ledger time.
@@ -263,10 +263,10 @@ impl Opening {
 
     /// Shows the slots for which `shown` holds (slot 0 and counts always), and the siblings that lead to the body.
     pub fn disclose(&self, shown: impl Fn(SlotId) -> bool) -> (Vec<DisclosedSlot>, Vec<Hash>) {
-        let Hashed { layout, salts, hashes } = self.hashed();
+        let Hashed { layout, salts, nodes } = self.hashed();
         let visible = |id: SlotId| id == (0, 0) || is_count(self.number, id) || shown(id);
         let indexes: Vec<usize> = (0..layout.len()).filter(|at| visible(layout[*at])).collect();
-        let siblings = small::siblings(hashes, &indexes).expect("indexes of the layout ascend and are in range");
+        let siblings = nodes.siblings(&indexes).expect("indexes of the layout ascend and are in range");
         // One allocation for all salts.
         let all_salts = Bytes::from(indexes.iter().flat_map(|at| salts[*at]).collect::<Vec<u8>>());
         let show = |(place, at): (usize, &usize)| {
@@ -323,8 +323,8 @@ impl Opening {
             let layout = layout(self.number, &self.slots);
             let salts: Vec<_> = layout.iter().map(|id| salt(&key, *id)).collect();
             let hash = |(id, salt): (&SlotId, &[u8; SALT_BYTES])| slot_hash(self.number, *id, salt, self.slots.value(id.0, id.1));
-            let hashes = layout.iter().zip(&salts).map(hash).collect();
-            Hashed { layout, salts: Zeroizing::new(salts), hashes }
+            let hashes: Vec<Hash> = layout.iter().zip(&salts).map(hash).collect();
+            Hashed { layout, salts: Zeroizing::new(salts), nodes: small::Nodes::new(&hashes) }
         })
     }
 }

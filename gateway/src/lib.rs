@@ -19,6 +19,7 @@ pub mod connection;
 pub mod revocations;
 pub mod tls;
 
+pub mod deliveries;
 pub mod receipts;
 pub mod service;
 pub mod status;

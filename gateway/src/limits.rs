@@ -24,6 +24,10 @@ pub const IN_FLIGHT_MESSAGES_MAX: usize = 256;
 pub const IN_FLIGHT_BYTES_MAX: usize = 8 << 20;
 /// Deliveries that a client may ask for at once.
 pub const MAILBOX_CREDIT_MAX: u32 = 1024;
+/// Messages to several that are kept ready for those who have not fetched them yet.
+pub const DELIVERIES_KEPT_MAX: usize = 64;
+/// Bytes of them: some thirty broadcasts to every bureau.
+pub const DELIVERIES_KEPT_BYTES_MAX: usize = 16 << 20;
 /// Refusals of one sender that get an entry of their own within a minute; the rest is counted.
 pub const REFUSALS_PER_MINUTE: u32 = 60;
 /// Connections of all participants.

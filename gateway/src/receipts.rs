@@ -1,14 +1,11 @@
-//! Receipts and deliveries from what the ledger holds: who is shown which slot of an entry (SPEC.md 7).
+//! Receipts from what the ledger holds: who is shown which slot of an entry (SPEC.md 7).
 
 use bytes::Bytes;
 use envelope::entry::Entry;
-use envelope::header::Wrap;
 use envelope::slots::{Opening, SlotId};
 use envelope::{Address, Receipt};
 use ledger::{CommittedEntry, Ledger, Stored};
-use prost::Message as _;
 use proto::v1::{self, EntryKind};
-use tlog::small;
 
 use crate::problem::Problem;
 use crate::writer::Answered;
@@ -51,34 +48,6 @@ pub fn of_stored(ledger: &dyn Ledger, stored: &Stored, shown: impl Fn(SlotId) ->
     let (size, checkpoint) = ledger.checkpoint()?;
     let path = ledger.inclusion(stored.index, size)?;
     Ok(Receipt::new(stored.index, &stored.leaf, opened(stored)?, &path, checkpoint, shown).encode().into())
-}
-
-/// A message as its recipient gets it.
-///
-/// # Errors
-/// [`Problem`] when the ledger cannot be read, or the entry is not a message to `recipient`.
-pub fn delivery(ledger: &dyn Ledger, index: u64, recipient: &Address) -> Result<v1::Delivery, Problem> {
-    let stored = ledger.read(index)?;
-    let broken = |what: &'static str| Problem::fault("a delivery could not be made", &what);
-    let Ok(Entry::Message(message)) = Entry::read(opened(&stored)?) else { return Err(broken("the entry is no message")) };
-    let at = message.places.iter().position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not a recipient"))?;
-    let sealed = stored.sealed.as_ref().ok_or_else(|| broken("the sealed payload is gone"))?;
-    let payload = v1::SealedPayload::decode(sealed.clone()).map_err(|_| broken("the sealed payload is malformed"))?;
-    let leaves: Vec<tlog::Hash> = payload.wraps.iter().map(|wrap| tlog::leaf_hash(wrap)).collect();
-    let path = small::path(&leaves, at).ok_or_else(|| broken("fewer wraps than recipients"))?;
-    let wrap = payload.wraps.get(at).cloned().ok_or_else(|| broken("fewer wraps than recipients"))?;
-    debug_assert!(Wrap::parse(&wrap).is_ok(), "wraps were parsed before they were admitted");
-    let receipt = of_stored(ledger, &stored, shown_to_recipient(at as u16 + 1))?;
-    Ok(v1::Delivery {
-        signed: Some(v1::SignedHeader { header: message.header.clone(), signatures: payload.signatures }),
-        wrap,
-        wrap_path: path.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect(),
-        content: payload.content,
-        receipt,
-        position: Some(v1::Position { log: 0, index }),
-        mailbox_seq: message.places[at].mailbox_seq,
-        authorities: Vec::new(),
-    })
 }
 
 /// The newest entry of a mailbox, of which only the place is shown.

@@ -11,6 +11,7 @@ use ledger::Ledger;
 use tlog::VerifierKey;
 use tokio::sync::watch;
 
+use crate::deliveries::Deliveries;
 use crate::gate::Gate;
 
 /// The gateway's common knowledge.
@@ -25,6 +26,8 @@ pub struct Shared {
     pub log_key: VerifierKey,
     /// Room for messages on their way to the writer.
     pub gate: Arc<Gate>,
+    /// Messages that several recipients fetch.
+    pub deliveries: Deliveries,
     /// Changed by the writer only, after a commit has returned.
     exchange: RwLock<Exchange>,
     /// Replaced by the writer only, when it has to open the store again.
@@ -61,6 +64,7 @@ impl Shared {
             anchors,
             log_key,
             gate: Arc::new(Gate::default()),
+            deliveries: Deliveries::default(),
             exchange: RwLock::new(exchange),
             ledger: RwLock::new(ledger),
             mailboxes: Mutex::default(),

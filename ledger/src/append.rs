@@ -10,7 +10,7 @@ use envelope::time::Timestamp;
 use envelope::vault::EntryKey;
 use tlog::{Checkpoint, Hash, NoteSigner, TileId, TileReader, Tree, leaf_hash};
 
-use crate::error::{AppendError, Cause};
+use crate::error::AppendError;
 use crate::log::{Head, Log, Parts, Writer};
 use crate::payloads::Place;
 use crate::rows::{FORMAT, HEADER_KEY, Header, Locator, Opened, Vault, Which, leaf_row, lookup_value, number, tile_key};
@@ -46,7 +46,7 @@ impl Log {
         let mut next = Writer { last_at: at, ..writer.clone() };
         let mut batch = Batch::default();
         let payload = self.entry_rows(&mut next, first, &entries, &mut batch)?;
-        lookup_rows(parts, first, &entries, &mut batch).map_err(AppendError::Unknown)?;
+        lookup_rows(first, &entries, &mut batch);
         grow(&mut next, &entries, &mut batch);
         let paths = paths(&next.log, first);
         tile_rows(&mut next, &mut batch);
@@ -175,16 +175,12 @@ fn check(writer: &Writer, expected: u64, at: Timestamp, drafts: &[Draft]) -> Res
 }
 
 /// A lookup key leads to the first entry that came with it, for ever.
-fn lookup_rows(parts: &Parts, first: u64, entries: &[Entry], batch: &mut Batch) -> Result<(), Cause> {
-    let view = parts.store.view()?;
+fn lookup_rows(first: u64, entries: &[Entry], batch: &mut Batch) {
     for (index, entry) in (first..).zip(entries) {
         for key in &entry.opened.lookup_keys {
-            if !batch.has(Table::Lookup, key) && view.get(Table::Lookup, key)?.is_none() {
-                batch.put(Table::Lookup, *key, lookup_value(key, index));
-            }
+            batch.put_first(Table::Lookup, *key, lookup_value(key, index));
         }
     }
-    Ok(())
 }
 
 /// Both trees grow in the one transaction.

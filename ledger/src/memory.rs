@@ -94,13 +94,14 @@ impl Store for Memory {
     fn commit(&self, batch: Batch) -> Result<(), Cause> {
         let mut tables = hold(&self.0.tables);
         let tables = Arc::make_mut(&mut tables);
-        for (table, rows) in batch.0 {
-            let table = tables.entry(table).or_default();
+        for (name, rows) in batch.0 {
+            let table = tables.entry(name).or_default();
             for (key, value) in rows {
                 match value {
-                    Some(value) => table.insert(key, value),
-                    None => table.remove(&key),
-                };
+                    Some(_) if name == Table::Lookup && table.contains_key(&key) => {}
+                    Some(value) => drop(table.insert(key, value)),
+                    None => drop(table.remove(&key)),
+                }
             }
         }
         Ok(())

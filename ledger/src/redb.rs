@@ -66,13 +66,19 @@ impl Store for Redb {
             transaction.set_durability(Durability::Immediate)?;
             // The allocator's state goes with each commit: a reopening after a kill takes milliseconds, not seconds.
             transaction.set_quick_repair(true);
-            for (table, rows) in &batch.0 {
-                let mut table = transaction.open_table(definition(*table))?;
+            for (name, rows) in &batch.0 {
+                let mut table = transaction.open_table(definition(*name))?;
                 for (key, value) in rows {
-                    match value {
+                    let before = match value {
                         Some(value) => table.insert(key.as_slice(), value.as_slice())?,
                         None => table.remove(key.as_slice())?,
                     };
+                    // One walk down the tree where the row is new, as it nearly always is.
+                    if *name == Table::Lookup
+                        && let Some(first) = before.map(|before| before.value().to_vec())
+                    {
+                        table.insert(key.as_slice(), first.as_slice())?;
+                    }
                 }
             }
             Ok(transaction.commit()?)

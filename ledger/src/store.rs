@@ -21,7 +21,7 @@ pub(crate) enum Table {
     Tile,
     /// Tree -> newest signed note.
     Note,
-    /// Lookup key -> index.
+    /// Lookup key -> index. The first row under a key stays for ever.
     Lookup,
     /// Index -> leaf of the directory's tree.
     Directory,
@@ -66,7 +66,7 @@ impl Table {
 /// Key and value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
-/// Rows to write together; `None` deletes.
+/// Rows to write together; `None` deletes. In [`Table::Lookup`] a row that is there already stays.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch(pub(crate) BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>);
 
@@ -79,9 +79,9 @@ impl Batch {
         self.0.entry(table).or_default().insert(key.into(), None);
     }
 
-    /// Whether this batch puts that row.
-    pub(crate) fn has(&self, table: Table, key: &[u8]) -> bool {
-        self.0.get(&table).and_then(|rows| rows.get(key)).is_some_and(Option::is_some)
+    /// Puts a row unless this batch has one under that key.
+    pub(crate) fn put_first(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.0.entry(table).or_default().entry(key.into()).or_insert_with(|| Some(value.into()));
     }
 }
 
@@ -90,7 +90,8 @@ pub(crate) trait Store: Send + Sync {
     /// The store as it is now.
     fn view(&self) -> Result<Box<dyn View + '_>, Cause>;
 
-    /// Writes a batch whole and durably, or not at all; after an error nobody knows which.
+    /// Writes a batch whole and durably, or not at all; after an error nobody knows which. A lookup row that is there
+    /// already is left as it is.
     fn commit(&self, batch: Batch) -> Result<(), Cause>;
 
     /// The engine's own check of every page; `false` when it had to put something right.

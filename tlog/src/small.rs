@@ -60,6 +60,87 @@ pub fn siblings(leaves: &[Hash], disclosed: &[usize]) -> Option<Vec<Hash>> {
     Some(siblings)
 }
 
+/// A tree with all its nodes at hand, for whoever proves several leaves of it: a proof costs its length, not the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nodes {
+    count: usize,
+    /// Each node before its left subtree, that before the right one; none for the empty tree.
+    nodes: Vec<Hash>,
+}
+
+impl Nodes {
+    /// The tree of `leaves`, which are leaf hashes.
+    pub fn new(leaves: &[Hash]) -> Self {
+        let mut nodes = Vec::with_capacity(2 * leaves.len());
+        if !leaves.is_empty() {
+            build(leaves, &mut nodes);
+        }
+        Self { count: leaves.len(), nodes }
+    }
+
+    /// As [`root()`].
+    pub fn root(&self) -> Hash {
+        self.nodes.first().copied().unwrap_or_else(empty_root)
+    }
+
+    /// As [`path`].
+    pub fn path(&self, index: usize) -> Option<Vec<Hash>> {
+        if index >= self.count {
+            return None;
+        }
+        let mut path = Vec::new();
+        let (mut at, mut count, mut index) = (0, self.count, index);
+        while count > 1 {
+            let middle = split_point(count);
+            let (left, right) = (at + 1, at + 2 * middle);
+            if index < middle {
+                path.push(self.nodes[right]);
+                (at, count) = (left, middle);
+            } else {
+                path.push(self.nodes[left]);
+                (at, count, index) = (right, count - middle, index - middle);
+            }
+        }
+        path.reverse();
+        Some(path)
+    }
+
+    /// As [`siblings`].
+    pub fn siblings(&self, disclosed: &[usize]) -> Option<Vec<Hash>> {
+        check_indices(self.count, disclosed.iter().copied()).ok()?;
+        let mut siblings = Vec::new();
+        if self.count > 0 {
+            self.collect(0, 0, self.count, disclosed, &mut siblings);
+        }
+        Some(siblings)
+    }
+
+    fn collect(&self, at: usize, start: usize, count: usize, disclosed: &[usize], siblings: &mut Vec<Hash>) {
+        if disclosed.is_empty() {
+            return siblings.push(self.nodes[at]);
+        }
+        if count == 1 {
+            return;
+        }
+        let middle = split_point(count);
+        let (left, right) = disclosed.split_at(disclosed.partition_point(|index| *index < start + middle));
+        self.collect(at + 1, start, middle, left, siblings);
+        self.collect(at + 2 * middle, start + middle, count - middle, right, siblings);
+    }
+}
+
+/// Appends the nodes of a tree that is not empty. A subtree of n leaves has 2n - 1 of them.
+fn build(leaves: &[Hash], nodes: &mut Vec<Hash>) {
+    let at = nodes.len();
+    nodes.push(leaves[0]);
+    if leaves.len() > 1 {
+        let middle = split_point(leaves.len());
+        build(&leaves[..middle], nodes);
+        build(&leaves[middle..], nodes);
+        nodes[at] = node_hash(&nodes[at + 1], &nodes[at + 2 * middle]);
+    }
+}
+
 /// The root of a tree of `count` leaves, of which some are `disclosed` (index and leaf hash, strictly ascending) and the
 /// rest stands in `siblings`, as [`siblings`] orders them.
 ///

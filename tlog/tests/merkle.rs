@@ -208,6 +208,9 @@ proptest! {
         let indices: Vec<usize> = (0..shown.len()).filter(|index| shown[*index]).collect();
         let disclosed: Vec<(usize, Hash)> = indices.iter().map(|index| (*index, leaves[*index])).collect();
         let (root, siblings) = (small::root(&leaves), siblings(&leaves, &indices).unwrap());
+        let nodes = small::Nodes::new(&leaves);
+        prop_assert_eq!((nodes.root(), nodes.siblings(&indices)), (root, Some(siblings.clone())));
+        prop_assert!((0..=leaves.len()).all(|index| nodes.path(index) == small::path(&leaves, index)));
         prop_assert_eq!(root_from_siblings(leaves.len(), &disclosed, &siblings), Ok(root));
 
         let at = pick.index(siblings.len() + disclosed.len());

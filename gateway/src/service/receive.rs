@@ -79,7 +79,8 @@ impl Reader {
         loop {
             while self.credit > 0 {
                 let Some(next) = self.next() else { break };
-                let delivery = receipts::delivery(&*self.desk.shared.ledger(), next.index, &self.peer.address)?;
+                let shared = &self.desk.shared;
+                let delivery = shared.deliveries.delivery(&*shared.ledger(), next.index, &self.peer.address)?;
                 self.note_sent(&next);
                 self.say(ReceiveResponse { delivery: Some(delivery), ..ReceiveResponse::default() }).await?;
             }
