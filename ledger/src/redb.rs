@@ -6,7 +6,6 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::redb::backends::FileBackend;
@@ -15,17 +14,12 @@ use ::redb::{
 };
 
 use crate::error::Cause;
-use crate::store::{Batch, Row, Store, Table, View};
+use crate::store::{Batch, Row, Store, Table, View, guarded};
 
 /// An open `ledger.redb`.
 pub(crate) struct Redb {
     database: Database,
 }
-
-/// The engine met what it holds to be impossible.
-#[derive(Debug, thiserror::Error)]
-#[error("the database engine stopped: {0}")]
-struct Stopped(String);
 
 impl Redb {
     /// Opens the file, which is made when it is not there.
@@ -123,13 +117,4 @@ type ReadTable = ::redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     TableDefinition::new(table.name())
-}
-
-/// Nothing that the engine half changed is used after an error: a view is dropped, and a failed commit closes the store.
-fn guarded<T>(call: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(Box::new(Stopped(text.unwrap_or_else(|| "no reason given".to_owned()))))
-    })
 }

@@ -17,6 +17,7 @@ macro_rules! on_every_engine {
     ($($name:ident),* $(,)?) => {
         mod memory { $(#[test] fn $name() { super::$name(super::Kind::Memory); })* }
         mod redb { $(#[test] fn $name() { super::$name(super::Kind::Redb); })* }
+        mod sled { $(#[test] fn $name() { super::$name(super::Kind::Sled); })* }
     };
 }
 

@@ -25,6 +25,7 @@ use crate::{AppendError, Committed, Config, Engine, Ledger, Memory, OpenError, R
 pub(crate) enum Kind {
     Memory,
     Redb,
+    Sled,
 }
 
 /// Numbers that look random and are the same in each run.
@@ -120,6 +121,7 @@ impl Stage {
         match self.kind {
             Kind::Memory => Engine::Memory(self.memory.clone()),
             Kind::Redb => Engine::Redb,
+            Kind::Sled => Engine::Sled,
         }
     }
 
