@@ -4,5 +4,6 @@
 
 pub mod fleet;
 pub mod load;
+pub mod power;
 pub mod process;
 pub mod yardstick;
