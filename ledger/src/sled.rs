@@ -4,6 +4,8 @@
 //! cache nor the file's metadata, and nothing syncs what it makes when it opens for the first time.
 //! **Invariant:** what `commit` has answered was synced by `fdatasync` on a handle of ours; what `open` has made was synced,
 //! folders included.
+//! **Invariant:** a log that damage has cut short does not open as if it were whole. sled ends its recovery at the first bad
+//! message without a word; the file `commits` beside it says how far it must come.
 //!
 //! sled keeps a value of more than a quarter of a segment in a file of its own that nobody syncs, so longer values are cut
 //! into pieces here. Pieces are written under a new number each time and are seen only once the row that names them is.
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
@@ -28,6 +30,9 @@ pub(crate) struct Sled {
     database: Option<Db>,
     /// Our own handle of the file `db`. It was there before sled wrote anything, so that no failed write escapes its sync.
     file: File,
+    /// The number of the last commit that was durable when it was written. Not synced: after a power cut it may be an older
+    /// number, never one too high; after the end of a process, and after damage, it is exact.
+    commits: File,
     /// Held by whoever commits, from the first look at old rows on. `true` once a commit has removed the pieces that an
     /// earlier one left when it was cut off.
     committing: Mutex<bool>,
@@ -38,6 +43,8 @@ pub(crate) struct Sled {
 /// What the tree says of itself, in one row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Book {
+    /// Commits so far.
+    commits: u64,
     /// The number of the next value that is cut into pieces.
     next: u64,
     /// Rows of each table: sled would count them one by one.
@@ -55,6 +62,8 @@ enum TreeError {
     Count { table: &'static str, found: u64, counted: u64 },
     #[error("a key of no table")]
     Stranger,
+    #[error("the log ends after commit {found} of {wanted}: it is damaged")]
+    Short { found: u64, wanted: u64 },
     #[error("the file db is held by another program")]
     Held,
 }
@@ -67,14 +76,20 @@ impl Sled {
             _ => {}
         }
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join("db"))?;
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let (file, commits) = (options.open(dir.join("db"))?, options.open(dir.join("commits"))?);
         await_last_holder(&file)?;
         let config = Config::new().path(dir).cache_capacity(CACHE_BYTES_MAX);
         let database = guarded(|| Ok(config.open()?))?;
-        let mut store = Self { database: Some(database), file, committing: Mutex::default(), book: RwLock::default() };
+        let (committing, book) = (Mutex::default(), RwLock::default());
+        let mut store = Self { database: Some(database), file, commits, committing, book };
         store.settle(dir)?;
         let book = guarded(|| store.tree()?.get([BOOK]).map_err(Cause::from))?;
         let book = book.map_or(Ok(Book::default()), |row| Book::decode(&row).ok_or(TreeError::Book))?;
+        let (found, wanted) = (book.commits, store.last_commit()?);
+        if found < wanted {
+            return Err(TreeError::Short { found, wanted }.into());
+        }
         store.book = RwLock::new(book);
         Ok(store)
     }
@@ -88,14 +103,43 @@ impl Sled {
         }
         File::open(dir.join("conf"))?.sync_all()?;
         self.file.sync_data()?;
+        self.commits.sync_all()?;
         for folder in [&dir.join("blobs"), dir] {
             File::open(folder)?.sync_all()?;
         }
         Ok(())
     }
 
+    /// What the file `commits` says; 0 before the first.
+    fn last_commit(&self) -> io::Result<u64> {
+        let mut number = [0; 8];
+        match self.commits.read_exact_at(&mut number, 0) {
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
+            _ => Ok(u64::from_be_bytes(number)),
+        }
+    }
+
     fn tree(&self) -> Result<&::sled::Tree, Cause> {
         Ok(self.database.as_ref().ok_or("the database is closed")?)
+    }
+
+    /// Pieces in the tree, of rows or of none.
+    #[cfg(test)]
+    pub(crate) fn pieces(&self) -> usize {
+        self.tree().map_or(0, |tree| tree.scan_prefix([PIECE]).count())
+    }
+
+    /// What a commit leaves that is cut off before its rows.
+    #[cfg(test)]
+    pub(crate) fn leave_pieces(&self, count: u32) {
+        let next = self.book().next;
+        self.tamper(|tree| (0..count).for_each(|piece| drop(tree.insert(piece_key(next, piece), vec![9; PIECE_BYTES]))));
+    }
+
+    /// Changes the tree behind the ledger's back.
+    #[cfg(test)]
+    pub(crate) fn tamper(&self, change: impl FnOnce(&::sled::Tree)) {
+        self.tree().map(change).expect("it is open");
     }
 
     fn book(&self) -> RwLockReadGuard<'_, Book> {
@@ -129,7 +173,7 @@ impl Drop for Sled {
     fn drop(&mut self) {
         // sled syncs once more as it goes, and panics when the disk does not.
         let database = self.database.take();
-        if let Err(error) = guarded(|| Ok(drop(database))) {
+        if let Err(error) = guarded(|| Ok(drop(database))).and_then(|()| Ok(self.commits.sync_data()?)) {
             tracing::error!(%error, "the database did not close well");
         }
     }
@@ -149,9 +193,11 @@ impl Store for Sled {
                 sweep(tree, book.next)?;
                 *is_swept = true;
             }
-            self.apply(Plan::new(tree, book, batch)?)?;
+            let commits = book.commits + 1;
+            self.apply(Plan::new(tree, Book { commits, ..book }, batch)?)?;
             tree.flush()?;
-            Ok(self.file.sync_data()?)
+            self.file.sync_data()?;
+            Ok(self.commits.write_all_at(&commits.to_be_bytes(), 0)?)
         })
     }
 
@@ -307,16 +353,16 @@ impl Book {
         [&[PIECES][..], &number.to_be_bytes(), &bytes.to_be_bytes()].concat()
     }
 
-    /// `u64be next | u64be rows of each table`.
+    /// `u64be commits | u64be next | u64be rows of each table`.
     fn encode(&self) -> Vec<u8> {
         let rows = Table::ALL.into_iter().map(|table| self.rows(table));
-        std::iter::once(self.next).chain(rows).flat_map(u64::to_be_bytes).collect()
+        [self.commits, self.next].into_iter().chain(rows).flat_map(u64::to_be_bytes).collect()
     }
 
     fn decode(row: &[u8]) -> Option<Self> {
         let numbers = row.chunks(8).map(|bytes| bytes.try_into().ok().map(u64::from_be_bytes)).collect::<Option<Vec<u64>>>()?;
-        let (next, rows) = numbers.split_first().filter(|(_, rows)| rows.len() == Table::ALL.len())?;
-        Some(Self { next: *next, rows: Table::ALL.into_iter().zip(rows.iter().copied()).collect() })
+        let (&[commits, next], rows) = numbers.split_first_chunk().filter(|(_, rows)| rows.len() == Table::ALL.len())?;
+        Some(Self { commits, next, rows: Table::ALL.into_iter().zip(rows.iter().copied()).collect() })
     }
 }
 

@@ -4,6 +4,7 @@ mod conformance;
 mod damage;
 mod faults;
 mod power;
+mod sled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
