@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -19,6 +17,7 @@ use envelope::entry::Entry;
 use envelope::{Address, Receipt};
 use gateway::config::EngineName;
 use proto::v1;
+use tokio::sync::watch;
 
 use self::bed::Bed;
 pub use self::bed::Way;
@@ -155,7 +154,7 @@ impl Stage {
             store.head = Some(self.fleet.publish_key(&process.url).await?);
         }
         let head = store.head.clone().context("the key was published")?;
-        let answered = Arc::new(AtomicUsize::new(0));
+        let (answered, mut answers) = watch::channel(0);
         let mut driving = Vec::new();
         for sender in &self.fleet.senders {
             let numbers = store.next..=store.next + MESSAGES_A_ROUND - 1;
@@ -166,11 +165,8 @@ impl Stage {
         store.next += MESSAGES_A_ROUND;
         // The place of the cut differs from round to round, without chance: a failure can be played again.
         let (after, total) = (round * 37 % 150, MESSAGES_A_ROUND as usize * self.fleet.senders.len());
-        let began = Instant::now();
-        while answered.load(Ordering::Relaxed) < after.min(total) {
-            anyhow::ensure!(began.elapsed() < PATIENCE, "no answers within {PATIENCE:?}");
-            tokio::time::sleep(Duration::from_micros(100)).await;
-        }
+        let enough = answers.wait_for(|answers| *answers >= after.min(total));
+        tokio::time::timeout(PATIENCE, enough).await.with_context(|| format!("no answers within {PATIENCE:?}"))??;
         self.bed.cut(round)?;
         process.kill()?;
         let before = store.receipts.len();
@@ -218,11 +214,11 @@ impl Stage {
 }
 
 /// As `drive`, but counts the answers as they come: small streams one after the other.
-async fn send(link: Link, submissions: Vec<v1::Submission>, answered: Arc<AtomicUsize>) -> Vec<Answer> {
+async fn send(link: Link, submissions: Vec<v1::Submission>, answered: watch::Sender<usize>) -> Vec<Answer> {
     let mut answers = Vec::new();
     for some in submissions.chunks(IN_FLIGHT) {
         let got = drive(link.clone(), some.to_vec(), IN_FLIGHT).await;
-        answered.fetch_add(got.len(), Ordering::Relaxed);
+        answered.send_modify(|answers| *answers += got.len());
         let is_complete = got.len() == some.len();
         answers.extend(got);
         if !is_complete {

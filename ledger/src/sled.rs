@@ -234,9 +234,9 @@ impl Moment<'_> {
     /// The value that a row holds or names.
     fn value(&self, table: Table, row: &[u8]) -> Result<Vec<u8>, Cause> {
         let damaged = || TreeError::Row(table.name());
-        match Held::decode(row).ok_or_else(damaged)? {
-            Held::Whole(value) => Ok(value.to_vec()),
-            Held::Pieces { number, bytes } => {
+        match Value::decode(row).ok_or_else(damaged)? {
+            Value::Whole(value) => Ok(value.to_vec()),
+            Value::Pieces { number, bytes } => {
                 let mut value = Vec::new();
                 for piece in 0..pieces_of(bytes) {
                     value.extend_from_slice(&self.tree.get(piece_key(number, piece))?.ok_or_else(damaged)?);
@@ -367,12 +367,12 @@ impl Book {
 }
 
 /// What a row holds: `0 | value`, or `1 | u64be number | u64be bytes` of a value in pieces.
-enum Held<'a> {
+enum Value<'a> {
     Whole(&'a [u8]),
     Pieces { number: u64, bytes: u64 },
 }
 
-impl<'a> Held<'a> {
+impl<'a> Value<'a> {
     fn decode(row: &'a [u8]) -> Option<Self> {
         match row.split_first()? {
             (&WHOLE, value) => Some(Self::Whole(value)),
@@ -388,8 +388,8 @@ impl<'a> Held<'a> {
 
 /// The keys of the pieces that a row names.
 fn piece_keys(row: &[u8]) -> Vec<Vec<u8>> {
-    match Held::decode(row) {
-        Some(Held::Pieces { number, bytes }) if bytes <= VALUE_BYTES_MAX => {
+    match Value::decode(row) {
+        Some(Value::Pieces { number, bytes }) if bytes <= VALUE_BYTES_MAX => {
             (0..pieces_of(bytes)).map(|piece| piece_key(number, piece).to_vec()).collect()
         }
         _ => Vec::new(),
