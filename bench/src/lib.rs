@@ -6,4 +6,5 @@ pub mod fleet;
 pub mod load;
 pub mod power;
 pub mod process;
+pub mod stores;
 pub mod yardstick;

@@ -70,6 +70,18 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Measure an engine alone: appends, bytes on the disk, opening again, memory
+    Stores {
+        /// What keeps the ledger
+        #[arg(long, value_enum, default_value_t)]
+        engine: EngineName,
+        /// Entries, at least
+        #[arg(long, default_value_t = 100_000)]
+        entries: u64,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// The gateway itself, as a process of its own
     #[command(hide = true)]
     Gateway {
@@ -91,6 +103,7 @@ fn main() -> ExitCode {
         Bench::Submit { connections, inflight, size, messages, json } => run(submit(connections, inflight, size, messages, json)),
         Bench::Restart { entries, json } => run(restart(entries, json)),
         Bench::PowerCut { engine, as_documented, recorded, rounds, json } => run(power_cut(engine, as_documented, recorded, rounds, json)),
+        Bench::Stores { engine, entries, json } => stores(engine, entries, json),
         Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args)),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
@@ -220,6 +233,12 @@ async fn power_cut(engine: EngineName, unsynced: bool, recorded: bool, rounds: u
         ("lost", tally.lost),
     ];
     report(json, &figures.map(|(name, value)| (name, value as f64)));
+    Ok(())
+}
+
+fn stores(engine: EngineName, entries: u64, json: bool) -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    report(json, &bench::stores::measure(&engine.engine(), entries, scratch.path())?);
     Ok(())
 }
 

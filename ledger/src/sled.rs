@@ -173,7 +173,11 @@ impl Drop for Sled {
     fn drop(&mut self) {
         // sled syncs once more as it goes, and panics when the disk does not.
         let database = self.database.take();
-        if let Err(error) = guarded(|| Ok(drop(database))).and_then(|()| Ok(self.commits.sync_data()?)) {
+        let closed = guarded(|| {
+            drop(database);
+            Ok(self.commits.sync_data()?)
+        });
+        if let Err(error) = closed {
             tracing::error!(%error, "the database did not close well");
         }
     }
