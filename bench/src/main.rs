@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bench::fleet::Fleet;
 use bench::load::{Answer, drive};
-use bench::power::{self, Options, Way};
+use bench::power::{self, Options, Tally, Way};
 use bench::process::Process;
 use bench::yardstick::{fdatasync_us, verify_us};
 use clap::{Parser, Subcommand};
@@ -223,16 +223,18 @@ async fn power_cut(engine: EngineName, unsynced: bool, recorded: bool, rounds: u
     });
     let program = vec![std::env::current_exe()?.into(), "ecowire-gateway".into()];
     let tally = power::run(&Options { engine, unsynced, way, rounds, program }).await?;
-    eprintln!("{}, {}{}", way.name(), engine.engine().name(), if unsynced { ", as documented" } else { "" });
-    let figures = [
-        ("rounds", tally.rounds),
-        ("sound", tally.sound),
-        ("stores", tally.stores),
-        ("damaged", tally.damaged),
-        ("acknowledged", tally.acknowledged),
-        ("lost", tally.lost),
-    ];
-    report(json, &figures.map(|(name, value)| (name, value as f64)));
+    let engine = format!("{}{}", engine.engine().name(), if unsynced { " as documented" } else { "" });
+    let Tally { rounds, sound, stores, damaged, acknowledged, lost } = tally;
+    if json {
+        let figures = serde_json::json!({
+            "engine": engine, "way": way.name(), "rounds": rounds, "sound": sound, "stores": stores, "damaged": damaged,
+            "acknowledged": acknowledged, "lost": lost,
+        });
+        println!("{figures}");
+    } else {
+        println!("{engine}, {}: sound after {sound} of {rounds} cuts", way.name());
+        println!("{stores} stores, {damaged} damaged; {acknowledged} messages acknowledged, {lost} of them lost");
+    }
     Ok(())
 }
 

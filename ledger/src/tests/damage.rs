@@ -165,7 +165,7 @@ fn no_bit_of_the_database_is_served_wrong() {
 #[test]
 fn no_bit_of_sleds_log_is_served_wrong() {
     let tally = flip_bits(Kind::Sled, "sled/db", 60);
-    assert!(tally.refused > 0 && tally.found > 0, "the flips met nothing: {tally:?}");
+    assert!(tally.refused > 0 && tally.refused + tally.found > 10, "the flips met nothing: {tally:?}");
 }
 
 #[test]
