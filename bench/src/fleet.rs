@@ -14,6 +14,7 @@ use envelope::trust::Trust;
 use envelope::{Address, Network, Receipt, Reference, Timestamp, seal, statement};
 use gateway::Init;
 use gateway::clock::{SystemTimeSource, TimeSource as _};
+use gateway::config::EngineName;
 use prost::Message as _;
 use proto::v1;
 use proto::v1::directory_client::DirectoryClient;
@@ -48,6 +49,31 @@ impl Fleet {
     /// # Errors
     /// Whatever minting or initialising says.
     pub fn mint(folder: &Path, count: usize) -> anyhow::Result<Self> {
+        Self::mint_on(folder, count, EngineName::default())
+    }
+
+    /// As [`Fleet::mint`], with an engine.
+    ///
+    /// # Errors
+    /// Whatever minting or initialising says.
+    pub fn mint_on(folder: &Path, count: usize, engine: EngineName) -> anyhow::Result<Self> {
+        let fleet = Self::mint_members(folder, count)?;
+        gateway::init(&Init {
+            config: folder.join("gateway.toml"),
+            genesis: fleet.genesis(),
+            node: fleet.node(),
+            data: folder.join("data"),
+            listen: ([127, 0, 0, 1], 0).into(),
+            engine,
+        })?;
+        Ok(fleet)
+    }
+
+    /// As [`Fleet::mint`], without a gateway.
+    ///
+    /// # Errors
+    /// Whatever minting says.
+    pub fn mint_members(folder: &Path, count: usize) -> anyhow::Result<Self> {
         let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap_or(0));
         let bureau = |n: usize| Address::parse(&format!("{}{}", letter(n / 26), letter(n)));
         let senders: Vec<Address> = (0..count).map(bureau).collect::<Result<_, _>>()?;
@@ -56,14 +82,19 @@ impl Fleet {
         addresses.extend([recipient.clone(), Address::parse("aud/network")?, Address::parse("node/bench-1")?]);
         let pki = folder.join("pki");
         let minted = certs_dev::mint(&certs_dev::MintOptions::new(&pki, Network::parse("bench.test")?, addresses))?;
-        gateway::init(&Init {
-            config: folder.join("gateway.toml"),
-            genesis: pki.join("genesis.bin"),
-            node: pki.join("node_bench-1"),
-            data: folder.join("data"),
-            listen: ([127, 0, 0, 1], 0).into(),
-        })?;
         Ok(Self { folder: folder.to_owned(), trust: minted.trust, senders, recipient, key: DecryptionKey::generate()? })
+    }
+
+    /// The network's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> PathBuf {
+        self.folder.join("pki").join("genesis.bin")
+    }
+
+    /// The gateway's folder of keys.
+    #[must_use]
+    pub fn node(&self) -> PathBuf {
+        self.folder.join("pki").join("node_bench-1")
     }
 
     /// The folder of a participant's certificates and keys.

@@ -4,5 +4,7 @@
 
 pub mod fleet;
 pub mod load;
+pub mod power;
 pub mod process;
+pub mod stores;
 pub mod yardstick;

@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use bench::fleet::Fleet;
 use bench::load::{Answer, drive};
+use bench::power::{self, Options, Tally, Way};
 use bench::process::Process;
 use bench::yardstick::{fdatasync_us, verify_us};
 use clap::{Parser, Subcommand};
 use envelope::Receipt;
+use gateway::config::EngineName;
 
 /// Load and figures for an Ecowire gateway.
 #[derive(Parser)]
@@ -50,6 +52,36 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Cut a gateway's power under load, and count what was acknowledged and is lost
+    PowerCut {
+        /// What keeps the ledger
+        #[arg(long, value_enum, default_value_t)]
+        engine: EngineName,
+        /// Leave out the syncs that the ledger adds to sled: sled as it is documented
+        #[arg(long)]
+        as_documented: bool,
+        /// Record writes and syncs although a file system may be mounted here
+        #[arg(long)]
+        recorded: bool,
+        /// Cuts
+        #[arg(long, default_value_t = 50)]
+        rounds: usize,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure an engine alone: appends, bytes on the disk, opening again, memory
+    Stores {
+        /// What keeps the ledger
+        #[arg(long, value_enum, default_value_t)]
+        engine: EngineName,
+        /// Entries, at least
+        #[arg(long, default_value_t = 100_000)]
+        entries: u64,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// The gateway itself, as a process of its own
     #[command(hide = true)]
     Gateway {
@@ -57,12 +89,22 @@ enum Bench {
         #[arg(long)]
         config: PathBuf,
     },
+    /// The gateway's command, whole
+    #[command(hide = true, name = "ecowire-gateway", disable_help_flag = true)]
+    Command {
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Bench::Submit { connections, inflight, size, messages, json } => run(submit(connections, inflight, size, messages, json)),
         Bench::Restart { entries, json } => run(restart(entries, json)),
+        Bench::PowerCut { engine, as_documented, recorded, rounds, json } => run(power_cut(engine, as_documented, recorded, rounds, json)),
+        Bench::Stores { engine, entries, json } => stores(engine, entries, json),
+        Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args)),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
             return gateway::cli::run(args.map(OsString::from));
@@ -170,6 +212,35 @@ async fn restart(entries: u64, json: bool) -> anyhow::Result<()> {
         ("fdatasync_us", fdatasync),
     ];
     report(json, &figures);
+    Ok(())
+}
+
+async fn power_cut(engine: EngineName, unsynced: bool, recorded: bool, rounds: usize, json: bool) -> anyhow::Result<()> {
+    let way = if recorded { Ok(Way::Recorded) } else { Way::mounted() };
+    let way = way.unwrap_or_else(|error| {
+        eprintln!("no file system can be mounted here, so writes are recorded instead: {error:#}");
+        Way::Recorded
+    });
+    let program = vec![std::env::current_exe()?.into(), "ecowire-gateway".into()];
+    let tally = power::run(&Options { engine, unsynced, way, rounds, program }).await?;
+    let engine = format!("{}{}", engine.engine().name(), if unsynced { " as documented" } else { "" });
+    let Tally { rounds, sound, stores, damaged, acknowledged, lost } = tally;
+    if json {
+        let figures = serde_json::json!({
+            "engine": engine, "way": way.name(), "rounds": rounds, "sound": sound, "stores": stores, "damaged": damaged,
+            "acknowledged": acknowledged, "lost": lost,
+        });
+        println!("{figures}");
+    } else {
+        println!("{engine}, {}: sound after {sound} of {rounds} cuts", way.name());
+        println!("{stores} stores, {damaged} damaged; {acknowledged} messages acknowledged, {lost} of them lost");
+    }
+    Ok(())
+}
+
+fn stores(engine: EngineName, entries: u64, json: bool) -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    report(json, &bench::stores::measure(&engine.engine(), entries, scratch.path())?);
     Ok(())
 }
 

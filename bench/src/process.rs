@@ -20,8 +20,16 @@ impl Process {
     /// # Errors
     /// When it ends or says something else first.
     pub fn start(program: &Path, args: &[&str], log: &Path) -> anyhow::Result<Self> {
+        Self::of(Command::new(program).args(args), log)
+    }
+
+    /// As [`Process::start`], for a command with all that belongs to it.
+    ///
+    /// # Errors
+    /// When it ends or says something else first.
+    pub fn of(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child = Command::new(program).args(args).stdout(Stdio::piped()).stderr(log).stdin(Stdio::null()).spawn()?;
+        let mut child = command.stdout(Stdio::piped()).stderr(log).stdin(Stdio::null()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
         let Some(address) = line.strip_prefix("serving on ").and_then(|rest| rest.split(' ').next()) else {

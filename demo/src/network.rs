@@ -43,6 +43,7 @@ impl Folder {
             node: folder.pki().join(NODE.replace('/', "_")),
             data: folder.data(),
             listen: free_address()?,
+            engine: gateway::config::EngineName::default(),
         })?;
         Ok((folder, true))
     }

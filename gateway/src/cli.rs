@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::config::EngineName;
 use crate::gateway::StartError;
 use crate::{Config, Init, gateway};
 
@@ -43,6 +44,9 @@ enum Command {
         /// Address and port to listen on
         #[arg(long, default_value = "127.0.0.1:7247")]
         listen: SocketAddr,
+        /// What keeps the ledger; fixed from then on
+        #[arg(long, value_enum, default_value_t)]
+        engine: EngineName,
     },
     /// Open the store by checking it, and serve until SIGINT or SIGTERM
     #[command(after_help = EXAMPLES)]
@@ -81,7 +85,7 @@ Log levels: ECOWIRE_LOG=info,gateway=debug";
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
     let done = match cli.command {
-        Command::Init { config, genesis, node, data, listen } => init(&Init { config, genesis, node, data, listen }),
+        Command::Init { config, genesis, node, data, listen, engine } => init(&Init { config, genesis, node, data, listen, engine }),
         Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
         Command::Check { config, json } => check(&config, json),
     };

@@ -21,9 +21,42 @@ pub struct Config {
     pub node: PathBuf,
     /// Folder with the revocation lists of the issuing CAs.
     pub crls: PathBuf,
+    /// How the ledger is kept.
+    #[serde(default)]
+    pub store: Store,
     /// Bounds that an operator may lower or raise.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// How the ledger is kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// The engine; chosen when the store is made, and fixed from then on. Files from before there was a choice mean redb.
+    pub engine: EngineName,
+}
+
+/// An engine that a configuration can name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// `ledger.redb`.
+    #[default]
+    Redb,
+    /// The folder `sled`.
+    Sled,
+}
+
+impl EngineName {
+    /// The engine itself.
+    #[must_use]
+    pub fn engine(self) -> ledger::Engine {
+        match self {
+            Self::Redb => ledger::Engine::Redb,
+            Self::Sled => ledger::Engine::Sled,
+        }
+    }
 }
 
 /// Bounds of connections.
@@ -91,6 +124,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
+        let store = self.store.to_toml();
         let Limits { connections, connections_per_participant, handshakes } = &self.limits;
         format!(
             "# Configuration of an Ecowire gateway. Relative paths are relative to this file's folder.\n\
@@ -110,6 +144,8 @@ impl Config {
              # Revocation lists of the issuing CAs, one .crl file each; read again when they change.\n\
              crls = {crls}\n\
              \n\
+             {store}\
+             \n\
              [limits]\n\
              # Connections of all participants, and of one.\n\
              connections = {connections}\n\
@@ -117,6 +153,19 @@ impl Config {
              # TLS handshakes under way; each ends after 10 s.\n\
              handshakes = {handshakes}\n",
             self.listen
+        )
+    }
+}
+
+impl Store {
+    /// The commented section.
+    fn to_toml(&self) -> String {
+        format!(
+            "[store]\n\
+             # What keeps the ledger: \"redb\" or \"sled\". Chosen by init and fixed from then on; docs/operating/stores.md\n\
+             # says what was measured for both.\n\
+             engine = \"{}\"\n",
+            self.engine.engine().name()
         )
     }
 }
@@ -129,13 +178,43 @@ mod tests {
     fn sample() -> Config {
         let at = |name: &str| PathBuf::from(format!("/x/{name} \"q\""));
         let listen = "127.0.0.1:7247".parse().unwrap();
-        Config { listen, data: at("data"), genesis: at("g"), node: at("n"), crls: at("c"), limits: Limits::default() }
+        Config {
+            listen,
+            data: at("data"),
+            genesis: at("g"),
+            node: at("n"),
+            crls: at("c"),
+            store: Store { engine: EngineName::Sled },
+            limits: Limits::default(),
+        }
     }
 
     #[test]
     fn what_init_writes_is_what_serve_reads() {
         let read: Config = toml::from_str(&sample().to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", sample()));
+    }
+
+    #[test]
+    fn the_engine_is_written_and_read_and_redb_without_a_section() {
+        let text = sample().to_toml();
+        assert!(text.contains("\nengine = \"sled\"\n"), "{text}");
+        let (before, after) = (text.find("[store]").unwrap(), text.find("[limits]").unwrap());
+        let older = [&text[..before], &text[after..]].concat();
+        assert_eq!(toml::from_str::<Config>(&older).unwrap().store.engine, EngineName::Redb);
+        let error = toml::from_str::<Config>(&text.replace("\"sled\"", "\"sledge\"")).unwrap_err().to_string();
+        assert!(error.contains("sledge") && error.contains("redb"), "{error}");
+    }
+
+    #[test]
+    fn each_name_is_its_engine() {
+        use clap::ValueEnum as _;
+        let names =
+            EngineName::value_variants().iter().map(|name| (name.to_possible_value().unwrap().get_name().to_owned(), name.engine()));
+        for (name, engine) in names {
+            assert_eq!(ledger::Engine::named(&name).unwrap().name(), engine.name());
+        }
+        assert_eq!(EngineName::value_variants().len(), ledger::Engine::ON_DISK.len());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError, EngineName};
 use crate::connection::Door;
 use crate::limits;
 use crate::node::{Node, NodeError, hold_log_key};
@@ -106,6 +106,8 @@ pub struct Init {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// What keeps the ledger.
+    pub engine: EngineName,
 }
 
 /// Makes the store with entry 0 and writes the configuration; never overwrites.
@@ -127,7 +129,8 @@ pub fn init(init: &Init) -> Result<Config, StartError> {
         node: absolute(&init.node)?,
         crls: genesis_path.parent().map(|pki| pki.join("crl")).unwrap_or_default(),
         genesis: genesis_path,
-        limits: crate::config::Limits::default(),
+        store: config::Store { engine: init.engine },
+        limits: config::Limits::default(),
     };
     let (opener, genesis) = opener(&config)?;
     let now = SystemTimeSource::default().wall();
@@ -209,7 +212,7 @@ impl Running {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
-    start_with(config, Arc::new(SystemTimeSource::default()), Rules::default(), Engine::Redb).await
+    start_with(config, Arc::new(SystemTimeSource::default()), Rules::default(), config.store.engine.engine()).await
 }
 
 /// As [`start`], with a clock, rules and an engine of the caller's.
@@ -351,7 +354,7 @@ pub fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
     }
     let genesis = Arc::new(genesis);
     let (data, node) = (config.data.clone(), config.node.clone());
-    Ok((Opener { data, node, genesis: genesis.clone(), rules: Rules::default(), engine: Engine::Redb }, genesis))
+    Ok((Opener { data, node, genesis: genesis.clone(), rules: Rules::default(), engine: config.store.engine.engine() }, genesis))
 }
 
 /// Each start is an entry of its own, so that two machines with one key never write the same log.

@@ -33,7 +33,20 @@ pub enum StoreError {
     Node(#[from] NodeError),
     /// The ledger does not open.
     #[error(transparent)]
-    Open(#[from] ledger::OpenError),
+    Open(ledger::OpenError),
+    /// The store is another engine's than the configuration says.
+    #[error(
+        "the store in {} is one of {found}, the configuration says engine = \"{configured}\": write engine = \"{found}\" under [store] to \
+         open it; an engine is chosen when a store is made and cannot be changed", .data.display()
+    )]
+    Engine {
+        /// Where the store is.
+        data: PathBuf,
+        /// Its engine.
+        found: &'static str,
+        /// The engine of the configuration.
+        configured: &'static str,
+    },
     /// An entry cannot be read.
     #[error("entry {index} cannot be read")]
     Read {
@@ -72,6 +85,15 @@ pub enum StoreError {
     },
 }
 
+impl From<ledger::OpenError> for StoreError {
+    fn from(error: ledger::OpenError) -> Self {
+        match error {
+            ledger::OpenError::Engine { dir, found, wanted } => Self::Engine { data: dir, found, configured: wanted },
+            error => Self::Open(error),
+        }
+    }
+}
+
 impl StoreError {
     /// Whether the store itself is at fault: it did not pass its check.
     #[must_use]
@@ -80,6 +102,7 @@ impl StoreError {
         let elsewhere = matches!(
             self,
             Self::Node(_)
+                | Self::Engine { .. }
                 | Self::Open(Exists(..) | Missing(..) | Locked { .. } | Version { .. } | Other { .. } | Signer { .. } | Io { .. })
         );
         !elsewhere
@@ -164,8 +187,8 @@ fn replay(ledger: &dyn Ledger, exchange: &mut Exchange, index: u64) -> Result<()
     exchange.replay(index, stored.leaf.at, &entry).map_err(|source| StoreError::Apply { index, source })
 }
 
-/// Whether a folder holds a store already.
+/// Whether a folder holds a store already, of any engine.
 #[must_use]
 pub fn exists(data: &Path) -> bool {
-    data.join("ledger.redb").exists()
+    Engine::found_in(data).is_some()
 }

@@ -157,6 +157,16 @@ pub enum OpenError {
     /// There is no store.
     #[error("there is no ledger in {}", .0.display())]
     Missing(PathBuf),
+    /// There is a store, but another engine's. An engine is chosen when the store is made, and stays.
+    #[error("the store in {} was made by the engine {found}, {wanted} cannot open it", .dir.display())]
+    Engine {
+        /// Where.
+        dir: PathBuf,
+        /// The engine of the store.
+        found: &'static str,
+        /// The engine that was asked for.
+        wanted: &'static str,
+    },
     /// Somebody has it open.
     #[error("the ledger is in use by {holder}")]
     Locked {

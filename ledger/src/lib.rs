@@ -14,6 +14,7 @@ mod lock;
 mod memory;
 mod redb;
 mod rows;
+mod sled;
 mod store;
 
 mod append;
@@ -71,11 +72,30 @@ pub struct Signers {
 pub enum Engine {
     /// The file `ledger.redb` in the data folder, beside the folders `keys`, `payloads` and `snapshots`.
     Redb,
+    /// The folders `sled` and `keys` in the data folder.
+    Sled,
     /// This process's memory; the handle keeps the content from one open to the next. The data folder is not used.
     Memory(Memory),
     /// Another engine that fails as planned; for tests.
     #[cfg(any(test, feature = "faults"))]
     Faulty(Box<Engine>, Plan),
+}
+
+impl Engine {
+    /// The engines that keep a store in a data folder, by the names that they have in headers, errors and configurations.
+    pub const ON_DISK: [Engine; 2] = [Engine::Redb, Engine::Sled];
+
+    /// The engine of a name, out of [`Engine::ON_DISK`].
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ON_DISK.into_iter().find(|engine| engine.name() == name)
+    }
+
+    /// The engine that has kept a store in a data folder; the first one when there are two.
+    #[must_use]
+    pub fn found_in(dir: &Path) -> Option<Self> {
+        Self::ON_DISK.into_iter().find(|engine| engine.is_in(dir))
+    }
 }
 
 /// A batch that is durable.

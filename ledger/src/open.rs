@@ -13,7 +13,7 @@ use envelope::time::Timestamp;
 use tlog::{Checkpoint, HASH_BYTES, NoteSigner, TILE_HASHES, TileId, Tree, empty_root, leaf_hash};
 
 use crate::append::note;
-use crate::error::{OpenError, ReadError};
+use crate::error::{Cause, OpenError, ReadError};
 use crate::keyfile::{KeyFiles, Keys};
 use crate::lock::Lock;
 use crate::log::{Head, Held, Log, Parts, Writer};
@@ -21,14 +21,18 @@ use crate::payloads::{PayloadFiles, Payloads, Place};
 use crate::proofs::{LEVEL_MAX, Tiles, of_tiles};
 use crate::redb::Redb;
 use crate::rows::{HEADER_KEY, Header, Which, number, read_leaf_row, tile_key};
+use crate::sled::Sled;
 use crate::snapshots::SnapshotFiles;
-use crate::store::{Batch, Table, View};
+use crate::store::{Batch, Store, Table, View};
 use crate::{BATCH_DRAFTS_MAX, Config, DirectoryHead, Engine, Signers};
 
 /// See [`crate::create`].
 pub(crate) fn create(engine: Engine, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
     check_signers(config, &signers)?;
-    if engine.has_files() {
+    if engine.place().is_some() {
+        if Engine::found_in(dir).is_some_and(|found| found.name() != engine.name()) {
+            return Err(OpenError::Exists(dir.to_owned()));
+        }
         make_folders(dir)?;
     }
     let name = engine.name();
@@ -52,47 +56,63 @@ pub(crate) fn create_on(engine: &'static str, parts: Parts, dir: &Path, config: 
 /// See [`crate::open`].
 pub(crate) fn open(engine: Engine, dir: &Path, config: &Config, signers: Signers) -> Result<Log, OpenError> {
     check_signers(config, &signers)?;
-    if engine.has_files() && !dir.join(DATABASE).exists() {
-        return Err(OpenError::Missing(dir.to_owned()));
+    if engine.place().is_some() && !engine.is_in(dir) {
+        return Err(match Engine::found_in(dir) {
+            Some(found) => OpenError::Engine { dir: dir.to_owned(), found: found.name(), wanted: engine.name() },
+            None => OpenError::Missing(dir.to_owned()),
+        });
     }
     let name = engine.name();
     open_on(name, engine.parts(dir)?, dir, config, signers)
 }
 
 impl Engine {
-    /// Its name in the header.
-    fn name(&self) -> &'static str {
+    /// Its name, as it stands in the header of its stores.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Engine::Redb => "redb",
+            Engine::Sled => "sled",
             Engine::Memory(_) => "memory",
             #[cfg(any(test, feature = "faults"))]
             Engine::Faulty(engine, _) => engine.name(),
         }
     }
 
-    fn has_files(&self) -> bool {
+    /// The file or folder in the data folder that is its own; `None` when it keeps nothing there.
+    fn place(&self) -> Option<&'static str> {
         match self {
-            Engine::Redb => true,
-            Engine::Memory(_) => false,
+            Engine::Redb => Some("ledger.redb"),
+            Engine::Sled => Some("sled"),
+            Engine::Memory(_) => None,
             #[cfg(any(test, feature = "faults"))]
-            Engine::Faulty(engine, _) => engine.has_files(),
+            Engine::Faulty(engine, _) => engine.place(),
         }
+    }
+
+    /// Whether a data folder holds something of this engine.
+    pub(crate) fn is_in(&self, dir: &Path) -> bool {
+        self.place().is_some_and(|place| dir.join(place).exists())
+    }
+
+    /// A store of files: the lock first, then the database behind it.
+    fn files(dir: &Path, open: impl FnOnce() -> Result<Box<dyn Store>, Cause>) -> Result<Parts, OpenError> {
+        let lock = Lock::take(&dir.join("lock"))?;
+        // A store of format 1 has no folders for payloads and snapshots yet.
+        make_folders(dir)?;
+        let keys = Box::new(KeyFiles::open(dir.join(KEYS)));
+        let payloads = Box::new(PayloadFiles::open(dir.join(PAYLOADS)));
+        let shelf = Box::new(SnapshotFiles::open(dir.join(SNAPSHOTS)));
+        let store = open().map_err(OpenError::Store)?;
+        sync_folder(dir)?;
+        Ok(Parts { store, keys, payloads, shelf, _held: Held::File { _lock: lock } })
     }
 
     /// Takes the lock, then opens the store behind it.
     fn parts(self, dir: &Path) -> Result<Parts, OpenError> {
         match self {
-            Engine::Redb => {
-                let lock = Lock::take(&dir.join("lock"))?;
-                // A store of format 1 has no folders for payloads and snapshots yet.
-                make_folders(dir)?;
-                let keys = Box::new(KeyFiles::open(dir.join(KEYS)));
-                let payloads = Box::new(PayloadFiles::open(dir.join(PAYLOADS)));
-                let shelf = Box::new(SnapshotFiles::open(dir.join(SNAPSHOTS)));
-                let store = Redb::open(&dir.join(DATABASE)).map_err(OpenError::Store)?;
-                sync_folder(dir)?;
-                Ok(Parts { store: Box::new(store), keys, payloads, shelf, _held: Held::File { _lock: lock } })
-            }
+            Engine::Redb => Self::files(dir, || Ok(Box::new(Redb::open(&dir.join("ledger.redb"))?))),
+            Engine::Sled => Self::files(dir, || Ok(Box::new(Sled::open(&dir.join("sled"))?))),
             Engine::Memory(memory) => {
                 let lock = memory.lock().ok_or_else(|| OpenError::Locked { holder: "this process".to_owned() })?;
                 Ok(memory.parts(Box::new(memory.clone()), lock))
@@ -266,7 +286,6 @@ fn mismatch(what: String) -> OpenError {
     OpenError::Mismatch { what }
 }
 
-const DATABASE: &str = "ledger.redb";
 const KEYS: &str = "keys";
 const PAYLOADS: &str = "payloads";
 const SNAPSHOTS: &str = "snapshots";

@@ -9,7 +9,6 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::redb::backends::FileBackend;
@@ -18,17 +17,13 @@ use ::redb::{
 };
 
 use crate::error::Cause;
-use crate::store::{Batch, Row, Store, Table, View};
+use crate::store::{Batch, Row, Store, Table, View, guarded};
 
 /// An open `ledger.redb`.
 pub(crate) struct Redb {
-    database: Database,
+    /// `None` only while it is dropped.
+    database: Option<Database>,
 }
-
-/// The engine met what it holds to be impossible.
-#[derive(Debug, thiserror::Error)]
-#[error("the database engine stopped: {0}")]
-struct Stopped(String);
 
 impl Redb {
     /// Opens the file, which is made when it is not there.
@@ -45,7 +40,7 @@ impl Redb {
 
     /// Opens a database on any medium.
     pub(crate) fn open_on(medium: impl StorageBackend) -> Result<Self, Cause> {
-        guarded(|| Ok(Builder::new().create_with_backend(medium)?)).map(|database| Self { database })
+        guarded(|| Ok(Builder::new().create_with_backend(medium)?)).map(|database| Self { database: Some(database) })
     }
 }
 
@@ -55,14 +50,30 @@ impl fmt::Debug for Redb {
     }
 }
 
+impl Redb {
+    fn database(&self) -> Result<&Database, Cause> {
+        Ok(self.database.as_ref().ok_or(CLOSED)?)
+    }
+}
+
+impl Drop for Redb {
+    fn drop(&mut self) {
+        // Damage that made it panic before makes it panic again as it goes.
+        let database = self.database.take();
+        if let Err(error) = guarded(|| Ok(drop(database))) {
+            tracing::error!(%error, "the database did not close well");
+        }
+    }
+}
+
 impl Store for Redb {
     fn view(&self) -> Result<Box<dyn View + '_>, Cause> {
-        guarded(|| Ok(Box::new(Moment { transaction: self.database.begin_read()?, tables: RefCell::default() }) as Box<dyn View>))
+        guarded(|| Ok(Box::new(Moment { transaction: self.database()?.begin_read()?, tables: RefCell::default() }) as Box<dyn View>))
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Cause> {
         guarded(|| {
-            let mut transaction = self.database.begin_write()?;
+            let mut transaction = self.database()?.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             // The allocator's state goes with each commit: a reopening after a kill takes milliseconds, not seconds.
             transaction.set_quick_repair(true);
@@ -86,7 +97,7 @@ impl Store for Redb {
     }
 
     fn check(&mut self) -> Result<bool, Cause> {
-        guarded(|| Ok(self.database.check_integrity()?))
+        guarded(|| Ok(self.database.as_mut().ok_or(CLOSED)?.check_integrity()?))
     }
 }
 
@@ -141,11 +152,4 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
     TableDefinition::new(table.name())
 }
 
-/// Nothing that the engine half changed is used after an error: a view is dropped, and a failed commit closes the store.
-fn guarded<T>(call: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(Box::new(Stopped(text.unwrap_or_else(|| "no reason given".to_owned()))))
-    })
-}
+const CLOSED: &str = "the database is closed";

@@ -3,32 +3,34 @@
 //! It does not know what a row means. A view is one moment of the store; a commit returns once the batch is durable.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::Cause;
 
-/// The tables of a store.
+/// The tables of a store. Their numbers are the sled engine's key prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub(crate) enum Table {
     /// The header.
-    Meta,
+    Meta = 0,
     /// Index -> 44 bytes.
-    Leaf,
+    Leaf = 1,
     /// Index -> encrypted opening.
-    Opening,
+    Opening = 2,
     /// Index -> what is kept beside the opening, encrypted.
-    Sealed,
+    Sealed = 3,
     /// Tree, level, index -> hashes.
-    Tile,
+    Tile = 4,
     /// Tree -> newest signed note.
-    Note,
+    Note = 5,
     /// Lookup key -> index. The first row under a key stays for ever.
-    Lookup,
+    Lookup = 6,
     /// Index -> leaf of the directory's tree.
-    Directory,
+    Directory = 7,
     /// Size -> state.
-    Snapshot,
+    Snapshot = 8,
     /// Name and digest -> bytes.
-    Evidence,
+    Evidence = 9,
 }
 
 impl Table {
@@ -108,4 +110,19 @@ pub(crate) trait View {
 
     /// Number of rows.
     fn len(&self, table: Table) -> Result<u64, Cause>;
+}
+
+/// The engine met what it holds to be impossible.
+#[derive(Debug, thiserror::Error)]
+#[error("the database engine stopped: {0}")]
+struct Stopped(String);
+
+/// Calls an engine; a panic of it becomes an error. Nothing that the engine half changed is used after one: a view is
+/// dropped, and a failed commit closes the store.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Box::new(Stopped(text.unwrap_or_else(|| "no reason given".to_owned()))))
+    })
 }

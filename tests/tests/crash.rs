@@ -1,4 +1,5 @@
-//! kill -9 under load, fifty times: what was acknowledged is there, once, and everything verifies.
+//! kill -9 under load, fifty times, and some more with the second engine: what was acknowledged is there, once, and
+//! everything verifies.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +12,9 @@ use bench::process::Process;
 use bytes::Bytes;
 use envelope::entry::Entry;
 use envelope::{Address, Receipt};
+use gateway::config::EngineName;
 use proto::v1;
 
-const ROUNDS: usize = 50;
 const SENDERS: usize = 8;
 const IN_FLIGHT: usize = 8;
 const MESSAGES_A_ROUND: u64 = 24;
@@ -37,9 +38,9 @@ fn start(folder: &Path) -> Process {
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(engine: EngineName) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let fleet = Fleet::mint(folder.path(), SENDERS).expect("a fleet");
+        let fleet = Fleet::mint_on(folder.path(), SENDERS, engine).expect("a fleet");
         Self { folder, fleet, head: None, open: BTreeMap::new(), next: 1, receipts: BTreeMap::new(), kills_in_commit: 0 }
     }
 
@@ -120,17 +121,31 @@ fn kill(process: Process, after: usize, answered: &AtomicUsize) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_once_after_fifty_kills() {
-    let mut stage = Stage::new();
-    for round in 0..ROUNDS {
+    check(EngineName::Redb, 50, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_once_after_kills_of_sled() {
+    check(EngineName::Sled, 25, 10).await;
+}
+
+/// Kills it in each round; at least so many percent of the kills must fall inside a commit.
+async fn check(engine: EngineName, rounds: usize, inside_percent: usize) {
+    let mut stage = Stage::new(engine);
+    for round in 0..rounds {
         // The place of the kill differs from round to round, without chance: a failure can be played again.
         stage.round(Some(round * 37 % 100)).await;
         stage.compose(MESSAGES_A_ROUND);
     }
     stage.round(None).await;
     assert!(stage.open.values().all(BTreeMap::is_empty), "everything was answered in the end");
-    assert!(stage.kills_in_commit * 10 >= ROUNDS * 3, "only {} of {ROUNDS} kills fell inside a commit", stage.kills_in_commit);
+    assert!(
+        stage.kills_in_commit * 100 >= rounds * inside_percent,
+        "only {} of {rounds} kills fell inside a commit",
+        stage.kills_in_commit
+    );
     audit(&stage);
-    println!("{} messages, {} of {ROUNDS} kills inside a commit", stage.receipts.len(), stage.kills_in_commit);
+    println!("{engine:?}: {} messages, {} of {rounds} kills inside a commit", stage.receipts.len(), stage.kills_in_commit);
 }
 
 /// The stopped store verifies, every receipt verifies, every message is there once, mailboxes have no gap.

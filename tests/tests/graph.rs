@@ -44,6 +44,17 @@ fn our_crates_depend_on_each_other_like_this() {
     .assert_eq(&lines.join("\n"));
 }
 
+#[test]
+fn an_engine_is_used_in_one_place() {
+    let metadata = metadata();
+    for (engine, wanted) in [("sled", &["ledger"][..]), ("redb", &["client", "ledger"])] {
+        let users = metadata.workspace_packages().into_iter();
+        let users = users.filter(|package| package.dependencies.iter().any(|dependency| dependency.name == engine));
+        let users: BTreeSet<String> = users.map(|package| package.name.to_string()).collect();
+        assert_eq!(users.iter().collect::<Vec<_>>(), wanted, "{engine}");
+    }
+}
+
 /// Crates that a package links when it is built alone, found by cargo's own resolver.
 fn linked(package: &str) -> BTreeSet<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -69,11 +80,11 @@ fn the_gateway_is_blind_by_its_build_graph() {
 #[test]
 fn rules_know_no_store_memory_no_rule_and_the_auditor_no_server() {
     for (package, forbidden) in [
-        ("exchange", &["ledger", "redb", "tokio", "tonic"][..]),
+        ("exchange", &["ledger", "redb", "sled", "tokio", "tonic"][..]),
         ("ledger", &["exchange", "tokio", "tonic", "hyper"]),
-        ("envelope", &["tokio", "tonic", "redb", "exchange", "ledger"]),
+        ("envelope", &["tokio", "tonic", "redb", "sled", "exchange", "ledger"]),
         ("tlog", &["envelope", "proto", "tokio", "prost"]),
-        ("client", &["gateway", "ledger", "rcgen"]),
+        ("client", &["gateway", "ledger", "sled", "rcgen"]),
         ("gateway", &["client", "rcgen", "certs-dev"]),
     ] {
         let linked = linked(package);

@@ -1,7 +1,5 @@
 //! What every engine must do alike.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use envelope::draft::Draft;
 use envelope::slots::{SlotError, Slots};
@@ -11,12 +9,16 @@ use proto::v1::EntryKind;
 use tlog::{TileId, small, verify_consistency, verify_inclusion};
 
 use super::{Kind, Stage};
-use crate::{SnapshotRows, AppendError, BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Config, EVIDENCE_BYTES_MAX, OpenError, ReadError, SaveError, create, open};
+use crate::{
+    AppendError, BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Config, EVIDENCE_BYTES_MAX, Engine, OpenError, ReadError, SaveError, SnapshotRows, create,
+    open,
+};
 
 macro_rules! on_every_engine {
     ($($name:ident),* $(,)?) => {
         mod memory { $(#[test] fn $name() { super::$name(super::Kind::Memory); })* }
         mod redb { $(#[test] fn $name() { super::$name(super::Kind::Redb); })* }
+        mod sled { $(#[test] fn $name() { super::$name(super::Kind::Sled); })* }
     };
 }
 
@@ -33,6 +35,23 @@ on_every_engine!(
     a_store_of_another_log_is_refused,
     create_and_open_refuse_each_others_work,
     everything_is_closed_after_close,
+);
+
+macro_rules! on_every_engine_with_files {
+    ($($name:ident),* $(,)?) => {
+        mod redb_files { $(#[test] fn $name() { super::$name(super::Kind::Redb); })* }
+        mod sled_files { $(#[test] fn $name() { super::$name(super::Kind::Sled); })* }
+    };
+}
+
+on_every_engine_with_files!(
+    a_genesis_may_be_large_and_nothing_else,
+    a_cut_off_create_is_completed,
+    keys_without_a_store_are_no_empty_folder,
+    files_are_for_their_owner_only,
+    batches_cross_segments_and_tiles,
+    readers_see_whole_batches_only,
+    a_store_of_the_other_engine_is_refused_by_name,
 );
 
 fn what_is_appended_is_read_again(kind: Kind) {
@@ -282,9 +301,8 @@ fn everything_is_closed_after_close(kind: Kind) {
     stage.check_all(&*again);
 }
 
-#[test]
-fn a_genesis_may_be_large_and_nothing_else() {
-    let mut stage = Stage::new(Kind::Redb);
+fn a_genesis_may_be_large_and_nothing_else(kind: Kind) {
+    let mut stage = Stage::new(kind);
     let ledger = stage.create();
     let mut drafts = stage.drafts(1);
     drafts[0].sealed = Some(vec![5; 2 * BATCH_BYTES_MAX].into());
@@ -294,43 +312,56 @@ fn a_genesis_may_be_large_and_nothing_else() {
     stage.check_all(&*stage.open());
 }
 
-#[test]
-fn a_cut_off_create_is_completed() {
-    let stage = Stage::new(Kind::Redb);
+fn a_cut_off_create_is_completed(kind: Kind) {
+    let stage = Stage::new(kind);
     std::fs::create_dir(stage.dir()).unwrap();
-    drop(crate::redb::Redb::open(&stage.dir().join("ledger.redb")).unwrap());
+    if kind == Kind::Redb {
+        drop(crate::redb::Redb::open(&stage.dir().join("ledger.redb")).unwrap());
+    } else {
+        drop(crate::sled::Sled::open(&stage.dir().join("sled")).unwrap());
+    }
     assert!(matches!(stage.try_open(), Err(OpenError::Missing(_))));
     drop(stage.create());
     stage.check_all(&*stage.open());
 }
 
-#[test]
-fn keys_without_a_store_are_no_empty_folder() {
-    let mut stage = Stage::new(Kind::Redb);
+fn keys_without_a_store_are_no_empty_folder(kind: Kind) {
+    let mut stage = Stage::new(kind);
     let ledger = stage.create();
     stage.grow(&*ledger, &[1]);
     drop(ledger);
-    std::fs::remove_file(stage.dir().join("ledger.redb")).unwrap();
+    match kind {
+        Kind::Sled => std::fs::remove_dir_all(stage.dir().join("sled")).unwrap(),
+        _ => std::fs::remove_file(stage.dir().join("ledger.redb")).unwrap(),
+    }
     let refused = create(stage.engine(), &stage.dir(), &Stage::config(), stage.signers()).err();
     assert!(matches!(refused, Some(OpenError::Exists(_))), "{refused:?}");
 }
 
-#[test]
-fn files_are_for_their_owner_only() {
+fn files_are_for_their_owner_only(kind: Kind) {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut stage = Stage::new(Kind::Redb);
+    let mut stage = Stage::new(kind);
     let ledger = stage.create();
     stage.grow(&*ledger, &[1]);
-    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    let dir = stage.dir();
-    let names = [".", "keys", "payloads", "snapshots", "lock", "ledger.redb", "keys/00000000.keys", "payloads/00000000.payloads"];
-    let modes = names.map(|name| mode(&dir.join(name)));
-    assert_eq!(modes, [0o700, 0o700, 0o700, 0o700, 0o600, 0o600, 0o600, 0o600]);
+    drop(ledger);
+    let ledger = stage.open();
+    let (mut folders, mut files) = (vec![stage.dir()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    drop(ledger);
 }
 
-#[test]
-fn batches_cross_segments_and_tiles() {
-    let mut stage = Stage::new(Kind::Redb);
+fn batches_cross_segments_and_tiles(kind: Kind) {
+    let mut stage = Stage::new(kind);
     let ledger = stage.create();
     stage.grow(&*ledger, &[264; 17]);
     assert!(stage.dir().join("keys/00000001.keys").exists());
@@ -345,6 +376,52 @@ fn batches_cross_segments_and_tiles() {
     let ledger = stage.open();
     stage.grow(&*ledger, &[1]);
     stage.check_heads(&*ledger);
+}
+
+/// While one thread appends, others read: what the head names is there, and right.
+fn readers_see_whole_batches_only(kind: Kind) {
+    let mut stage = Stage::new(kind);
+    let ledger = stage.create();
+    stage.grow(&*ledger, &[20]);
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let ledger = &*ledger;
+    let read = || {
+        let mut rounds = 0;
+        while rounds == 0 || !is_done.load(std::sync::atomic::Ordering::SeqCst) {
+            let size = ledger.size();
+            for index in [0, size / 2, size - 1] {
+                assert_eq!(ledger.read(index).unwrap().index, index);
+                ledger.inclusion(index, size).unwrap();
+            }
+            rounds += 1;
+        }
+        rounds
+    };
+    let rounds: u64 = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..3).map(|_| scope.spawn(read)).collect();
+        stage.grow(ledger, &[40; 20]);
+        is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+    });
+    assert!(rounds >= 3);
+    stage.check_all(ledger);
+}
+
+fn a_store_of_the_other_engine_is_refused_by_name(kind: Kind) {
+    let mut stage = Stage::new(kind);
+    let ledger = stage.create();
+    stage.grow(&*ledger, &[3]);
+    drop(ledger);
+    let (own, other) = (stage.engine(), if kind == Kind::Redb { Engine::Sled } else { Engine::Redb });
+    assert_eq!(Engine::named(own.name()).unwrap().name(), own.name());
+    assert_eq!(Engine::found_in(&stage.dir()).unwrap().name(), own.name());
+    let refused = open(other.clone(), &stage.dir(), &Stage::config(), stage.signers()).err().unwrap();
+    let names = matches!(&refused, OpenError::Engine { found, wanted, .. } if (*found, *wanted) == (own.name(), other.name()));
+    assert!(names, "{refused:?}");
+    let refused = create(other.clone(), &stage.dir(), &Stage::config(), stage.signers()).err();
+    assert!(matches!(refused, Some(OpenError::Exists(_))), "{refused:?}");
+    assert!(!other.is_in(&stage.dir()), "nothing of the other engine was made");
+    stage.check_all(&*stage.open());
 }
 
 proptest! {

@@ -120,6 +120,21 @@ fn each_call_finds_the_disk_full_in_redb() {
 }
 
 #[test]
+fn each_call_fails_in_sled() {
+    check(Kind::Sled, Fault::Fails);
+}
+
+#[test]
+fn each_call_fails_but_persists_in_sled() {
+    check(Kind::Sled, Fault::FailsButPersists);
+}
+
+#[test]
+fn each_call_finds_the_disk_full_in_sled() {
+    check(Kind::Sled, Fault::DiskFull);
+}
+
+#[test]
 fn a_signer_that_fails_changes_nothing() {
     use tlog::{NoteSigner, SignError, VerifierKey};
     struct Tired(tlog::Ed25519Signer, std::sync::atomic::AtomicU64);

@@ -4,6 +4,7 @@ mod conformance;
 mod damage;
 mod faults;
 mod power;
+mod sled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::{AppendError, Committed, Config, Engine, Ledger, Memory, OpenError, R
 pub(crate) enum Kind {
     Memory,
     Redb,
+    Sled,
 }
 
 /// Numbers that look random and are the same in each run.
@@ -120,6 +122,7 @@ impl Stage {
         match self.kind {
             Kind::Memory => Engine::Memory(self.memory.clone()),
             Kind::Redb => Engine::Redb,
+            Kind::Sled => Engine::Sled,
         }
     }
 

@@ -81,6 +81,7 @@ impl Stage {
             node: pki.join("node_dev-1"),
             data: folder.path().join("data"),
             listen: ([127, 0, 0, 1], 0).into(),
+            engine: gateway::config::EngineName::default(),
         })
         .expect("initialised");
         Self { folder, trust: minted.trust }

@@ -71,7 +71,14 @@ impl Theatre {
     fn init(&self, config: &str, data: &str) {
         let at = |name: &str| self.folder.path().join(name);
         let node = self.pki().join(address(NODE).file_name());
-        let init = Init { config: at(config), genesis: self.pki().join("genesis.bin"), node, data: at(data), listen: self.listen };
+        let init = Init {
+            config: at(config),
+            genesis: self.pki().join("genesis.bin"),
+            node,
+            data: at(data),
+            listen: self.listen,
+            engine: gateway::config::EngineName::default(),
+        };
         gateway::init(&init).expect("a store");
     }
 
