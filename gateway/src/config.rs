@@ -21,9 +21,39 @@ pub struct Config {
     pub node: PathBuf,
     /// Folder with the revocation lists of the issuing CAs.
     pub crls: PathBuf,
+    /// The second transport.
+    #[serde(default)]
+    pub quic: Quic,
     /// Bounds that an operator may lower or raise.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// The second transport, on the same port over UDP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quic {
+    /// Whether it is offered.
+    pub enabled: bool,
+}
+
+impl Default for Quic {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Quic {
+    /// Its section, as `init` writes it.
+    fn to_toml(&self) -> String {
+        format!(
+            "[quic]\n\
+             # QUIC beside TCP, on the same port over UDP: faster on lossy links, and survives a change of the client's address.\n\
+             # Clients try it first. false where UDP cannot be had; they then come over TCP.\n\
+             enabled = {}\n",
+            self.enabled
+        )
+    }
 }
 
 /// Bounds of connections.
@@ -91,11 +121,12 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
+        let quic = self.quic.to_toml();
         let Limits { connections, connections_per_participant, handshakes } = &self.limits;
         format!(
             "# Configuration of an Ecowire gateway. Relative paths are relative to this file's folder.\n\
              \n\
-             # Address and port to listen on (TCP, TLS 1.3).\n\
+             # Address and port to listen on (TLS 1.3 over TCP and QUIC).\n\
              listen = \"{}\"\n\
              \n\
              # The ledger and the keys of its entries. Back it up without the node folder's keys.\n\
@@ -109,6 +140,8 @@ impl Config {
              \n\
              # Revocation lists of the issuing CAs, one .crl file each; read again when they change.\n\
              crls = {crls}\n\
+             \n\
+             {quic}\
              \n\
              [limits]\n\
              # Connections of all participants, and of one.\n\
@@ -129,7 +162,15 @@ mod tests {
     fn sample() -> Config {
         let at = |name: &str| PathBuf::from(format!("/x/{name} \"q\""));
         let listen = "127.0.0.1:7247".parse().unwrap();
-        Config { listen, data: at("data"), genesis: at("g"), node: at("n"), crls: at("c"), limits: Limits::default() }
+        Config {
+            listen,
+            data: at("data"),
+            genesis: at("g"),
+            node: at("n"),
+            crls: at("c"),
+            quic: Quic::default(),
+            limits: Limits::default(),
+        }
     }
 
     #[test]
