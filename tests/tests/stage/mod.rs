@@ -19,7 +19,7 @@ use bytes::Bytes;
 use certs_dev::MintOptions;
 use certs_dev::forge::{Ca, Pair, Spec};
 use client::directory::Directory;
-use client::link::{Credentials, Link};
+use client::link::{Credentials, Link, Transport};
 use client::{Client, Error, Origin};
 use envelope::entry::Entry;
 use envelope::keys::{SigningKey, random};
@@ -148,9 +148,14 @@ impl Stage {
         SigningKey::from_pem(&std::fs::read(self.folder_of(address).join("identity.key")).expect("a file")).expect("a key")
     }
 
-    /// Knocks with any credentials.
+    /// Knocks over TCP with any credentials. Members come by whichever transport succeeds; `quic` plays over QUIC.
     pub(crate) async fn knock(&self, url: &str, credentials: Credentials) -> Result<Link, Error> {
-        Link::connect(url, &self.trust, credentials, PATIENCE).await
+        self.knock_over(Transport::Tcp, url, credentials).await
+    }
+
+    /// Knocks with any credentials.
+    pub(crate) async fn knock_over(&self, transport: Transport, url: &str, credentials: Credentials) -> Result<Link, Error> {
+        Link::connect_by(&transport.into(), url, &self.trust, credentials, PATIENCE).await
     }
 
     /// Connects as a member.
