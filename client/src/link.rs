@@ -286,7 +286,7 @@ pub async fn farewell() {
     LINES.reopen();
 }
 
-/// The connections' tasks of this process. Each owns its connection, and ends when all of its links are dropped.
+/// The QUIC connections of this process whose end has not been told yet; each holds a token.
 static LINES: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// An error and its causes in one line.

@@ -14,6 +14,7 @@ use rustls::{AlertDescription, ClientConfig};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio_util::io::InspectReader;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::tls::is_refusal;
 use super::{End, FIRST_BYTES_TIMEOUT, Failure, Line, Sender, chain_text, http2_builder};
@@ -24,8 +25,8 @@ pub(super) const ALPN: &[u8] = b"ecowire-q/1";
 /// A connection and its second line, which is opened when it is needed.
 pub(super) struct Lines {
     connection: Connection,
-    /// Held by the tasks of the lines: the last of them closes the connection.
-    open: Weak<()>,
+    /// Held by the lines: the last of them closes the connection.
+    open: Weak<Open>,
     bulk: tokio::sync::Mutex<Option<Sender>>,
 }
 
@@ -57,7 +58,7 @@ async fn reach(address: SocketAddr, host: &str, config: quinn::ClientConfig) -> 
     if let Some(error) = connection.close_reason() {
         return Err(Failure::Other(chain_text(&error)));
     }
-    let open = Arc::new(());
+    let open = Arc::new(Open { connection: connection.clone(), token: super::LINES.token() });
     let lines = Arc::new(Lines { connection: connection.clone(), open: Arc::downgrade(&open), bulk: tokio::sync::Mutex::default() });
     let (sender, end, mut heard) = speak(&connection, open).await?;
     // In TLS 1.3 the client's certificate is judged after the client has finished: the first bytes tell, which are
@@ -85,10 +86,12 @@ impl Lines {
 }
 
 /// HTTP/2 on a new stream, and how many bytes have come back on it.
-async fn speak(connection: &Connection, open: Arc<()>) -> Result<(Sender, Arc<Mutex<End>>, watch::Receiver<usize>), Failure> {
+async fn speak(connection: &Connection, open: Arc<Open>) -> Result<(Sender, Arc<Mutex<End>>, watch::Receiver<usize>), Failure> {
     let (send, recv) = connection.open_bi().await.map_err(|error| after_the_handshake(&error))?;
     let (counted, heard) = watch::channel(0);
     let recv = InspectReader::new(recv, move |bytes: &[u8]| {
+        // HTTP/2 drops its stream when the last call has ended, which may be after the last sender is gone.
+        let _ = &open;
         // Nobody listens any more once the first bytes have come.
         let _ = counted.send_if_modified(|count| std::mem::replace(count, *count + bytes.len()) == 0 && !bytes.is_empty());
     });
@@ -96,24 +99,37 @@ async fn speak(connection: &Connection, open: Arc<()>) -> Result<(Sender, Arc<Mu
     let (sender, speaking) = shaken.map_err(|error| Failure::Other(chain_text(&error)))?;
     let end = Arc::<Mutex<End>>::default();
     let (shared, connection) = (Arc::clone(&end), connection.clone());
-    super::LINES.spawn(async move {
+    tokio::spawn(async move {
         // How it ended is in the connection.
         let _ = speaking.await;
         let alert = connection.close_reason().as_ref().and_then(alert_of);
         super::lock(&shared).close(alert);
-        if Arc::into_inner(open).is_some() {
-            part(&connection).await;
-        }
     });
     Ok((sender, end, heard))
 }
 
-/// Closes the connection, and returns when the packet that says so is out.
-async fn part(connection: &Connection) {
-    if connection.close_reason().is_some() {
-        return;
+/// A connection on which something may still be said. Dropped, it is closed.
+struct Open {
+    connection: Connection,
+    /// Until the gateway has been told, the process is not ready to end.
+    token: TaskTrackerToken,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.connection.close_reason().is_some() {
+            return;
+        }
+        self.connection.close(VarInt::from_u32(0), b"");
+        // Without a runtime nothing is told any more.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(part(self.connection.clone(), self.token.clone()));
+        }
     }
-    connection.close(VarInt::from_u32(0), b"");
+}
+
+/// Returns when the packet that says that the connection is closed is out.
+async fn part(connection: Connection, _token: TaskTrackerToken) {
     for _ in 0..PARTING_STEPS {
         if connection.stats().frame_tx.connection_close > 0 {
             return;

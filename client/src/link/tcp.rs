@@ -38,7 +38,7 @@ pub(super) async fn connect(host: &str, port: u16, config: ClientConfig) -> Resu
     let (sender, connection) = http2_builder().handshake(hyper_util::rt::TokioIo::new(tls)).await.map_err(|error| failure(&error))?;
     let end = Arc::<std::sync::Mutex<End>>::default();
     let shared = Arc::clone(&end);
-    super::LINES.spawn(async move {
+    tokio::spawn(async move {
         let result = connection.await;
         super::lock(&shared).close(result.err().and_then(|error| alert_of(&error)));
     });
