@@ -50,6 +50,8 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// QUIC against TCP on links that delay and lose packets; needs root, ip, python3 and /dev/net/tun
+    Link(bench::link::Options),
     /// The gateway itself, as a process of its own
     #[command(hide = true)]
     Gateway {
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Bench::Submit { connections, inflight, size, messages, json } => run(submit(connections, inflight, size, messages, json)),
         Bench::Restart { entries, json } => run(restart(entries, json)),
+        Bench::Link(options) => bench::link::run(&options),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
             return gateway::cli::run(args.map(OsString::from));
