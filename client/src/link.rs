@@ -8,6 +8,7 @@ mod quic;
 mod route;
 mod tcp;
 mod tls;
+mod watched;
 
 use std::error::Error as StdError;
 use std::pin::Pin;

@@ -8,12 +8,14 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::{hkdf, hmac};
 use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{AsyncTimer, AsyncUdpSocket, Connection, Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime};
+use quinn::{
+    AsyncTimer, AsyncUdpSocket, Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime,
+};
 use quinn::{TransportConfig, ValidationTokenConfig, VarInt};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -88,8 +90,7 @@ pub(crate) async fn bind(address: SocketAddr, quic: bool) -> Result<(TcpListener
 }
 
 impl Listener {
-    /// Takes the socket. The node's TLS key makes the keys of stateless resets, so that a client learns after a restart that
-    /// its connection is gone.
+    /// Takes the socket.
     ///
     /// # Errors
     /// [`QuicError`].
@@ -102,7 +103,7 @@ impl Listener {
         let settings = Settings { transport: Arc::new(transport()), tokens };
         let drivers = TaskTracker::new();
         let runtime = Arc::new(Tracked(drivers.clone()));
-        let endpoint = Endpoint::new(EndpointConfig::new(Arc::new(reset)), Some(settings.accept(tls)?), socket, runtime)?;
+        let endpoint = Endpoint::new(endpoint_config(reset), Some(settings.accept(tls)?), socket, runtime)?;
         let unvalidated = Arc::new(Semaphore::new(limits::QUIC_UNVALIDATED_HANDSHAKES_MAX));
         Ok(Self { endpoint, settings, unvalidated, drivers })
     }
@@ -202,6 +203,31 @@ pub fn reset_key(tls_key: &PrivateKeyDer<'_>) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref())
 }
 
+/// A client learns after a restart of the gateway, from the answer to its next packet, that its connection is gone.
+fn endpoint_config(reset: hmac::Key) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(reset));
+    // quinn's own ids are told from foreign ones by a key of the process; then nothing would answer after a restart.
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+/// Connection ids that say nothing.
+struct RandomIds;
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&envelope::keys::random::<ID_BYTES>().expect("the system gave random bytes when it started"))
+    }
+
+    fn cid_len(&self) -> usize {
+        ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
 /// Shakes hands, and serves the connection to its end.
 async fn serve(
     door: &Arc<Door>,
@@ -286,6 +312,8 @@ impl Runtime for Tracked {
     }
 }
 
+/// Of a connection id; as many as quinn's own have.
+const ID_BYTES: usize = 8;
 /// Closed because everything is done.
 const DONE: VarInt = VarInt::from_u32(0);
 /// Cut: the reason is told by the handshake of the next connection, not here.

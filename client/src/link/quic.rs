@@ -9,7 +9,9 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, TransportErrorCode, VarInt};
+use quinn::{
+    Connection, ConnectionError, Endpoint, EndpointConfig, Runtime as _, TokioRuntime, TransportConfig, TransportErrorCode, VarInt,
+};
 use rustls::{AlertDescription, ClientConfig};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -17,6 +19,7 @@ use tokio_util::io::InspectReader;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::tls::is_refusal;
+use super::watched::Watched;
 use super::{End, FIRST_BYTES_TIMEOUT, Failure, Line, Sender, chain_text, http2_builder};
 
 /// What is spoken inside.
@@ -47,16 +50,18 @@ pub(super) async fn connect(host: &str, port: u16, config: ClientConfig, quiet: 
 async fn reach(address: SocketAddr, host: &str, config: quinn::ClientConfig) -> Result<Line, Failure> {
     let broken = |error: std::io::Error| Failure::Other(chain_text(&error));
     let socket = std::net::UdpSocket::bind(any_like(address)).map_err(broken)?;
-    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime)).map_err(broken)?;
+    let (socket, sent) = Watched::new(TokioRuntime.wrap_udp_socket(socket).map_err(broken)?);
+    let endpoint = Endpoint::new_with_abstract_socket(EndpointConfig::default(), None, Arc::new(socket), Arc::new(TokioRuntime));
+    let endpoint = endpoint.map_err(broken)?;
     let connecting = endpoint.connect_with(config, address, host).map_err(|error| Failure::Other(chain_text(&error)))?;
     let shaken = tokio::select! {
         shaken = connecting => shaken,
         () = closed(address) => return Err(Failure::Other("nothing listens there over udp".to_owned())),
     };
     let connection = shaken.map_err(|error| before_the_handshake(&error))?;
-    // A close that is there already may have come in a packet that anybody can make.
     if let Some(error) = connection.close_reason() {
-        return Err(Failure::Other(chain_text(&error)));
+        // Before the client has shown its certificate nobody can have judged it: then anybody may have said so.
+        return Err(if sent.is_true() { after_the_handshake(&error) } else { Failure::Other(chain_text(&error)) });
     }
     let open = Arc::new(Open { connection: connection.clone(), token: super::LINES.token() });
     let lines = Arc::new(Lines { connection: connection.clone(), open: Arc::downgrade(&open), bulk: tokio::sync::Mutex::default() });
