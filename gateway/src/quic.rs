@@ -259,7 +259,7 @@ async fn serve(
 /// Speaks on each stream until the last has ended, or one was cut: then all are.
 async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>) {
     let mut stopping = door.stopping.clone();
-    let mut open = JoinSet::new();
+    let (mut open, peer) = (JoinSet::new(), guest.peer.clone());
     // The first stream comes as soon as the preface would; after the last one, its last bytes have to arrive.
     let mut alone = std::pin::pin!(tokio::time::sleep(limits::PREFACE_TIMEOUT));
     loop {
@@ -269,6 +269,7 @@ async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>)
                 let Ok((send, recv)) = accepted else { break };
                 let (door, guest) = (door.clone(), guest.clone());
                 open.spawn(async move { door.speak(tokio::io::join(recv, send), &guest).await });
+                tracing::debug!(peer = %peer.address, streams = open.len(), "a stream was opened");
             }
             Some(ended) = open.join_next() => {
                 if !matches!(ended, Ok(Ended::InOrder)) {
@@ -287,7 +288,8 @@ async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>)
             }
         }
     }
-    tracing::debug!(peer = %guest.peer.address, over = "quic", "disconnected");
+    let why = connection.close_reason().map(|reason| reason.to_string());
+    tracing::debug!(peer = %guest.peer.address, over = "quic", why, "disconnected");
 }
 
 /// Tokio, and a way to know when everything that holds the socket has ended.

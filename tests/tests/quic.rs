@@ -27,16 +27,18 @@ async fn knock(stage: &Stage, url: &str, member: &str) -> Result<Link, Error> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_goes_over_quic() {
     let stage = Stage::new();
-    let running = stage.run().await;
-    let url = format!("https://{}", running.address);
+    let gateway = stage.serve();
+    let url = gateway.url.clone();
     let mut th = stage.member(&url, "th").await;
     let mut ke = stage.member(&url, "ke").await;
     assert_eq!(ke.link().expect("connected").carrier(), Carrier::Quic);
 
     let to = vec![stage::at("th")];
     let sent = ke.send(client::Compose::new(to.clone(), b"tusks".to_vec())).await.expect("sent");
-    // Large enough for the stream of its own.
+    // Large enough for a stream of its own.
+    let mark = gateway.mark();
     let large = ke.send(client::Compose::new(to, vec![7; 200 << 10])).await.expect("sent");
+    gateway.logs(mark, "a stream was opened peer=ke streams=2").await;
     let mail = th.receive(client::ReceiveOptions::default()).await.expect("received");
     let received: Vec<_> = mail.received.iter().map(|message| message.reference.clone()).collect();
     assert_eq!(received, [sent.reference, large.reference]);
@@ -44,8 +46,9 @@ async fn a_message_goes_over_quic() {
     let mut auditor = stage.member(&url, "aud/network").await;
     let verdict = client::audit::verify(&mut auditor, &client::audit::Options::default(), |_, _| ()).await.expect("audited");
     assert_eq!(verdict.findings, []);
+    gateway.logs(mark, "a stream was opened peer=aud/network streams=2").await;
     drop((ke, th, auditor));
-    running.stop().await;
+    gateway.kill().await;
     stage.audit();
 }
 
@@ -422,3 +425,38 @@ const ALERT: u64 = 0x100;
 const INITIAL: u8 = 0;
 const RETRY: u8 = 3;
 const POST: &str = "ke/cus/kemba";
+
+/// The command's answer: its code, what it says, and what it says beside.
+fn ecowire(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ecowire-all")).arg("ecowire").args(args).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_name_the_transport_and_take_their_leave() {
+    let stage = Stage::new();
+    let gateway = stage.serve();
+    drop(stage.member(&gateway.url, "th").await);
+    let path = |name: &str| stage.beside(name).display().to_string();
+    std::fs::write(stage.beside("text"), "tusks").expect("written");
+    let (profile, trust, identity) = (path("ke"), path("pki/trust.toml"), path("pki/ke"));
+    let init = ["init", "--profile", &profile, "--gateway", &gateway.url, "--trust", &trust, "--identity", &identity];
+    let said = ecowire(&[&init[..], &["--transport", "tcp", "-v"]].concat());
+    assert!(said.2.contains("connected to node/dev-1 over tcp"), "{said:?}");
+    let file = path("text");
+    let send = ["send", "--profile", &profile, "--to", "th", "--file", &file, "--json"];
+    // As the profile says, and as the command says otherwise.
+    for (more, carrier) in [(&[][..], "tcp"), (&["--transport", "quic", "--verbose"], "quic"), (&["--transport", "auto"], "quic")] {
+        let mark = gateway.mark();
+        let (code, out, err) = ecowire(&[&send[..], more].concat());
+        let line: serde_json::Value = serde_json::from_str(&out).expect("a line of json");
+        assert_eq!((code, line["transport"].as_str()), (Some(0), Some(carrier)), "{out}{err}");
+        assert_eq!(err.contains("connected to node/dev-1 over quic"), more.contains(&"--verbose"), "{err}");
+        let left = gateway.logs(mark, "disconnected peer=ke").await;
+        // It says so itself; nobody has to wait for its silence.
+        assert!(carrier == "tcp" || left.contains("closed by peer"), "{left}");
+    }
+    let (code, _, err) = ecowire(&[&send[..], &["--transport", "pigeon"]].concat());
+    assert!(code == Some(2) && err.contains("auto, quic, tcp"), "{err}");
+}
