@@ -231,8 +231,9 @@ impl tower::Service<http::Request<tonic::body::Body>> for Link {
     type Error = hyper::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.line.sender.poll_ready(context)
+    /// Always: a connection that has ended says so in its answer, as a lost one, and not as a fault of the gateway.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {

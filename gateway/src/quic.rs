@@ -260,6 +260,7 @@ async fn serve(
 async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>) {
     let mut stopping = door.stopping.clone();
     let (mut open, peer) = (JoinSet::new(), guest.peer.clone());
+    let mut spoken = false;
     // The first stream comes as soon as the preface would; after the last one, its last bytes have to arrive.
     let mut alone = std::pin::pin!(tokio::time::sleep(limits::PREFACE_TIMEOUT));
     loop {
@@ -270,6 +271,7 @@ async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>)
                 let (door, guest) = (door.clone(), guest.clone());
                 open.spawn(async move { door.speak(tokio::io::join(recv, send), &guest).await });
                 tracing::debug!(peer = %peer.address, streams = open.len(), "a stream was opened");
+                spoken = true;
             }
             Some(ended) = open.join_next() => {
                 if !matches!(ended, Ok(Ended::InOrder)) {
@@ -282,7 +284,7 @@ async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>)
                 connection.close(DONE, b"");
                 break;
             }
-            _ = stopping.wait_for(|stop| *stop), if open.is_empty() => {
+            _ = stopping.wait_for(|stop| *stop), if !spoken => {
                 connection.close(DONE, b"");
                 break;
             }

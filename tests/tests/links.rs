@@ -124,12 +124,26 @@ async fn where_udp_is_swallowed_tcp_carries_everything() {
         soon("a message", kenya.send(note(number))).await.expect("sent");
         assert_eq!(carrier(&kenya), Some(Carrier::Tcp));
     }
+    // Held for a while, TCP goes on where it was.
+    lab.set(State { udp_up_dark: true, udp_down_dark: true, tcp_dark: true });
+    let before = lab.passed().tcp_up_bytes;
+    {
+        let mut sending = std::pin::pin!(kenya.send(note(4)));
+        tokio::select! {
+            biased;
+            sent = &mut sending => panic!("{sent:?} through the dark"),
+            () = soon("a byte", lab.until(|passed| passed.tcp_up_bytes > before)) => {}
+        }
+        lab.set(State { udp_up_dark: true, udp_down_dark: true, tcp_dark: false });
+        soon("the message", sending).await.expect("sent");
+    }
+    assert_eq!((carrier(&kenya), lab.passed().tcp), (Some(Carrier::Tcp), 2), "the profile's making, and this");
     let alone = Profile::clone(kenya.profile()).by(route(Transport::Quic));
     let refused = Client::offline(&alone).expect("a client").reconnect(Duration::from_secs(1)).await.expect_err("nothing gets through");
     assert!(matches!(refused, client::Error::Unreachable { .. }), "{refused}");
     drop((kenya, alone));
     soon("the stop", running.stop()).await;
-    assert_eq!(numbers(&stage, "ke"), [1, 2, 3]);
+    assert_eq!(numbers(&stage, "ke"), [1, 2, 3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,4 +185,32 @@ async fn loss_reordering_and_jitter_lose_nothing() {
     drop(thailand);
     soon("the stop", running.stop()).await;
     assert_eq!(numbers(&stage, "ke"), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_stops_answers_first_what_it_has_taken() {
+    let stage = Stage::new();
+    let running = stage.run().await;
+    drop(stage.member(&format!("https://{}", running.address), "th").await);
+    let lab = Lab::before(running.address, scaled(200, 0), 21).await.expect("a lab");
+    let mut kenya = member(&stage, &lab, "ke", Route { quiet: Duration::from_secs(20), ..route(Transport::Quic) }).await;
+    let mut mailbox = running.shared().mailbox(&at("th"));
+    let letter = stage.seal(kenya.directory(), "ke", 1, |_| {});
+    let sending = kenya.submit_raw(letter);
+    let losing = async {
+        soon("the entry", mailbox.changed()).await.expect("the gateway runs");
+        lab.set(State { udp_down_dark: true, ..State::default() });
+        // The answer, and what follows it, are lost while the gateway stops: it has to say them again.
+        let lost = lab.passed().udp_down_lost;
+        let stopping = soon("the stop", running.stop());
+        let mending = async {
+            soon("losses", lab.until(|passed| passed.udp_down_lost >= lost + 2)).await;
+            lab.set(State::default());
+        };
+        tokio::join!(stopping, mending);
+    };
+    let (sent, ()) = tokio::join!(async { soon("the message", sending).await }, losing);
+    assert!(!sent.expect("it was answered before the end").receipt.is_empty());
+    drop(kenya);
+    assert_eq!(numbers(&stage, "ke"), [1]);
 }

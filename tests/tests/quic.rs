@@ -3,6 +3,7 @@
 mod stage;
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use bench::lab::Lab;
@@ -428,7 +429,9 @@ const POST: &str = "ke/cus/kemba";
 
 /// The command's answer: its code, what it says, and what it says beside.
 fn ecowire(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ecowire-all")).arg("ecowire").args(args).output().expect("it runs");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ecowire-all"));
+    let piped = command.arg("ecowire").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = stage::spawn(piped).wait_with_output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

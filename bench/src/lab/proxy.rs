@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -49,8 +50,14 @@ pub struct Passed {
     pub udp_up_bytes: u64,
     /// Datagrams that came back.
     pub udp_down: u64,
+    /// Datagrams of the gateway that did not.
+    pub udp_down_lost: u64,
     /// TCP connections.
     pub tcp: u64,
+    /// Bytes that came in over them from clients, held or not.
+    pub tcp_up_bytes: u64,
+    /// Bytes that came in over them from the gateway.
+    pub tcp_down_bytes: u64,
 }
 
 /// What the tasks share.
@@ -190,6 +197,8 @@ async fn carry_back(common: Arc<Common>, upstream: Arc<UdpSocket>, socket: Arc<U
                     common.passed.send_modify(|passed| passed.udp_down += 1);
                 }
             });
+        } else {
+            common.passed.send_modify(|passed| passed.udp_down_lost += 1);
         }
     }
 }
@@ -207,15 +216,15 @@ async fn carry_connections(common: Arc<Common>, listener: TcpListener) {
             let (from_client, to_client) = client.into_split();
             let (from_gateway, to_gateway) = gateway.into_split();
             tokio::select! {
-                () = pump(&common, from_client, to_gateway, common.seed) => {}
-                () = pump(&common, from_gateway, to_client, !common.seed) => {}
+                () = pump(&common, from_client, to_gateway, common.seed, |passed| &mut passed.tcp_up_bytes) => {}
+                () = pump(&common, from_gateway, to_client, !common.seed, |passed| &mut passed.tcp_down_bytes) => {}
             }
         });
     }
 }
 
 /// Carries bytes one way until an end is closed.
-async fn pump(common: &Common, mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, seed: u64) {
+async fn pump(common: &Common, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seed: u64, counter: fn(&mut Passed) -> &mut u64) {
     // Nothing of a stream is lost, overtaken, or dropped by a queue: the sender is made to wait.
     let link = Link { loss_permille: 0, reorder_permille: 0, queue_bytes: 0, dark: Vec::new(), ..common.link.clone() };
     let mut schedule = Schedule::new(link, seed);
@@ -226,6 +235,7 @@ async fn pump(common: &Common, mut from: tokio::net::tcp::OwnedReadHalf, mut to:
         for n in 0.. {
             let Ok(bytes @ 1..) = from.read(&mut buffer).await else { return };
             let Fate::Arrives(at) = schedule.fate(n, common.began.elapsed(), bytes as u64) else { continue };
+            common.passed.send_modify(|passed| *counter(passed) += bytes as u64);
             if queue.send((at, buffer[..bytes].to_vec())).await.is_err() {
                 return;
             }
