@@ -4,7 +4,6 @@ mod stage;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use bench::lab::Lab;
 use client::Error;
@@ -13,8 +12,7 @@ use envelope::identity::{NothingRevoked, Role};
 use gateway::limits;
 use proto::v1;
 use proto::v1::messages_client::MessagesClient;
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint};
 use stage::{MEMBERS, Stage, ask, now, soon, tls};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_stream::wrappers::ReceiverStream;
@@ -66,17 +64,9 @@ async fn every_member_is_who_it_is_over_quic() {
     }
 }
 
-/// An end that offers what no client of ours would.
-fn raw(own: Option<tls::KeyAndChain>, alpn: &[&str]) -> (Endpoint, ClientConfig) {
-    let mut config = tls::client(own, alpn);
-    config.enable_early_data = true;
-    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).expect("a suite")));
-    (Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket"), config)
-}
-
 /// The code with which the gateway closes a connection that was not let in.
 async fn refused(to: SocketAddr, own: Option<tls::KeyAndChain>, alpn: &[&str]) -> u64 {
-    let (endpoint, config) = raw(own, alpn);
+    let (endpoint, config) = tls::quic(own, alpn);
     let error = match soon("a handshake", endpoint.connect_with(config, to, "localhost").expect("an address")).await {
         Ok(connection) => soon("the end", connection.closed()).await,
         Err(error) => error,
@@ -89,7 +79,7 @@ async fn refused(to: SocketAddr, own: Option<tls::KeyAndChain>, alpn: &[&str]) -
 
 /// Shakes hands as a member, below HTTP/2.
 async fn enter(stage: &Stage, to: SocketAddr, member: &str) -> (Endpoint, Connection) {
-    let (endpoint, config) = raw(Some(tls::read(&stage.folder_of(member), "tls")), &["ecowire-q/1"]);
+    let (endpoint, config) = tls::quic(Some(tls::read(&stage.folder_of(member), "tls")), &["ecowire-q/1"]);
     let connecting = endpoint.connect_with(config, to, "localhost").expect("an address");
     let connection = soon("a handshake", connecting).await.expect("connected");
     (endpoint, connection)
@@ -98,7 +88,7 @@ async fn enter(stage: &Stage, to: SocketAddr, member: &str) -> (Endpoint, Connec
 /// The datagram with which a client begins, as it leaves it: caught by a socket that never answers.
 async fn first_datagram() -> Vec<u8> {
     let sink = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    let (endpoint, config) = raw(None, &["ecowire-q/1"]);
+    let (endpoint, config) = tls::quic(None, &["ecowire-q/1"]);
     let connecting = endpoint.connect_with(config, sink.local_addr().expect("an address"), "localhost").expect("an address");
     let mut datagram = vec![0; 2048];
     let bytes = soon("a datagram", sink.recv(&mut datagram)).await.expect("received");
@@ -184,7 +174,7 @@ async fn the_fifth_stream_waits_and_there_are_no_others() {
 async fn nothing_is_resumed_or_said_early() {
     let stage = Stage::new();
     let running = stage.run().await;
-    let (endpoint, config) = raw(Some(tls::read(&stage.folder_of("ke"), "tls")), &["ecowire-q/1"]);
+    let (endpoint, config) = tls::quic(Some(tls::read(&stage.folder_of("ke"), "tls")), &["ecowire-q/1"]);
     let connect = || endpoint.connect_with(config.clone(), running.address, "localhost").expect("an address");
     let connection = soon("a handshake", connect()).await.expect("connected");
     let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
