@@ -364,6 +364,24 @@ async fn a_participants_places_are_counted_over_both_transports_and_after_a_chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_its_certificate_over_either_transport() {
+    let stage = Stage::new();
+    let gateway = stage.serve();
+    let kenya = stage.ca("ke");
+    for transport in [Transport::Quic, Transport::Tcp] {
+        let mark = gateway.mark();
+        // Certificates count whole seconds.
+        let (leaf, key) = stage.leaf(&kenya, "ke", |spec| spec.not_after = now().plus(4000));
+        let own = stage::credentials(&[leaf, kenya.der.clone()], &key);
+        let link = stage.knock_over(transport, &gateway.url, own).await.expect("connected");
+        ask(&link).await.expect("an answer");
+        gateway.logs(mark, "cut: the certificate has reached its end peer=ke").await;
+        gateway.logs(mark, "disconnected peer=ke").await;
+        soon("the end", async { while ask(&link).await.is_ok() {} }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_opens_no_stream_is_sent_away() {
     let stage = Stage::new();
     let running = stage.run().await;
