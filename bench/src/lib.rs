@@ -3,6 +3,8 @@
 //! For the benchmark command and for tests that need a gateway under load. It measures; it claims nothing.
 
 pub mod fleet;
+pub mod lab;
+pub mod link;
 pub mod load;
 pub mod power;
 pub mod process;

@@ -82,6 +82,8 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// QUIC against TCP on links that delay and lose packets; needs root, ip, python3 and /dev/net/tun
+    Link(bench::link::Options),
     /// The gateway itself, as a process of its own
     #[command(hide = true)]
     Gateway {
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Bench::PowerCut { engine, as_documented, recorded, rounds, json } => run(power_cut(engine, as_documented, recorded, rounds, json)),
         Bench::Stores { engine, entries, json } => stores(engine, entries, json),
         Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args)),
+        Bench::Link(options) => bench::link::run(&options),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
             return gateway::cli::run(args.map(OsString::from));

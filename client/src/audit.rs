@@ -113,7 +113,7 @@ pub async fn verify(client: &mut Client, options: &Options, mut each: impl FnMut
     let held = client.checkpoint().cloned().ok_or_else(|| Error::unsound("there is no checkpoint"))?;
     // To the newest checkpoint, which the last answer shows.
     let request = v1::ReplayRequest { from_index: 0, to_index: 0 };
-    let mut entries = match client.audit()?.replay(request).await {
+    let mut entries = match client.audit_in_bulk()?.replay(request).await {
         Ok(entries) => entries.into_inner(),
         Err(status) => return Err(client.failed(&status).await),
     };

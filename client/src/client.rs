@@ -20,7 +20,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::files;
-use crate::link::Link;
+use crate::link::{Link, Transport};
 use crate::outbox::{Number, Numbering, Outbox};
 use crate::profile::{Draft, Origin, Profile};
 use crate::send::Sent;
@@ -100,7 +100,15 @@ impl Client {
     /// # Errors
     /// [`Error::Exists`], and what [`Client::connect`] and [`Client::publish_keys`] say.
     pub async fn init(dir: &Path, origin: &Origin) -> Result<Self, Error> {
-        let draft = Draft::new(dir, origin)?;
+        Self::init_over(dir, origin, Transport::Auto).await
+    }
+
+    /// As [`Client::init`], with a transport that the profile keeps.
+    ///
+    /// # Errors
+    /// As [`Client::init`].
+    pub async fn init_over(dir: &Path, origin: &Origin, transport: Transport) -> Result<Self, Error> {
+        let draft = Draft::new(dir, origin, transport)?;
         let mut client = Self::connect(&draft.profile()?).await.map_err(|error| draft.rename(error))?;
         let replaces_key = client.directory.current_key(client.address()).is_some();
         client.publish_keys().await.map_err(|error| draft.rename(error))?;
@@ -160,7 +168,8 @@ impl Client {
     pub async fn reconnect(&mut self, timeout: Duration) -> Result<(), Error> {
         self.link = None;
         let credentials = self.profile.credentials()?;
-        let link = Link::connect(self.profile.gateway(), self.profile.trust(), credentials, timeout).await?;
+        let profile = &self.profile;
+        let link = Link::connect_by(profile.route(), profile.gateway(), profile.trust(), credentials, timeout).await?;
         self.greet(link, timeout).await
     }
 
@@ -401,6 +410,12 @@ impl Client {
         Ok(MessagesClient::with_origin(link.clone(), link.origin()))
     }
 
+    /// For messages that are large.
+    pub(crate) fn messages_in_bulk(&self) -> Result<MessagesClient<Link>, Error> {
+        let link = self.live()?.bulk();
+        Ok(MessagesClient::with_origin(link.clone(), link.origin()))
+    }
+
     pub(crate) fn directory_service(&self) -> Result<DirectoryClient<Link>, Error> {
         let link = self.live()?;
         Ok(DirectoryClient::with_origin(link.clone(), link.origin()).max_decoding_message_size(LARGE_BYTES_MAX))
@@ -408,6 +423,12 @@ impl Client {
 
     pub(crate) fn audit(&self) -> Result<AuditClient<Link>, Error> {
         let link = self.live()?;
+        Ok(AuditClient::with_origin(link.clone(), link.origin()).max_decoding_message_size(LARGE_BYTES_MAX))
+    }
+
+    /// For replays.
+    pub(crate) fn audit_in_bulk(&self) -> Result<AuditClient<Link>, Error> {
+        let link = self.live()?.bulk();
         Ok(AuditClient::with_origin(link.clone(), link.origin()).max_decoding_message_size(LARGE_BYTES_MAX))
     }
 

@@ -36,7 +36,7 @@ pub use client::{CONNECT_TIMEOUT, Client};
 pub use compose::Compose;
 pub use error::Error;
 pub use inbox::{Mail, Opened, ReceiveOptions, Received};
-pub use link::{Credentials, Link};
+pub use link::{Carrier, Credentials, Link, Route, Transport};
 pub use profile::{Origin, Profile};
 pub use send::{Flushed, Sent};
 

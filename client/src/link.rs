@@ -1,31 +1,32 @@
-//! The connection to a gateway: TLS 1.3 with client certificate, HTTP/2, as a service for the generated clients.
+//! The connection to a gateway: TLS 1.3 with client certificate, HTTP/2, as a service for the generated clients. QUIC is
+//! tried first, and TCP beside it when QUIC has not succeeded after a moment.
 //!
 //! It does not know what is said on it. **Invariant:** only an alert that came after the handshake, which nobody
 //! between the two can forge, is reported as a refusal; everything else is "not reachable" and worth another attempt.
 
+mod quic;
+mod route;
+mod tcp;
+mod tls;
+mod watched;
+
 use std::error::Error as StdError;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use envelope::Address;
-use envelope::identity::{Anchors, NothingRevoked, Role};
 use envelope::trust::Trust;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
-use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::AlertDescription;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio::io::AsyncBufReadExt as _;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::task::TaskTracker;
 
-use crate::clock;
+pub use route::{Carrier, Route, Transport};
+
 use crate::error::Error;
 use crate::files;
 
@@ -75,10 +76,21 @@ impl Credentials {
 /// ```
 #[derive(Clone)]
 pub struct Link {
-    sender: http2::SendRequest<tonic::body::Body>,
+    line: Line,
+    bulk: bool,
     origin: http::Uri,
     node: Address,
+}
+
+type Sender = http2::SendRequest<tonic::body::Body>;
+
+/// What a transport gives: HTTP/2 to whom the handshake has shown.
+#[derive(Clone)]
+struct Line {
+    sender: Sender,
     end: Arc<Mutex<End>>,
+    /// The connection, over QUIC, for more lines.
+    quic: Option<Arc<quic::Lines>>,
 }
 
 /// How the connection ended, as far as it is known.
@@ -88,9 +100,19 @@ struct End {
     alert: Option<AlertDescription>,
 }
 
+impl End {
+    fn close(&mut self, alert: Option<AlertDescription>) {
+        (self.closed, self.alert) = (true, alert);
+    }
+}
+
+fn lock(end: &Mutex<End>) -> MutexGuard<'_, End> {
+    end.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Link").field("node", &self.node).field("over", &self.carrier()).finish_non_exhaustive()
     }
 }
 
@@ -109,75 +131,63 @@ pub(crate) fn parse_gateway(url: &str) -> Result<(http::Uri, String, u16), Error
 }
 
 impl Link {
-    /// Connects to `gateway` (`https://host:port`) and waits until it has taken the client's certificate.
+    /// Connects to `gateway` (`https://host:port`) by whichever transport succeeds, and waits until it has taken the
+    /// client's certificate.
     ///
     /// # Errors
     /// [`Error::CertificateRefused`], [`Error::Server`], [`Error::Unreachable`], or [`Error::Argument`] for the URL.
     pub async fn connect(gateway: &str, trust: &Trust, credentials: Credentials, timeout: Duration) -> Result<Self, Error> {
-        let (origin, host, port) = parse_gateway(gateway)?;
-        let (config, node) = client_config(trust, credentials)?;
-        let unreachable = |cause: String| Error::Unreachable { gateway: gateway.to_owned(), cause, reference: None };
-        let connecting = Self::handshake(&host, port, config);
-        let connected = tokio::time::timeout(timeout, connecting).await;
-        let (sender, end) = match connected {
-            Err(_) => return Err(unreachable(format!("no connection within {} ms", timeout.as_millis()))),
-            Ok(Err(Failure::Alert(alert))) => return Err(Error::CertificateRefused { alert: format!("{alert:?}") }),
-            Ok(Err(Failure::Server(why))) => return Err(Error::Server(node.why().unwrap_or(why))),
-            Ok(Err(Failure::Other(cause))) => return Err(unreachable(cause)),
-            Ok(Ok(connected)) => connected,
-        };
-        let node = node.address().ok_or_else(|| unreachable("no server certificate was seen".to_owned()))?;
-        Ok(Self { sender, origin, node, end })
+        Self::connect_by(&Route::default(), gateway, trust, credentials, timeout).await
     }
 
-    async fn handshake(
-        host: &str,
-        port: u16,
-        config: ClientConfig,
-    ) -> Result<(http2::SendRequest<tonic::body::Body>, Arc<Mutex<End>>), Failure> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let tcp = TcpStream::connect((bare, port)).await.map_err(|error| Failure::Other(chain_text(&error)))?;
-        // Both are improvements only: a system without BBR keeps its default.
-        let _ = tcp.set_nodelay(true);
-        let _ = socket2::SockRef::from(&tcp).set_tcp_congestion(b"bbr");
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_| Failure::Other(format!("{bare:?} is no host name")))?;
-        let connected = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
-        let mut tls = connected.map_err(|error| match rustls_error(&error) {
-            Some(rustls::Error::InvalidCertificate(why)) => Failure::Server(format!("{why:?}")),
-            // An alert this early may be anybody's.
-            _ => Failure::Other(chain_text(&error)),
-        })?;
-        if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return Err(Failure::Other("the server does not speak h2".to_owned()));
+    /// As [`Link::connect`], by a route of the caller's.
+    ///
+    /// # Errors
+    /// As [`Link::connect`].
+    pub async fn connect_by(
+        route: &Route,
+        gateway: &str,
+        trust: &Trust,
+        credentials: Credentials,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let (origin, host, port) = parse_gateway(gateway)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let (over_quic, quic_node) = tls::client_config(trust, &credentials, quic::ALPN)?;
+        let (over_tcp, tcp_node) = tls::client_config(trust, &credentials, tcp::ALPN)?;
+        let unreachable = |cause: String| Error::Unreachable { gateway: gateway.to_owned(), cause, reference: None };
+        // On the heap: two handshakes are too large to be carried along in every caller's future.
+        let quic = Box::pin(named(quic::connect(host, port, over_quic, route.quiet), &quic_node));
+        let tcp = Box::pin(named(tcp::connect(host, port, over_tcp), &tcp_node));
+        let connecting = route::first(route.transport, route.head_start.min(timeout / 3), quic, tcp);
+        match tokio::time::timeout(timeout, connecting).await {
+            Err(_) => Err(unreachable(format!("no connection within {} ms", timeout.as_millis()))),
+            Ok(Err(Failure::Alert(alert))) => Err(Error::CertificateRefused { alert: format!("{alert:?}") }),
+            Ok(Err(Failure::Server(why))) => Err(Error::Server(why)),
+            Ok(Err(Failure::Other(cause))) => Err(unreachable(cause)),
+            Ok(Ok((line, node))) => Ok(Self { line, bulk: false, origin, node }),
         }
-        // In TLS 1.3 the client's certificate is judged after the client has finished: the first bytes tell, which are
-        // the server's SETTINGS or an alert.
-        if let Ok(Err(error)) = tokio::time::timeout(FIRST_BYTES_TIMEOUT, tls.fill_buf()).await {
-            return Err(alert_of(&error).map_or_else(|| Failure::Other(chain_text(&error)), Failure::Alert));
-        }
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE_INTERVAL).keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        builder.keep_alive_while_idle(true).initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
-        let shaken = builder.handshake(TokioIo::new(tls)).await;
-        let (sender, connection) =
-            shaken.map_err(|error| alert_of(&error).map_or_else(|| Failure::Other(chain_text(&error)), Failure::Alert))?;
-        let end = Arc::new(Mutex::new(End::default()));
-        let shared = Arc::clone(&end);
-        tokio::spawn(async move {
-            let result = connection.await;
-            let mut end = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            end.closed = true;
-            end.alert = result.err().and_then(|error| alert_of(&error));
-        });
-        Ok((sender, end))
+    }
+
+    /// What it goes over.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        if self.line.quic.is_some() { Carrier::Quic } else { Carrier::Tcp }
+    }
+
+    /// The same link for large transfers: over QUIC they have a stream of their own, so that small calls do not wait
+    /// behind a lost packet of theirs. Over TCP it is the same connection.
+    #[must_use]
+    pub fn bulk(&self) -> Self {
+        Self { bulk: true, ..self.clone() }
     }
 
     /// A link without TLS to whatever is at the other end.
     #[cfg(test)]
-    pub(crate) fn over(sender: http2::SendRequest<tonic::body::Body>) -> Self {
+    pub(crate) fn over(sender: Sender) -> Self {
         let origin = http::Uri::from_static("https://127.0.0.1:1");
         let node = Address::parse("node/dev-1").unwrap_or_else(|error| unreachable!("{error}"));
-        Self { sender, origin, node, end: Arc::default() }
+        Self { line: Line { sender, end: Arc::default(), quic: None }, bulk: false, origin, node }
     }
 
     /// What the generated clients are given as origin.
@@ -195,19 +205,19 @@ impl Link {
     /// Whether the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.sender.is_closed() || self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).closed
+        self.line.sender.is_closed() || lock(&self.line.end).closed
     }
 
     /// The authenticated alert with which the gateway ended the connection, if it did so; waits a moment for it.
     pub async fn alert(&self) -> Option<String> {
         for _ in 0..20 {
             {
-                let end = self.end.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let end = lock(&self.line.end);
                 if end.closed {
                     return end.alert.map(|alert| format!("{alert:?}"));
                 }
             }
-            if !self.sender.is_closed() {
+            if !self.line.sender.is_closed() {
                 return None;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -221,152 +231,65 @@ impl tower::Service<http::Request<tonic::body::Body>> for Link {
     type Error = hyper::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.sender.poll_ready(context)
+    /// Always: a connection that has ended says so in its answer, as a lost one, and not as a fault of the gateway.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        Box::pin(self.sender.send_request(request))
+        let mut sender = self.line.sender.clone();
+        let Some(quic) = self.line.quic.clone().filter(|_| self.bulk) else { return Box::pin(sender.send_request(request)) };
+        Box::pin(async move {
+            // When there is no second line, the first one carries it, or says why nothing goes any more.
+            if let Some(bulk) = quic.bulk().await {
+                sender = bulk;
+            }
+            sender.send_request(request).await
+        })
     }
 }
 
+/// Why a transport did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Failure {
+    /// The gateway has refused the client's certificate, and proved that it was the gateway.
     Alert(AlertDescription),
+    /// Somebody answered who is not the gateway.
     Server(String),
+    /// Anything that anybody on the way can bring about.
     Other(String),
 }
 
-/// The only place that makes a TLS configuration of the client.
-fn client_config(trust: &Trust, credentials: Credentials) -> Result<(ClientConfig, Arc<NodeVerifier>), Error> {
-    let provider = Arc::new(provider());
-    let verifier = Arc::new(NodeVerifier {
-        anchors: trust.anchors()?,
-        nodes: trust.nodes.clone(),
-        provider: Arc::clone(&provider),
-        seen: Mutex::new(None),
-    });
-    let fault = |error: rustls::Error| Error::Argument(format!("the tls credentials cannot be used: {error}"));
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(fault)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
-        .with_client_auth_cert(credentials.chain, credentials.key)
-        .map_err(fault)?;
-    // A resumed session would skip the next revocation list.
-    config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok((config, verifier))
-}
-
-/// X25519MLKEM768 first: without the feature `prefer-post-quantum` the library would offer it last.
-fn provider() -> CryptoProvider {
-    let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
-    provider
-}
-
-/// Takes a server only if its chain is a node's of the network, and the node is one that the trust file names. The
-/// name in the URL does not matter: it is only a way to the node.
-#[derive(Debug)]
-struct NodeVerifier {
-    anchors: Anchors,
-    nodes: Vec<Address>,
-    provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<Result<Address, String>>>,
-}
-
-impl NodeVerifier {
-    fn address(&self) -> Option<Address> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()?.ok()
-    }
-
-    fn why(&self) -> Option<String> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()?.err()
-    }
-
-    fn judge(&self, chain: &[&[u8]]) -> Result<Address, String> {
-        let certified = self.anchors.judge(Role::NodeTls, chain, clock::now(), &NothingRevoked).map_err(|error| error.to_string())?;
-        if self.nodes.contains(&certified.address) {
-            Ok(certified.address)
-        } else {
-            Err(format!("it is {}, which the trust file does not name", certified.address))
+/// With the node that the handshake has shown, or why it was none.
+async fn named(connecting: impl Future<Output = Result<Line, Failure>>, node: &tls::NodeVerifier) -> Result<(Line, Address), Failure> {
+    match connecting.await {
+        Ok(line) => {
+            let node = node.address().ok_or_else(|| Failure::Other("no server certificate was seen".to_owned()))?;
+            Ok((line, node))
         }
+        Err(Failure::Server(why)) => Err(Failure::Server(node.why().unwrap_or(why))),
+        Err(other) => Err(other),
     }
 }
 
-impl ServerCertVerifier for NodeVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let chain: Vec<&[u8]> = std::iter::once(end_entity).chain(intermediates).map(AsRef::as_ref).collect();
-        let judged = self.judge(&chain);
-        let sound = judged.is_ok();
-        *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(judged);
-        let refused = rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
-        if sound { Ok(ServerCertVerified::assertion()) } else { Err(refused) }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("only TLS 1.3 is spoken".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
-    }
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE_INTERVAL).keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    builder.keep_alive_while_idle(true).initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
+    builder
 }
 
-fn rustls_error(error: &std::io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
+/// Waits until links that were dropped have said so to their gateways; a program that ends calls it last, or the gateway
+/// keeps the place of a QUIC connection until it has been silent for long. At most [`FAREWELL_MAX`].
+pub async fn farewell() {
+    LINES.close();
+    // What has not been said by then stays unsaid.
+    let _ = tokio::time::timeout(FAREWELL_MAX, LINES.wait()).await;
+    LINES.reopen();
 }
 
-/// The alert somewhere in a chain of causes.
-fn alert_of(error: &(dyn StdError + 'static)) -> Option<AlertDescription> {
-    let mut next = Some(error);
-    while let Some(current) = next {
-        let inside = current.downcast_ref::<std::io::Error>().and_then(rustls_error);
-        if let Some(rustls::Error::AlertReceived(alert)) = inside.or_else(|| current.downcast_ref()) {
-            return is_refusal(*alert).then_some(*alert);
-        }
-        next = current.source();
-    }
-    None
-}
-
-/// Alerts that speak about the client's certificate; others are accidents.
-fn is_refusal(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-            | AlertDescription::CertificateRequired
-            | AlertDescription::DecryptError
-    )
-}
+/// The QUIC connections of this process whose end has not been told yet; each holds a token.
+static LINES: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// An error and its causes in one line.
 pub(crate) fn chain_text(error: &(dyn StdError + 'static)) -> String {
@@ -396,3 +319,5 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Room for several deliveries in flight.
 const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// How long [`farewell`] waits.
+const FAREWELL_MAX: Duration = Duration::from_millis(200);

@@ -20,12 +20,12 @@ use tlog::VerifierKey;
 use crate::clock;
 use crate::error::Error;
 use crate::files;
-use crate::link::Credentials;
+use crate::link::{Credentials, Route, Transport};
 use crate::store::Store;
 
 /// An open profile. Clones share it; the store stays locked until the last one is dropped.
 #[derive(Clone, Debug)]
-pub struct Profile(Arc<Inner>);
+pub struct Profile(Arc<Inner>, Route);
 
 #[derive(Debug)]
 struct Inner {
@@ -58,6 +58,12 @@ struct File {
     version: u32,
     address: String,
     gateway: String,
+    #[serde(default, skip_serializing_if = "is_auto")]
+    transport: Transport,
+}
+
+fn is_auto(transport: &Transport) -> bool {
+    *transport == Transport::Auto
 }
 
 impl File {
@@ -79,7 +85,7 @@ impl Profile {
     /// # Errors
     /// [`Error::Exists`] when anything is at `dir`; otherwise what is wrong with a file.
     pub fn create(dir: &Path, origin: &Origin) -> Result<Self, Error> {
-        let draft = Draft::new(dir, origin)?;
+        let draft = Draft::new(dir, origin, Transport::Auto)?;
         draft.finish()
     }
 
@@ -99,7 +105,8 @@ impl Profile {
         if !own || identity.public != PublicKey::Ed25519(key.public()) {
             return Err(File::is_not(dir, "the profile of its own certificates and keys"));
         }
-        Ok(Self(Arc::new(Inner {
+        let route = Route::from(file.transport);
+        let inner = Inner {
             dir: dir.to_owned(),
             gateway: file.gateway,
             address: identity.address,
@@ -110,7 +117,20 @@ impl Profile {
             identity: key,
             chain_sha256: chain_sha256(&chain),
             store: Store::open(dir)?,
-        })))
+        };
+        Ok(Self(Arc::new(inner), route))
+    }
+
+    /// The same profile, its gateway reached by another route.
+    #[must_use]
+    pub fn by(self, route: Route) -> Self {
+        Self(self.0, route)
+    }
+
+    /// How its gateway is reached.
+    #[must_use]
+    pub fn route(&self) -> &Route {
+        &self.1
     }
 
     /// As [`Profile::open`], but while another process has the profile open, waits at most `wait` for it.
@@ -127,10 +147,11 @@ impl Profile {
         }
     }
 
-    /// URL of the gateway and trust file of the profile at `dir`, without opening its store.
-    pub(crate) fn server(dir: &Path) -> Result<(String, Trust), Error> {
+    /// URL of the gateway, route and trust file of the profile at `dir`, without opening its store.
+    pub(crate) fn server(dir: &Path) -> Result<(String, Route, Trust), Error> {
         let trust = files::read_trust(&dir.join("trust.toml"))?;
-        Ok((File::read(dir)?.gateway, trust))
+        let file = File::read(dir)?;
+        Ok((file.gateway, file.transport.into(), trust))
     }
 
     /// Whose profile it is.
@@ -252,7 +273,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(dir: &Path, origin: &Origin) -> Result<Self, Error> {
+    pub(crate) fn new(dir: &Path, origin: &Origin, transport: Transport) -> Result<Self, Error> {
         if fs::symlink_metadata(dir).is_ok() {
             return Err(Error::Exists(dir.to_owned()));
         }
@@ -261,7 +282,7 @@ impl Draft {
         // One of an earlier process with this number that was killed.
         let _ = fs::remove_dir_all(&temporary);
         let mut draft = Self { dir: dir.to_owned(), temporary, profile: None };
-        let opened = draft.fill(origin).and_then(|()| Profile::open(&draft.temporary));
+        let opened = draft.fill(origin, transport).and_then(|()| Profile::open(&draft.temporary));
         draft.profile = Some(opened.map_err(|error| draft.rename(error))?);
         Ok(draft)
     }
@@ -294,7 +315,7 @@ impl Draft {
         Profile::open(&self.dir)
     }
 
-    fn fill(&self, origin: &Origin) -> Result<(), Error> {
+    fn fill(&self, origin: &Origin, transport: Transport) -> Result<(), Error> {
         let at = |name: &str| self.temporary.join(name);
         files::make_folder(&self.temporary)?;
         for folder in ["keys", "receipts", "evidence"] {
@@ -308,7 +329,7 @@ impl Draft {
         let chain = files::read_chain(&origin.identity.join("identity.pem"))?;
         let address = trust.anchors()?.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?.address;
         crate::link::parse_gateway(&origin.gateway)?;
-        let file = File { version: 1, address: address.to_string(), gateway: origin.gateway.clone() };
+        let file = File { version: 1, address: address.to_string(), gateway: origin.gateway.clone(), transport };
         let text = toml::to_string(&file).map_err(|_| Error::Argument("the gateway's url cannot be written as toml".to_owned()))?;
         files::write_new(&at("profile.toml"), text.as_bytes())?;
         let key = DecryptionKey::generate()?;

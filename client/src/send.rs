@@ -374,7 +374,8 @@ impl Client {
         let submission = v1::Submission::decode(bytes.clone()).map_err(|_| Error::Row("signed"))?;
         let signed = submission.signed.clone().ok_or(Error::Row("signed"))?;
         let request = v1::SubmitRequest { submission: Some(submission) };
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.messages()?.submit(request)).await;
+        let mut messages = if bytes.len() < BULK_BYTES { self.messages()? } else { self.messages_in_bulk()? };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, messages.submit(request)).await;
         let event = match answer {
             Err(_) => self.later(id, Trouble::Lost("no answer in time".to_owned()), driven)?,
             Ok(Ok(answer)) => {
@@ -521,6 +522,8 @@ fn wait(at_least_ms: u64) -> Result<Wait, Error> {
     Ok(Wait { at_least_ms, jitter: drawn % 1000 })
 }
 
+/// Messages of this size take a stream of their own where there is one: small ones do not wait behind them.
+const BULK_BYTES: usize = 32 << 10;
 /// An answer that takes longer than this is asked for again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What cannot be sealed yet is tried again after this, or on the next connection.

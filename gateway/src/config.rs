@@ -24,6 +24,9 @@ pub struct Config {
     /// How the ledger is kept.
     #[serde(default)]
     pub store: Store,
+    /// The second transport.
+    #[serde(default)]
+    pub quic: Quic,
     /// Bounds that an operator may lower or raise.
     #[serde(default)]
     pub limits: Limits,
@@ -56,6 +59,33 @@ impl EngineName {
             Self::Redb => ledger::Engine::Redb,
             Self::Sled => ledger::Engine::Sled,
         }
+    }
+}
+
+/// The second transport, on the same port over UDP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quic {
+    /// Whether it is offered.
+    pub enabled: bool,
+}
+
+impl Default for Quic {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Quic {
+    /// Its section, as `init` writes it.
+    fn to_toml(&self) -> String {
+        format!(
+            "[quic]\n\
+             # QUIC beside TCP, on the same port over UDP: faster on lossy links, and survives a change of the client's address.\n\
+             # Clients try it first. false where UDP cannot be had; they then come over TCP.\n\
+             enabled = {}\n",
+            self.enabled
+        )
     }
 }
 
@@ -125,11 +155,12 @@ impl Config {
         let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
         let store = self.store.to_toml();
+        let quic = self.quic.to_toml();
         let Limits { connections, connections_per_participant, handshakes } = &self.limits;
         format!(
             "# Configuration of an Ecowire gateway. Relative paths are relative to this file's folder.\n\
              \n\
-             # Address and port to listen on (TCP, TLS 1.3).\n\
+             # Address and port to listen on (TLS 1.3 over TCP and QUIC).\n\
              listen = \"{}\"\n\
              \n\
              # The ledger and the keys of its entries. Back it up without the node folder's keys.\n\
@@ -145,6 +176,8 @@ impl Config {
              crls = {crls}\n\
              \n\
              {store}\
+             \n\
+             {quic}\
              \n\
              [limits]\n\
              # Connections of all participants, and of one.\n\
@@ -185,6 +218,7 @@ mod tests {
             node: at("n"),
             crls: at("c"),
             store: Store { engine: EngineName::Sled },
+            quic: Quic::default(),
             limits: Limits::default(),
         }
     }

@@ -1,4 +1,5 @@
 //! Connections: accept, handshake, identity, HTTP/2; each is a future that can be dropped, and is when its certificate ends.
+//! What follows the handshake is one function for TCP and for each stream of a QUIC connection ([`crate::quic`]).
 //!
 //! It does not know what is said on them; the services do.
 
@@ -16,12 +17,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::io::InspectReader;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -30,6 +31,7 @@ use tower::ServiceExt as _;
 use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::config::Limits;
 use crate::limits;
+use crate::quic;
 use crate::shared::Shared;
 use crate::tls;
 
@@ -47,6 +49,29 @@ pub struct Door {
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
     counts: Arc<Counts>,
+    quic: Option<quic::Listener>,
+}
+
+/// Somebody who was let in: who it is, and until when.
+pub(crate) struct Guest {
+    pub(crate) peer: Arc<Peer>,
+    /// Registered for revocations before the revoked set was looked at, so that none slips between.
+    revocations: watch::Receiver<u64>,
+    /// When its certificate ends.
+    end: Instant,
+    /// When the connection has grown old.
+    age: Instant,
+    /// Taken as long as the connection lasts.
+    _place: Place,
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By the peer, or after its calls had come to their end.
+    InOrder,
+    /// By us, at once: the whole connection goes.
+    Cut,
 }
 
 /// Connections of each participant.
@@ -74,17 +99,28 @@ impl Door {
     ) -> Self {
         let counts = Arc::new(Counts { max: bounds.connections_per_participant, each: Mutex::default() });
         let connections = Arc::new(Semaphore::new(bounds.connections));
-        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts }
+        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts, quic: None }
+    }
+
+    /// Takes connections over QUIC, too.
+    #[must_use]
+    pub fn with_quic(self, quic: Option<quic::Listener>) -> Self {
+        Self { quic, ..self }
     }
 
     /// Accepts until the gateway stops, then waits for open connections to end their calls.
-    pub async fn run(self, listener: TcpListener) {
+    pub async fn run(mut self, listener: TcpListener) {
+        let quic = self.quic.take();
         let door = Arc::new(self);
         let mut stopping = door.stopping.clone();
         let all = door.connections.available_permits();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                incoming = knock(quic.as_ref()) => {
+                    if let Some(quic) = &quic { quic.greet(&door, incoming); }
+                    continue;
+                }
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             match accepted {
@@ -97,18 +133,30 @@ impl Door {
             }
         }
         drop(listener);
+        if let Some(quic) = &quic {
+            quic.refuse();
+        }
         // Each is cut at the end of the grace period at the latest.
         let drained = door.connections.acquire_many(u32::try_from(all).unwrap_or(u32::MAX));
         if tokio::time::timeout(2 * limits::SHUTDOWN_GRACE, drained).await.is_err() {
             tracing::error!("connections were still open after the grace period");
         }
+        if let Some(quic) = quic {
+            quic.close().await;
+        }
+    }
+
+    /// Room for one more connection and for its handshake.
+    pub(crate) fn room(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let room = self.connections.clone().try_acquire_owned().ok().zip(self.handshakes.clone().try_acquire_owned().ok());
+        if room.is_none() {
+            tracing::warn!("no room for another connection");
+        }
+        room
     }
 
     fn greet(self: Arc<Self>, stream: TcpStream) {
-        let (Ok(connection), Ok(handshake)) = (self.connections.clone().try_acquire_owned(), self.handshakes.clone().try_acquire_owned())
-        else {
-            return tracing::warn!("no room for another connection");
-        };
+        let Some((connection, handshake)) = self.room() else { return };
         tokio::spawn(async move { self.serve(stream, connection, handshake).await });
     }
 
@@ -130,31 +178,32 @@ impl Door {
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return tracing::debug!("a handshake failed: h2 was not agreed on");
         }
-        // Registered for revocations before the revoked set is looked at, so that none slips between.
-        let revocations = self.shared.revocations();
-        let peer = match self.identify(&stream) {
-            Ok(peer) => Arc::new(peer),
-            Err(reason) => return tracing::warn!(reason, "a certificate was refused at the door"),
-        };
-        let Some(_place) = Place::take(&self.counts, &peer.address) else {
-            return tracing::warn!(peer = %peer.address, max = self.counts.max, "too many connections of one participant");
-        };
-        tracing::debug!(peer = %peer.address, "connected");
-        self.speak(stream, peer.clone(), revocations).await;
-        tracing::debug!(peer = %peer.address, "disconnected");
+        let Some(guest) = self.welcome(stream.get_ref().1.peer_certificates().unwrap_or_default()) else { return };
+        tracing::debug!(peer = %guest.peer.address, "connected");
+        self.speak(stream, &guest).await;
+        tracing::debug!(peer = %guest.peer.address, "disconnected");
         drop(connection);
     }
 
-    fn identify(&self, stream: &TlsStream<TcpStream>) -> Result<Peer, String> {
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        tls::judge(&self.shared.anchors, &self.shared, chain, SystemTimeSource::default().wall())
+    /// Judges a chain that has shaken hands, and gives its holder a place.
+    pub(crate) fn welcome(&self, chain: &[CertificateDer<'_>]) -> Option<Guest> {
+        let revocations = self.shared.revocations();
+        let judged = tls::judge(&self.shared.anchors, &self.shared, chain, SystemTimeSource::default().wall());
+        let peer = judged.inspect_err(|reason| tracing::warn!(reason, "a certificate was refused at the door")).ok()?;
+        let Some(place) = Place::take(&self.counts, &peer.address) else {
+            tracing::warn!(peer = %peer.address, max = self.counts.max, "too many connections of one participant");
+            return None;
+        };
+        let (end, age) = (Instant::now() + certificate_left(&peer), Instant::now() + connection_age());
+        Some(Guest { peer: Arc::new(peer), revocations, end, age, _place: place })
     }
 
     /// Serves HTTP/2 until the peer ends it, its certificate ends or is revoked, or it has grown old or idle.
-    async fn speak<I>(&self, stream: I, peer: Arc<Peer>, mut revocations: watch::Receiver<u64>)
+    pub(crate) async fn speak<I>(&self, stream: I, guest: &Guest) -> Ended
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let (peer, mut revocations) = (&guest.peer, guest.revocations.clone());
         let heard = Arc::new(AtomicUsize::new(0));
         let (routes, for_calls, counted) = (self.routes.clone(), peer.clone(), heard.clone());
         let io = TokioIo::new(InspectReader::new(stream, move |bytes: &[u8]| {
@@ -165,10 +214,9 @@ impl Door {
         let service = hyper::service::service_fn(move |request| call(routes.clone(), for_calls.clone(), Call::begin(&calls), request));
         let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
         let mut stopping = self.stopping.clone();
-        let [end, age, preface, idle, grace] =
-            [certificate_left(&peer), connection_age(), limits::PREFACE_TIMEOUT, limits::IDLE_TIMEOUT, limits::SHUTDOWN_GRACE]
-                .map(tokio::time::sleep);
-        let (mut end, mut age, mut grace) = (std::pin::pin!(end), std::pin::pin!(age), std::pin::pin!(grace));
+        let [mut end, mut age] = [guest.end, guest.age].map(|at| Box::pin(tokio::time::sleep_until(at)));
+        let [preface, idle, grace] = [limits::PREFACE_TIMEOUT, limits::IDLE_TIMEOUT, limits::SHUTDOWN_GRACE].map(tokio::time::sleep);
+        let mut grace = std::pin::pin!(grace);
         let (mut preface, mut idle) = (std::pin::pin!(preface), std::pin::pin!(idle));
         let (mut greeted, mut ending) = (false, false);
         loop {
@@ -176,25 +224,25 @@ impl Door {
             tokio::select! {
                 ended = &mut serving => {
                     if let Err(error) = ended { tracing::debug!(peer = %peer.address, %error, "a connection broke"); }
-                    return;
+                    return Ended::InOrder;
                 }
-                () = &mut end => return tracing::warn!(peer = %peer.address, "cut: the certificate has reached its end"),
+                () = &mut end => return cut(tracing::warn!(peer = %peer.address, "cut: the certificate has reached its end")),
                 changed = revocations.changed() => {
                     if changed.is_err() || peer.links.iter().any(|link| self.shared.is_revoked(link)) {
-                        return tracing::warn!(peer = %peer.address, "cut: the certificate was revoked");
+                        return cut(tracing::warn!(peer = %peer.address, "cut: the certificate was revoked"));
                     }
                 }
                 () = &mut preface, if !greeted => {
                     greeted = true;
                     if heard.load(Ordering::Relaxed) < PREFACE_BYTES {
-                        return tracing::warn!(peer = %peer.address, "cut: no http/2 preface came");
+                        return cut(tracing::warn!(peer = %peer.address, "cut: no http/2 preface came"));
                     }
                 }
                 Ok(()) = open.changed() => idle.as_mut().reset(Instant::now() + limits::IDLE_TIMEOUT),
                 () = &mut idle, if !ending && *open.borrow() == 0 => close = true,
                 () = &mut age, if !ending => close = true,
                 _ = stopping.wait_for(|stop| *stop), if !ending => close = true,
-                () = &mut grace, if ending => return tracing::debug!(peer = %peer.address, "cut: calls were still open after the grace period"),
+                () = &mut grace, if ending => return cut(tracing::debug!(peer = %peer.address, "cut: calls were still open after the grace period")),
             }
             if close {
                 ending = true;
@@ -202,6 +250,19 @@ impl Door {
                 serving.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// The end that was said in the log.
+fn cut((): ()) -> Ended {
+    Ended::Cut
+}
+
+/// The next that knocks over QUIC; never, where there is none.
+async fn knock(quic: Option<&quic::Listener>) -> quinn::Incoming {
+    match quic {
+        Some(quic) => quic.knock().await,
+        None => std::future::pending().await,
     }
 }
 

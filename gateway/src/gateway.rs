@@ -16,7 +16,6 @@ use proto::v1;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::directory_server::DirectoryServer;
 use proto::v1::messages_server::MessagesServer;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
@@ -27,6 +26,7 @@ use crate::connection::Door;
 use crate::limits;
 use crate::node::{Node, NodeError, hold_log_key};
 use crate::problem::{Outcome, Problem};
+use crate::quic;
 use crate::revocations::Lists;
 use crate::service::Desk;
 use crate::service::audit::AuditService;
@@ -91,6 +91,18 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The address is taken over UDP, or UDP cannot be had.
+    #[error("cannot listen on {address} over udp; free the port, or write `enabled = false` below [quic] and serve over tcp alone")]
+    ListenUdp {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// QUIC does not start.
+    #[error("quic does not start")]
+    Quic(#[from] quic::QuicError),
 }
 
 /// What `init` needs.
@@ -130,6 +142,7 @@ pub fn init(init: &Init) -> Result<Config, StartError> {
         crls: genesis_path.parent().map(|pki| pki.join("crl")).unwrap_or_default(),
         genesis: genesis_path,
         store: config::Store { engine: init.engine },
+        quic: config::Quic::default(),
         limits: config::Limits::default(),
     };
     let (opener, genesis) = opener(&config)?;
@@ -244,10 +257,11 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
         return Err(StartError::Lists(config.crls.clone()));
     }
     let lists = Lists::new(&config.crls, &genesis, &node);
+    let reset = quic::reset_key(&node.key);
     let tls = Arc::new(ArcSwap::from_pointee(tls::server_config(node, &shared).map_err(StartError::Tls)?));
-    let listen = |source| StartError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (listener, udp) = quic::bind(config.listen, config.quic.enabled).await?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let quic = udp.map(|socket| quic::Listener::new(socket, &tls.load(), reset)).transpose()?;
 
     let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default(), Handle::current());
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(queue));
@@ -260,9 +274,9 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let ticking = ticker.run(stopping.clone());
     let ticker = tokio::spawn(ticking);
     let own = desk.clone();
-    let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits);
+    let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits).with_quic(quic);
     let door = tokio::spawn(door.run(listener));
-    tracing::info!(%address, entries = size, "serving");
+    tracing::info!(%address, quic = config.quic.enabled, entries = size, "serving");
     Ok(Running { address, size, shared, announced, key, desk: own, stop, door, ticker, writer })
 }
 

@@ -16,6 +16,7 @@ pub mod shared;
 pub mod store;
 
 pub mod connection;
+pub mod quic;
 pub mod revocations;
 pub mod tls;
 

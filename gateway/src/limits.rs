@@ -82,3 +82,28 @@ pub const TICK: Duration = Duration::from_secs(1);
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// Places that one tick expires.
 pub const EXPIRED_PLACES_PER_TICK: usize = 128;
+/// Bidirectional streams of a QUIC connection, each an HTTP/2 connection: small calls, bulk, and room to replace both.
+/// Unidirectional ones there are none.
+pub const QUIC_STREAMS_MAX: u32 = 4;
+/// QUIC handshakes of addresses that were not validated; whoever comes then gets a Retry, which costs us no memory.
+pub const QUIC_UNVALIDATED_HANDSHAKES_MAX: usize = 64;
+/// QUIC connections that have knocked and not been taken up.
+pub const QUIC_INCOMING_MAX: usize = 256;
+/// Bytes of each of them that wait: a ClientHello with a post-quantum key share fits in two datagrams.
+pub const QUIC_INCOMING_BYTES_MAX: u64 = 16 << 10;
+/// Bytes of all of them.
+pub const QUIC_INCOMING_BYTES_TOTAL_MAX: u64 = 1 << 20;
+/// Bytes that a QUIC stream may have unread; HTTP/2 reads at once and has its own windows.
+pub const QUIC_STREAM_WINDOW_BYTES: u32 = 512 << 10;
+/// Bytes that a QUIC connection may have unread.
+pub const QUIC_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes that a QUIC connection has sent without an acknowledgement.
+pub const QUIC_SEND_WINDOW_BYTES: u64 = 1 << 20;
+/// A QUIC connection that is silent this long is gone: a ping and the wait for its answer, as over TCP.
+pub const QUIC_IDLE_TIMEOUT: Duration = Duration::from_secs(KEEPALIVE_INTERVAL.as_secs() + KEEPALIVE_TIMEOUT.as_secs());
+/// After its last stream a QUIC connection stays for the client to read the last bytes.
+pub const QUIC_LINGER: Duration = Duration::from_secs(3);
+/// Bytes that the system keeps for the UDP socket, each way, if it lets us: all connections share it.
+pub const QUIC_SOCKET_BYTES: usize = 4 << 20;
+/// Ports tried, when any will do, until one is free over both TCP and UDP.
+pub const PORT_PAIRS_MAX: u32 = 64;

@@ -37,6 +37,7 @@ impl Golden {
             node,
             crls: PathBuf::new(),
             store: gateway::config::Store::default(),
+            quic: gateway::config::Quic::default(),
             limits: gateway::config::Limits::default(),
         };
         Self { expected, config, _folder: folder }

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bench::load::drive;
 use certs_dev::forge::{Ca, Pair, Spec};
 use client::directory::Directory;
-use client::link::{Credentials, Link};
+use client::link::{Credentials, Link, Transport};
 use client::{Client, Error};
 use envelope::entry::Entry;
 use envelope::identity::{NothingRevoked, Role};
 use proto::v1;
 use proto::v1::messages_client::MessagesClient;
+use rustls_pki_types::CertificateDer;
 use stage::{Gateway, Stage, ask, at, now, soon, tls};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -218,14 +219,15 @@ impl Racer {
     }
 }
 
-/// One sender's race on three connections: how many receipts it got, and how many refusals.
+/// One sender's race on three connections, over both transports: how many receipts it got, and how many refusals.
 async fn race(stage: &Arc<Stage>, gateway: &Gateway, directory: &Directory, sender: &'static str) -> (usize, usize) {
     let taken = Arc::new(watch::Sender::new(0));
     let racer =
         Racer { stage: stage.clone(), directory: directory.clone(), sender, next: Arc::new(AtomicU64::new(1)), taken: taken.clone() };
     let mut running = Vec::new();
-    for _ in 0..3 {
-        let link = stage.connect(&gateway.url, sender).await;
+    for transport in [Transport::Tcp, Transport::Quic, Transport::Quic] {
+        let credentials = Credentials::read(&stage.folder_of(sender)).expect("credentials");
+        let link = stage.knock_over(transport, &gateway.url, credentials).await.expect("connected");
         running.push(tokio::spawn(racer.clone().run(link)));
     }
     // The list is written while messages flow on all three connections.
@@ -397,11 +399,17 @@ async fn a_revoked_ca_takes_its_whole_subtree_with_it() {
     play.close().await;
 }
 
-/// The leaf that the gateway shows to the next connection.
+/// The leaf that the gateway shows to the next connection, over either transport.
 async fn shown_leaf(play: &Play) -> Vec<u8> {
     let config = Arc::new(tls::client(Some(tls::read(&play.stage.folder_of(POST), "tls")), &["h2"]));
     let stream = tls::knock(play.gateway.address(), &config).await.expect("in");
-    stream.get_ref().1.peer_certificates().expect("a chain")[0].to_vec()
+    let over_tcp = stream.get_ref().1.peer_certificates().expect("a chain")[0].to_vec();
+    let (endpoint, config) = tls::quic(Some(tls::read(&play.stage.folder_of(POST), "tls")), &["ecowire-q/1"]);
+    let connecting = endpoint.connect_with(config, play.gateway.address(), "localhost").expect("an address");
+    let connection = soon("a handshake", connecting).await.expect("in");
+    let chain = connection.peer_identity().expect("a chain").downcast::<Vec<CertificateDer<'static>>>().expect("certificates");
+    assert_eq!(chain[0].as_ref(), over_tcp);
+    over_tcp
 }
 
 #[tokio::test(flavor = "multi_thread")]

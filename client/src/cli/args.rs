@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::link::Transport;
 use crate::words::Word;
 use clap::{Args, Parser, Subcommand};
 use envelope::{Address, Reference};
@@ -12,8 +13,21 @@ use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 #[derive(Debug, Parser)]
 #[command(name = "ecowire", version, after_help = OVERVIEW)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) way: Way,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How the gateway is reached.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Way {
+    /// How the gateway is reached: auto (quic, and tcp beside it after 1.5 s), quic, tcp; otherwise as the profile says.
+    #[arg(long, global = true, value_name = "WORD")]
+    pub(crate) transport: Option<Transport>,
+    /// Say on stderr which transport is used.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -56,33 +56,33 @@ struct GapLine {
     last: u64,
 }
 
-pub(super) async fn run(audit: &args::Audit) -> Result<ExitCode, Error> {
+pub(super) async fn run(audit: &args::Audit, way: &args::Way) -> Result<ExitCode, Error> {
     match &audit.command {
-        args::AuditCommand::Replay(replay) => self::replay(replay).await,
-        args::AuditCommand::Verify(verify) => self::verify(verify).await,
+        args::AuditCommand::Replay(replay) => self::replay(replay, way).await,
+        args::AuditCommand::Verify(verify) => self::verify(verify, way).await,
     }
 }
 
-async fn replay(replay: &args::Replay) -> Result<ExitCode, Error> {
-    let profile = super::open(&replay.profile, super::PROFILE_WAIT).await?;
-    let verdict = visit(&profile, replay, |line, _| entry(line, replay.json)).await?;
+async fn replay(replay: &args::Replay, way: &args::Way) -> Result<ExitCode, Error> {
+    let profile = super::open(&replay.profile, super::PROFILE_WAIT, way).await?;
+    let verdict = visit(&profile, replay, way, |line, _| entry(line, replay.json)).await?;
     print::note(&format!("{} entries, root {}", verdict.size, verdict.root));
     Ok(code(&verdict))
 }
 
-async fn verify(verify: &args::Replay) -> Result<ExitCode, Error> {
+async fn verify(verify: &args::Replay, way: &args::Way) -> Result<ExitCode, Error> {
     if verify.from > 0 {
         let text = "NOT JUDGED: verify judges the log from entry 0; `audit replay --from N` reads from entry N";
         return Err(Error::Argument(text.to_owned()));
     }
     // On anything but a terminal nothing is drawn.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let profile = super::open(&verify.profile, super::PROFILE_WAIT).await?;
+    let profile = super::open(&verify.profile, super::PROFILE_WAIT, way).await?;
     if profile.address().class() != Class::Auditor {
         let text = "only an auditor's certificate sees openings; use `audit replay` for your own entries";
         return Err(Error::refused("NO_AUTHORITY", text));
     }
-    let verdict = visit(&profile, verify, |line, size| {
+    let verdict = visit(&profile, verify, way, |line, size| {
         bar.set_length(size);
         bar.set_position(line.index + 1);
     })
@@ -93,8 +93,9 @@ async fn verify(verify: &args::Replay) -> Result<ExitCode, Error> {
     Ok(code(&verdict))
 }
 
-async fn visit(profile: &Profile, replay: &args::Replay, each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
+async fn visit(profile: &Profile, replay: &args::Replay, way: &args::Way, each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
     let mut client = Client::connect(profile).await?;
+    print::carrier(&client, way);
     let options = Options { from: replay.from, purpose: replay.purpose.clone() };
     audit::verify(&mut client, &options, each).await
 }

@@ -14,12 +14,12 @@ use envelope::Reference;
 
 use super::{args, print};
 
-pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
+pub(super) async fn inbox(inbox: &args::Inbox, way: &args::Way) -> Result<ExitCode, Error> {
     if inbox.follow {
-        return follow(inbox).await;
+        return follow(inbox, way).await;
     }
-    let profile = super::open(&inbox.profile, super::PROFILE_WAIT).await?;
-    let visited = match super::connect(&profile).await {
+    let profile = super::open(&inbox.profile, super::PROFILE_WAIT, way).await?;
+    let visited = match super::connect(&profile, way).await {
         Ok(mut client) => client.receive(ReceiveOptions::default()).await,
         Err(error) => Err(error),
     };
@@ -33,7 +33,7 @@ pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
 
 /// Lists what is here, then what comes, until it is interrupted. The profile is open only during a visit, so that other
 /// commands work beside it; the connection is kept, and a lost one is made again.
-async fn follow(inbox: &args::Inbox) -> Result<ExitCode, Error> {
+async fn follow(inbox: &args::Inbox, way: &args::Way) -> Result<ExitCode, Error> {
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut follower = Follower { link: None, shown: BTreeSet::new(), missing: Vec::new() };
@@ -43,7 +43,7 @@ async fn follow(inbox: &args::Inbox) -> Result<ExitCode, Error> {
         let began = Instant::now();
         let visited = tokio::select! {
             _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
-            visited = follower.visit(inbox) => visited,
+            visited = follower.visit(inbox, way) => visited,
         };
         match visited {
             Ok(mail) => {
@@ -85,17 +85,18 @@ struct Follower {
 }
 
 impl Follower {
-    async fn visit(&mut self, inbox: &args::Inbox) -> Result<Mail, Error> {
+    async fn visit(&mut self, inbox: &args::Inbox, way: &args::Way) -> Result<Mail, Error> {
         let link = match self.link.take().filter(|link| !link.is_closed()) {
             Some(link) => Ok(link),
             // The profile is not held while nobody answers.
             None => {
-                let (gateway, trust) = Profile::server(&inbox.profile)?;
-                Link::connect(&gateway, &trust, Credentials::read(&inbox.profile)?, CONNECT_TIMEOUT).await
+                let (gateway, route, trust) = Profile::server(&inbox.profile)?;
+                let route = way.transport.map_or(route, Into::into);
+                Link::connect_by(&route, &gateway, &trust, Credentials::read(&inbox.profile)?, CONNECT_TIMEOUT).await
             }
         };
         let profile = Profile::open_within(&inbox.profile, super::PROFILE_WAIT).await?;
-        let visited = self.fetch(&profile, link).await;
+        let visited = self.fetch(&profile, link, way).await;
         // What another command fetched is new to this list, too; and it is shown whatever the gateway says.
         for message in Client::offline(&profile)?.inbox()? {
             if self.shown.insert(message.mailbox_seq) {
@@ -111,10 +112,10 @@ impl Follower {
         Ok(mail)
     }
 
-    async fn fetch(&mut self, profile: &Profile, link: Result<Link, Error>) -> Result<Mail, Error> {
+    async fn fetch(&mut self, profile: &Profile, link: Result<Link, Error>, way: &args::Way) -> Result<Mail, Error> {
         let link = link?;
         let mut client = Client::offline(profile)?;
-        super::reach(&mut client, Some(link), FLUSH_WAIT).await?;
+        super::reach(&mut client, Some(link), FLUSH_WAIT, way).await?;
         let mail = client.receive(ReceiveOptions::default()).await?;
         self.link = client.link().cloned();
         Ok(mail)
@@ -134,13 +135,13 @@ fn report(mail: &Mail) -> ExitCode {
     if mail.unsound.is_empty() && !findings { ExitCode::SUCCESS } else { ExitCode::from(5) }
 }
 
-pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
+pub(super) async fn open(open: &args::Open, way: &args::Way) -> Result<ExitCode, Error> {
     if let Some(out) = open.out.as_ref().filter(|out| !open.force && out.symlink_metadata().is_ok()) {
         return Err(Error::Exists(out.clone()));
     }
-    let profile = super::open(&open.profile, super::PROFILE_WAIT).await?;
+    let profile = super::open(&open.profile, super::PROFILE_WAIT, way).await?;
     let opened = match Client::offline(&profile)?.open(&open.reference) {
-        Err(Error::NotHere(_)) => fetch(&profile).await?.open(&open.reference)?,
+        Err(Error::NotHere(_)) => fetch(&profile, way).await?.open(&open.reference)?,
         other => other?,
     };
     describe(&opened);
@@ -151,9 +152,9 @@ pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn acknowledge(ack: &args::Ack) -> Result<ExitCode, Error> {
-    let profile = super::open(&ack.profile, super::PROFILE_WAIT).await?;
-    let mut client = super::connect(&profile).await?;
+pub(super) async fn acknowledge(ack: &args::Ack, way: &args::Way) -> Result<ExitCode, Error> {
+    let profile = super::open(&ack.profile, super::PROFILE_WAIT, way).await?;
+    let mut client = super::connect(&profile, way).await?;
     if !is_here(&client, &ack.reference)? {
         client.receive(ReceiveOptions::default()).await?;
     }
@@ -162,8 +163,8 @@ pub(super) async fn acknowledge(ack: &args::Ack) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fetch(profile: &Profile) -> Result<Client, Error> {
-    let mut client = super::connect(profile).await?;
+async fn fetch(profile: &Profile, way: &args::Way) -> Result<Client, Error> {
+    let mut client = super::connect(profile, way).await?;
     let mail = client.receive(ReceiveOptions::default()).await?;
     report(&mail);
     Ok(client)

@@ -19,7 +19,7 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Way};
 
 /// Runs the command with its arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -37,21 +37,23 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = runtime.block_on(carry_out(arguments));
-    // A connection's last frames need no waiting for.
+    // The gateway is told that the connection is over; nothing else needs waiting for.
+    runtime.block_on(crate::link::farewell());
     runtime.shutdown_background();
     done.unwrap_or_else(|error| print::failure(&error))
 }
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
+    let way = &arguments.way;
     match arguments.command {
-        Command::Init(init) => self::init(&init).await,
-        Command::Send(send) => sending::send(&send).await,
-        Command::Status(status) => sending::status(&status).await,
-        Command::Inbox(inbox) => mail::inbox(&inbox).await,
-        Command::Open(open) => mail::open(&open).await,
-        Command::Ack(ack) => mail::acknowledge(&ack).await,
+        Command::Init(init) => self::init(&init, way).await,
+        Command::Send(send) => sending::send(&send, way).await,
+        Command::Status(status) => sending::status(&status, way).await,
+        Command::Inbox(inbox) => mail::inbox(&inbox, way).await,
+        Command::Open(open) => mail::open(&open, way).await,
+        Command::Ack(ack) => mail::acknowledge(&ack, way).await,
         Command::Receipt(receipt) => receipts::run(&receipt),
-        Command::Audit(audit) => auditing::run(&audit).await,
+        Command::Audit(audit) => auditing::run(&audit, way).await,
     }
 }
 
@@ -65,7 +67,7 @@ fn logs() {
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
-async fn init(init: &args::Init) -> Result<ExitCode, Error> {
+async fn init(init: &args::Init, way: &Way) -> Result<ExitCode, Error> {
     let origin = Origin { gateway: init.gateway.clone(), trust: init.trust.clone(), identity: init.identity.clone() };
     for name in ["tls.key", "identity.key"] {
         let path = origin.identity.join(name);
@@ -76,7 +78,8 @@ async fn init(init: &args::Init) -> Result<ExitCode, Error> {
             ));
         }
     }
-    let client = Client::init(&init.profile, &origin).await?;
+    let client = Client::init_over(&init.profile, &origin, way.transport.unwrap_or_default()).await?;
+    print::carrier(&client, way);
     if client.replaces_key() {
         let text = "warning: another profile of this member had published a key; messages sealed to that key open only there";
         print::note(text);
@@ -87,28 +90,32 @@ async fn init(init: &args::Init) -> Result<ExitCode, Error> {
 }
 
 /// Opens a profile; while another command has it, waits at most `wait` for it.
-async fn open(dir: &Path, wait: Duration) -> Result<Profile, Error> {
+async fn open(dir: &Path, wait: Duration, way: &Way) -> Result<Profile, Error> {
     let opened = Profile::open_within(dir, wait).await;
     if matches!(opened, Err(Error::InUse(_))) {
         print::note(&format!("{} s were waited for another command to end", wait.as_secs_f32()));
     }
-    opened
+    Ok(match way.transport {
+        Some(transport) => opened?.by(transport.into()),
+        None => opened?,
+    })
 }
 
 /// Connects, and sends on the way what still waits in the outbox.
-async fn connect(profile: &Profile) -> Result<Client, Error> {
+async fn connect(profile: &Profile, way: &Way) -> Result<Client, Error> {
     let mut client = Client::offline(profile)?;
-    reach(&mut client, None, FLUSH_WAIT).await?;
+    reach(&mut client, None, FLUSH_WAIT, way).await?;
     Ok(client)
 }
 
 /// As [`connect`], over a link that is there already, if there is one. What became of waiting messages is said even when
 /// the gateway is not reached.
-async fn reach(client: &mut Client, link: Option<Link>, flush_wait: Duration) -> Result<(), Error> {
+async fn reach(client: &mut Client, link: Option<Link>, flush_wait: Duration, way: &Way) -> Result<(), Error> {
     let reached = match link {
         Some(link) => client.take_link(link).await,
         None => client.reconnect(CONNECT_TIMEOUT).await,
     };
+    print::carrier(client, way);
     let flushed = match reached {
         Ok(()) if !client.outbox().is_empty() => client.flush_outbox(flush_wait).await,
         Ok(()) => Ok(Flushed::default()),

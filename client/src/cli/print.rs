@@ -9,6 +9,8 @@ use crate::words::{Escaped, Word as _};
 use crate::{Client, Error, Received, Sent};
 use serde::Serialize;
 
+use super::args::Way;
+
 /// Prints one JSON object as a line; a closed pipe ends the program quietly.
 pub(crate) fn json(object: &impl Serialize) {
     let text = serde_json::to_string(object).unwrap_or_else(|_| "{}".to_owned());
@@ -26,6 +28,13 @@ pub(crate) fn line(text: &str) {
 /// Says something beside the output.
 pub(crate) fn note(text: &str) {
     eprintln!("{}", Escaped(text));
+}
+
+/// Says what the connection goes over, for those who want to know.
+pub(crate) fn carrier(client: &Client, way: &Way) {
+    if let Some(link) = client.link().filter(|_| way.verbose) {
+        note(&format!("connected to {} over {}", link.node(), link.carrier()));
+    }
 }
 
 /// Says why a command failed, the refusal's name first.

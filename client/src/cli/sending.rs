@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::standing::{End, Notice, Standing};
 use crate::words::{Escaped, Word as _, media_type_of};
-use crate::{Client, Compose, Error};
+use crate::{Carrier, Client, Compose, Error, Link};
 use envelope::Reference;
 use proto::v1::{Kind, OptOut, RecipientState, RecipientStatus};
 use serde::Serialize;
@@ -18,9 +18,12 @@ struct SentLine {
     index: Option<u64>,
     state: String,
     receipt: Option<String>,
+    /// What it went over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<Carrier>,
 }
 
-pub(super) async fn send(send: &args::Send) -> Result<ExitCode, Error> {
+pub(super) async fn send(send: &args::Send, way: &args::Way) -> Result<ExitCode, Error> {
     if send.kind == Kind::Reply && send.in_reply_to.is_none() {
         return Err(Error::Argument("a reply needs --in-reply-to REFERENCE".to_owned()));
     }
@@ -38,10 +41,12 @@ pub(super) async fn send(send: &args::Send) -> Result<ExitCode, Error> {
         wait: send.wait,
         ..Compose::new(send.to.clone(), content)
     };
-    let profile = super::open(&send.profile, send.wait.max(SHORTEST_WAIT)).await?;
+    let profile = super::open(&send.profile, send.wait.max(SHORTEST_WAIT), way).await?;
     let mut client = Client::offline(&profile)?;
     let id = client.outbox().next_id();
     let sent = client.send(message).await;
+    let transport = client.link().map(Link::carrier);
+    print::carrier(&client, way);
     print::news(&client, client.sent_beside(), None)?;
     let sent = match sent {
         Ok(sent) => sent,
@@ -55,7 +60,7 @@ pub(super) async fn send(send: &args::Send) -> Result<ExitCode, Error> {
     let receipt = sent.receipt_path.display().to_string();
     let (reference, index) = (sent.reference.to_string(), sent.position.index);
     if send.json {
-        print::json(&SentLine { reference: Some(reference), index: Some(index), state, receipt: Some(receipt) });
+        print::json(&SentLine { reference: Some(reference), index: Some(index), state, receipt: Some(receipt), transport });
     } else {
         print::line(&format!("{reference}  entry {index}  {state}"));
         print::note(&format!("receipt {receipt}"));
@@ -72,7 +77,7 @@ fn say_kept(client: &Client, id: crate::outbox::Id, error: &Error, json: bool) {
         print::note(&format!("{name} is kept in the outbox"));
     }
     if json {
-        print::json(&SentLine { reference, index: None, state: QUEUED.to_owned(), receipt: None });
+        print::json(&SentLine { reference, index: None, state: QUEUED.to_owned(), receipt: None, transport: None });
     }
 }
 
@@ -98,11 +103,11 @@ struct StandingLine<'a> {
     void: bool,
 }
 
-pub(super) async fn status(status: &args::Status) -> Result<ExitCode, Error> {
+pub(super) async fn status(status: &args::Status, way: &args::Way) -> Result<ExitCode, Error> {
     let (reference, json) = (&status.reference, status.json);
-    let profile = super::open(&status.profile, super::PROFILE_WAIT).await?;
+    let profile = super::open(&status.profile, super::PROFILE_WAIT, way).await?;
     let mut client = Client::offline(&profile)?;
-    let reached = super::reach(&mut client, None, super::FLUSH_WAIT).await;
+    let reached = super::reach(&mut client, None, super::FLUSH_WAIT, way).await;
     let notices = client.notices_of(reference)?;
     let known_here = client.standing_here(reference);
     let standing = match (&reached, known_here) {

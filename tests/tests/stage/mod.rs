@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use certs_dev::MintOptions;
 use certs_dev::forge::{Ca, Pair, Spec};
 use client::directory::Directory;
-use client::link::{Credentials, Link};
+use client::link::{Credentials, Link, Transport};
 use client::{Client, Error, Origin};
 use envelope::entry::Entry;
 use envelope::keys::{SigningKey, random};
@@ -84,6 +85,7 @@ impl Stage {
             engine: gateway::config::EngineName::default(),
         })
         .expect("initialised");
+        no_fork_under_way();
         Self { folder, trust: minted.trust }
     }
 
@@ -149,9 +151,14 @@ impl Stage {
         SigningKey::from_pem(&std::fs::read(self.folder_of(address).join("identity.key")).expect("a file")).expect("a key")
     }
 
-    /// Knocks with any credentials.
+    /// Knocks over TCP with any credentials. Members come by whichever transport succeeds; `quic` plays over QUIC.
     pub(crate) async fn knock(&self, url: &str, credentials: Credentials) -> Result<Link, Error> {
-        Link::connect(url, &self.trust, credentials, PATIENCE).await
+        self.knock_over(Transport::Tcp, url, credentials).await
+    }
+
+    /// Knocks with any credentials.
+    pub(crate) async fn knock_over(&self, transport: Transport, url: &str, credentials: Credentials) -> Result<Link, Error> {
+        Link::connect_by(&transport.into(), url, &self.trust, credentials, PATIENCE).await
     }
 
     /// Connects as a member.
@@ -232,10 +239,26 @@ impl Stage {
 
     /// The end of every story: the stopped store verifies, every decision in it is judged again, and its entries.
     pub(crate) fn audit(&self) -> Vec<(u64, Entry)> {
+        no_fork_under_way();
         let checked = gateway::check(&self.config()).expect("the store opens");
         assert_eq!(checked.damage, []);
         bench::fleet::entries(self.folder.path()).expect("the entries")
     }
+}
+
+/// Held while a process is being made: until it has become its program it has every file of this process open, and so the
+/// locks of stores that another test has closed meanwhile.
+static FORKS: Mutex<()> = Mutex::new(());
+
+/// Makes a process.
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    let _one = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().expect("it starts")
+}
+
+/// A store that was closed before this call is free after it.
+fn no_fork_under_way() {
+    drop(FORKS.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// A gateway in a process of its own. Dropping it kills it.
@@ -249,7 +272,7 @@ impl Gateway {
     fn start(config: &std::path::Path, levels: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ecowire-all"));
         command.args(["ecowire-gateway", "serve", "--config"]).arg(config).env("ECOWIRE_LOG", levels);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the gateway starts");
+        let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let lines = BufReader::new(child.stderr.take().expect("piped"));
         let (written, log) = watch::channel(String::new());
         std::thread::spawn(move || {

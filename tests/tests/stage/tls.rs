@@ -38,6 +38,14 @@ pub(crate) fn client(own: Option<KeyAndChain>, alpn: &[&str]) -> ClientConfig {
     config
 }
 
+/// As [`client`], over QUIC: it would send early data if it could.
+pub(crate) fn quic(own: Option<KeyAndChain>, alpn: &[&str]) -> (quinn::Endpoint, quinn::ClientConfig) {
+    let mut config = client(own, alpn);
+    config.enable_early_data = true;
+    let config = quinn::crypto::rustls::QuicClientConfig::try_from(config).expect("a suite");
+    (quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket"), quinn::ClientConfig::new(Arc::new(config)))
+}
+
 /// Shakes hands and reads the first bytes: in TLS 1.3 a client learns only then what the server thinks of it.
 pub(crate) async fn knock(to: SocketAddr, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(to).await?;
