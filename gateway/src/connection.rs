@@ -30,6 +30,7 @@ use tower::ServiceExt as _;
 use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::config::Limits;
 use crate::limits;
+use crate::metrics::{HandshakeFailure, Transport};
 use crate::shared::Shared;
 use crate::tls;
 
@@ -50,11 +51,8 @@ pub struct Door {
 }
 
 /// Connections of each participant.
-#[derive(Debug)]
-struct Counts {
-    max: usize,
-    each: Mutex<BTreeMap<Address, usize>>,
-}
+#[derive(Debug, Default)]
+struct Counts(Mutex<BTreeMap<Address, usize>>);
 
 /// One connection's place among its participant's.
 struct Place {
@@ -72,9 +70,8 @@ impl Door {
         stopping: watch::Receiver<bool>,
         bounds: &Limits,
     ) -> Self {
-        let counts = Arc::new(Counts { max: bounds.connections_per_participant, each: Mutex::default() });
         let connections = Arc::new(Semaphore::new(bounds.connections));
-        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts }
+        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts: Arc::default() }
     }
 
     /// Accepts until the gateway stops, then waits for open connections to end their calls.
@@ -107,6 +104,7 @@ impl Door {
     fn greet(self: Arc<Self>, stream: TcpStream) {
         let (Ok(connection), Ok(handshake)) = (self.connections.clone().try_acquire_owned(), self.handshakes.clone().try_acquire_owned())
         else {
+            self.shared.metrics.handshake_failed(HandshakeFailure::NoRoom);
             return tracing::warn!("no room for another connection");
         };
         tokio::spawn(async move { self.serve(stream, connection, handshake).await });
@@ -122,23 +120,36 @@ impl Door {
         };
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
-            Err(_) => return tracing::debug!("a handshake took too long"),
+            Ok(Err(error)) => {
+                self.shared.metrics.handshake_failed(tls::failure(&error));
+                return tracing::debug!(%error, "a handshake failed");
+            }
+            Err(_) => {
+                self.shared.metrics.handshake_failed(HandshakeFailure::Timeout);
+                return tracing::debug!("a handshake took too long");
+            }
         };
         drop(handshake);
         // A client that names no protocol at all gets through the handshake.
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            self.shared.metrics.handshake_failed(HandshakeFailure::Protocol);
             return tracing::debug!("a handshake failed: h2 was not agreed on");
         }
         // Registered for revocations before the revoked set is looked at, so that none slips between.
         let revocations = self.shared.revocations();
         let peer = match self.identify(&stream) {
             Ok(peer) => Arc::new(peer),
-            Err(reason) => return tracing::warn!(reason, "a certificate was refused at the door"),
+            Err(reason) => {
+                self.shared.metrics.handshake_failed(HandshakeFailure::Certificate);
+                return tracing::warn!(reason, "a certificate was refused at the door");
+            }
         };
-        let Some(_place) = Place::take(&self.counts, &peer.address) else {
-            return tracing::warn!(peer = %peer.address, max = self.counts.max, "too many connections of one participant");
+        let max = self.shared.limits.load().connections_per_participant;
+        let Some(_place) = Place::take(&self.counts, &peer.address, max) else {
+            self.shared.metrics.handshake_failed(HandshakeFailure::Participant);
+            return tracing::warn!(peer = %peer.address, max, "too many connections of one participant");
         };
+        let _counted = self.shared.metrics.connected(Transport::Tcp);
         tracing::debug!(peer = %peer.address, "connected");
         self.speak(stream, peer.clone(), revocations).await;
         tracing::debug!(peer = %peer.address, "disconnected");
@@ -222,10 +233,10 @@ impl Drop for Call {
 }
 
 impl Place {
-    fn take(counts: &Arc<Counts>, address: &Address) -> Option<Self> {
-        let mut each = counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(counts: &Arc<Counts>, address: &Address, max: usize) -> Option<Self> {
+        let mut each = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = each.entry(address.clone()).or_default();
-        if *count >= counts.max {
+        if *count >= max {
             return None;
         }
         *count += 1;
@@ -235,7 +246,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut each = self.counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut each = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = each.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {

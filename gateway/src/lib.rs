@@ -11,6 +11,8 @@ pub mod node;
 
 pub mod clock;
 pub mod gate;
+pub mod health;
+pub mod metrics;
 pub mod problem;
 pub mod shared;
 pub mod store;
@@ -26,9 +28,11 @@ pub mod status;
 mod refusal_limiter;
 pub mod writer;
 
+pub mod telemetry;
+
 pub mod gateway;
 
 pub mod cli;
 
 pub use config::Config;
-pub use gateway::{Init, Running, StartError, check, init, start, start_with};
+pub use gateway::{Init, Running, StartError, check, init, init_with, start, start_with};

@@ -78,3 +78,7 @@ pub const TICK: Duration = Duration::from_secs(1);
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// Places that one tick expires.
 pub const EXPIRED_PLACES_PER_TICK: usize = 128;
+/// Requests under way on the metrics port; a scraper and two probes need three.
+pub const PAGES_MAX: usize = 16;
+/// A request on the metrics port takes no longer, its connection included.
+pub const PAGE_TIMEOUT: Duration = Duration::from_secs(10);

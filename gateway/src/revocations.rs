@@ -14,6 +14,7 @@ use envelope::genesis::Genesis;
 use exchange::Rows as _;
 use proto::v1;
 
+use crate::metrics::ListFacts;
 use crate::node::Node;
 use crate::service::Desk;
 use crate::shared::Shared;
@@ -27,6 +28,8 @@ pub struct Lists {
     issuers: Vec<Vec<u8>>,
     /// Certificates of the operator's own CAs: they issue nodes, so their lists are for members and not for the ledger.
     operators: Vec<Vec<u8>>,
+    /// Next update of the list in force of each issuer, by the issuer's key.
+    in_force: BTreeMap<[u8; 32], Timestamp>,
     /// What each file was when it was read last.
     seen: BTreeMap<PathBuf, Look>,
 }
@@ -45,12 +48,13 @@ impl Lists {
         issuers.sort();
         issuers.dedup();
         let operators = node.chain.iter().skip(1).map(|der| der.to_vec()).collect();
-        Self { folder: folder.to_owned(), issuers, operators, seen: BTreeMap::new() }
+        Self { folder: folder.to_owned(), issuers, operators, in_force: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
     /// Reads what has changed since the last time, and waits until the ledger has it.
     pub async fn refresh(&mut self, desk: &Desk, now: Timestamp) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
+            desk.shared.metrics.lists(None);
             return tracing::error!(folder = %self.folder.display(), "the folder of revocation lists cannot be read");
         };
         let files = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "crl"));
@@ -62,6 +66,26 @@ impl Lists {
                 self.seen.insert(file, seen);
             }
         }
+        desk.shared.metrics.lists(Some(self.facts(now)));
+    }
+
+    /// How many CAs have a list in force, and until when.
+    fn facts(&self, now: Timestamp) -> ListFacts {
+        let in_force = self.in_force.len();
+        ListFacts {
+            in_force,
+            overdue: self.in_force.values().filter(|next| **next <= now).count(),
+            missing: self.issuers.len().saturating_sub(in_force),
+            next_update: self.in_force.values().min().copied(),
+        }
+    }
+
+    /// Remembers a list if it is the one that the ledger has.
+    fn note(&mut self, shared: &Shared, crl: &Crl) {
+        let known = shared.exchange().state().crl(&crl.issuer_key_sha256).is_some_and(|row| row.sha256 == crl.sha256[..]);
+        if known {
+            self.in_force.insert(crl.issuer_key_sha256, crl.next_update);
+        }
     }
 
     fn changed(&self, file: &Path) -> Option<Look> {
@@ -72,7 +96,7 @@ impl Lists {
     }
 
     /// Whether the file is done with: taken, or refused for good.
-    async fn take(&self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
+    async fn take(&mut self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (crl, der) = match self.read(file, now) {
             Ok(Some(read)) => read,
@@ -86,11 +110,13 @@ impl Lists {
             tracing::error!(list = name, "a revocation list is past its next update");
         }
         let Some(seen) = news(&desk.shared, &crl, &name) else {
+            self.note(&desk.shared, &crl);
             return true;
         };
         let added = seen.added.len();
         match desk.ask(|reply| Command::Revocations(seen, der.into(), reply)).await {
             Ok(_) => {
+                self.note(&desk.shared, &crl);
                 tracing::info!(list = name, added, "a revocation list was taken");
                 true
             }

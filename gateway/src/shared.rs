@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arc_swap::ArcSwap;
 use envelope::identity::{Anchors, Link};
 use envelope::message::{Identity, Keyring};
 use envelope::{Address, Network};
@@ -11,7 +12,9 @@ use ledger::Ledger;
 use tlog::VerifierKey;
 use tokio::sync::watch;
 
+use crate::config::Limits;
 use crate::gate::Gate;
+use crate::metrics::Metrics;
 
 /// The gateway's common knowledge.
 pub struct Shared {
@@ -25,6 +28,10 @@ pub struct Shared {
     pub log_key: VerifierKey,
     /// Room for messages on their way to the writer.
     pub gate: Arc<Gate>,
+    /// Bounds of connections, as a reload has left them.
+    pub limits: ArcSwap<Limits>,
+    /// What is counted; counted by everybody where it occurs.
+    pub metrics: Arc<Metrics>,
     /// Changed by the writer only, after a commit has returned.
     exchange: RwLock<Exchange>,
     /// Replaced by the writer only, when it has to open the store again.
@@ -61,6 +68,8 @@ impl Shared {
             anchors,
             log_key,
             gate: Arc::new(Gate::default()),
+            limits: ArcSwap::default(),
+            metrics: Arc::default(),
             exchange: RwLock::new(exchange),
             ledger: RwLock::new(ledger),
             mailboxes: Mutex::default(),

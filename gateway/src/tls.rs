@@ -14,6 +14,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use crate::metrics::HandshakeFailure;
 use crate::node::Node;
 use crate::shared::Shared;
 
@@ -57,6 +58,17 @@ pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], n
         links: certified.links,
         not_after_ms: certified.not_after.ms(),
     })
+}
+
+/// The class of a handshake that failed; who was refused by [`judge`] is told from who speaks no TLS of ours.
+#[must_use]
+pub fn failure(error: &std::io::Error) -> HandshakeFailure {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => HandshakeFailure::Certificate,
+        Some(rustls::Error::NoApplicationProtocol) => HandshakeFailure::Protocol,
+        _ => HandshakeFailure::Tls,
+    }
 }
 
 /// What the ledger says is revoked.

@@ -42,8 +42,9 @@ impl Directory for DirectoryService {
         let peer = peer(request.extensions())?;
         let signed = request.into_inner().statement.unwrap_or_default();
         let answered = self.0.publish(&peer, signed).await?;
-        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered)?;
-        Ok(Response::new(v1::PublishStatementResponse { receipt }))
+        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered);
+        self.0.shared.metrics.answered(&receipt);
+        Ok(Response::new(v1::PublishStatementResponse { receipt: receipt? }))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::limits::IN_FLIGHT_MESSAGES_MAX;
 use crate::problem::Problem;
 use crate::receipts;
 use crate::service::{Desk, peer, receive};
+use crate::shared::Shared;
 use crate::writer::{Answer, Command};
 
 /// The service.
@@ -36,12 +37,9 @@ impl Messages for MessagesService {
         let peer = peer(request.extensions())?;
         let submission = request.into_inner().submission.unwrap_or_default();
         let tag = submission.tag;
-        let (verified, bytes) = self.verify(&peer, submission)?;
-        let flash = verified.header().context.priority == v1::Priority::Flash;
-        let permit = self.0.shared.gate.enter(&peer.address, bytes, flash).map_err(Problem::busy)?;
-        let answered = self.0.ask(|reply| Command::Message { verified: Box::new(verified), permit, reply }).await?;
-        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered)?;
-        Ok(Response::new(v1::SubmitResponse { receipt, tag }))
+        let receipt = self.submit_alone(&peer, submission).await;
+        self.0.shared.metrics.answered(&receipt);
+        Ok(Response::new(v1::SubmitResponse { receipt: receipt?, tag }))
     }
 
     async fn submit_stream(
@@ -91,15 +89,23 @@ impl MessagesService {
         Ok((verified?, bytes))
     }
 
+    async fn submit_alone(&self, peer: &Arc<Peer>, submission: v1::Submission) -> Result<bytes::Bytes, Problem> {
+        let (verified, bytes) = self.verify(peer, submission)?;
+        let flash = verified.header().context.priority == v1::Priority::Flash;
+        let permit = self.0.shared.gate.enter(&peer.address, bytes, flash)?;
+        let answered = self.0.ask(|reply| Command::Message { verified: Box::new(verified), permit, reply }).await?;
+        receipts::for_author(&*self.0.shared.ledger(), &answered)
+    }
+
     fn submit_one(&self, peer: &Arc<Peer>, submission: v1::Submission, slot: Slot) {
         let tag = submission.tag;
         let verified = self.verify(peer, submission).and_then(|(verified, bytes)| {
             let flash = verified.header().context.priority == v1::Priority::Flash;
-            Ok((verified, self.0.shared.gate.enter(&peer.address, bytes, flash).map_err(Problem::busy)?))
+            Ok((verified, self.0.shared.gate.enter(&peer.address, bytes, flash)?))
         });
         let (verified, permit) = match verified {
             Ok(pair) => pair,
-            Err(problem) => return drop(slot.send(Ok(response(tag, Err(problem))))),
+            Err(problem) => return drop(slot.send(Ok(response(&self.0.shared, tag, Err(problem))))),
         };
         let (shared, runtime) = (self.0.shared.clone(), tokio::runtime::Handle::current());
         let slot = Arc::new(std::sync::Mutex::new(Some(slot)));
@@ -110,14 +116,14 @@ impl MessagesService {
                 // Off the writer's thread: a receipt is hashing.
                 runtime.spawn(async move {
                     let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
-                    slot.send(Ok(response(tag, receipt)));
+                    slot.send(Ok(response(&shared, tag, receipt)));
                 });
             }
         });
         if let Err(problem) = self.0.hand(Command::Message { verified: Box::new(verified), permit, reply })
             && let Some(slot) = take(&slot)
         {
-            slot.send(Ok(response(tag, Err(problem))));
+            slot.send(Ok(response(&self.0.shared, tag, Err(problem))));
         }
     }
 
@@ -149,7 +155,9 @@ fn last_of(state: &State, sender: &Address) -> Option<v1::Previous> {
     Some(v1::Previous { year, series, number })
 }
 
-fn response(tag: u64, receipt: Result<bytes::Bytes, Problem>) -> v1::SubmitStreamResponse {
+/// The answer to one submission of a stream.
+fn response(shared: &Shared, tag: u64, receipt: Result<bytes::Bytes, Problem>) -> v1::SubmitStreamResponse {
+    shared.metrics.answered(&receipt);
     match receipt {
         Ok(receipt) => v1::SubmitStreamResponse { tag, receipt, problem: None },
         Err(problem) => v1::SubmitStreamResponse { tag, receipt: bytes::Bytes::new(), problem: Some(problem.into()) },
