@@ -73,6 +73,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at everything that a gateway needs, beside a running one or without, and say what to do
+    #[command(after_help = DOCTOR)]
+    Doctor {
+        /// The configuration file
+        #[arg(long, env = "ECOWIRE_CONFIG")]
+        config: PathBuf,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a configuration with every key explained, or check one without starting anything
     #[command(after_help = EXAMPLES)]
     Config {
@@ -94,6 +104,8 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 done, 1 anything not named here, 2 usage, 5 the store does not verify (the entry is named).
 ECOWIRE_CONFIG names the configuration where --config does not. ECOWIRE_LOG=info,gateway=debug overrides telemetry.log.";
 
+const DOCTOR: &str = "Exit codes: 0 all well (a warning is for soon), 4 nothing is wrong but no gateway answers, 1 anything else.";
+
 /// Runs the command with its arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
@@ -101,6 +113,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Init { config, genesis, node, data, listen, metrics } => init(&Init { config, genesis, node, data, listen }, &metrics),
         Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
         Command::Check { config, json } => check(&config, json),
+        Command::Doctor { config, json } => doctor(&config, json),
         Command::Config { check, .. } => configuration(check.as_deref()),
     };
     done.unwrap_or_else(|error| {
@@ -192,6 +205,17 @@ fn configuration(check: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
     let config = Config::read(path).map_err(StartError::from)?;
     config.effective().iter().for_each(|(key, value)| println!("{key} = {value}"));
     Ok(ExitCode::SUCCESS)
+}
+
+fn doctor(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(crate::doctor::examine(path));
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(ExitCode::from(report.exit()))
 }
 
 /// Reads the file again. One that is broken changes nothing; of a sound one, what can change while the gateway runs.

@@ -33,6 +33,7 @@ pub mod telemetry;
 pub mod gateway;
 
 pub mod cli;
+pub mod doctor;
 
 pub use config::Config;
 pub use gateway::{Init, Running, StartError, check, init, init_with, start, start_with};

@@ -82,3 +82,5 @@ pub const EXPIRED_PLACES_PER_TICK: usize = 128;
 pub const PAGES_MAX: usize = 16;
 /// A request on the metrics port takes no longer, its connection included.
 pub const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The doctor waits no longer for an answer.
+pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(5);

@@ -42,23 +42,51 @@ impl Lists {
     /// The lists of `folder`, by CAs that the genesis names.
     #[must_use]
     pub fn new(folder: &Path, genesis: &Genesis, node: &Node) -> Self {
+        Self::over(folder, genesis, node.chain.iter().skip(1).map(|der| der.to_vec()).collect())
+    }
+
+    /// As [`Lists::new`], with the certificates of the operator's own CAs.
+    pub(crate) fn over(folder: &Path, genesis: &Genesis, operators: Vec<Vec<u8>>) -> Self {
         let mut issuers: Vec<Vec<u8>> = genesis.statement.roots.iter().map(|der| der.to_vec()).collect();
         let enrolled = genesis.statement.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
         issuers.extend(enrolled.map(|der| der.to_vec()));
         issuers.sort();
         issuers.dedup();
-        let operators = node.chain.iter().skip(1).map(|der| der.to_vec()).collect();
         Self { folder: folder.to_owned(), issuers, operators, in_force: BTreeMap::new(), seen: BTreeMap::new() }
+    }
+
+    /// The newest list in the folder of each issuing CA, by the CA's certificate; or why there is none.
+    pub(crate) fn survey(&self, now: Timestamp) -> Vec<(Vec<u8>, Result<Crl, String>)> {
+        let mut best: BTreeMap<[u8; 32], Crl> = BTreeMap::new();
+        let mut unread = Vec::new();
+        for file in self.files().unwrap_or_default() {
+            match self.read(&file, now) {
+                Ok(Some((crl, _))) if best.get(&crl.issuer_key_sha256).is_none_or(|known| !crl.is_older_than(&known.number)) => {
+                    drop(best.insert(crl.issuer_key_sha256, crl));
+                }
+                Ok(_) => {}
+                Err(reason) => unread.push(format!("{}: {reason}", file.file_name().unwrap_or_default().display())),
+            }
+        }
+        let hint = if unread.is_empty() { String::new() } else { format!(" ({})", unread.join("; ")) };
+        let of = |issuer: &Vec<u8>| {
+            let crl = envelope::identity::ca_certificate(issuer).ok().and_then(|facts| best.get(&facts.spki_sha256).cloned());
+            (issuer.clone(), crl.ok_or_else(|| format!("no sound list{hint}")))
+        };
+        self.issuers.iter().map(of).collect()
+    }
+
+    fn files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let files = std::fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path());
+        Ok(files.filter(|path| path.extension().is_some_and(|end| end == "crl")).take(FILES_MAX).collect())
     }
 
     /// Reads what has changed since the last time, and waits until the ledger has it.
     pub async fn refresh(&mut self, desk: &Desk, now: Timestamp) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+        let Ok(files) = self.files() else {
             desk.shared.metrics.lists(None);
             return tracing::error!(folder = %self.folder.display(), "the folder of revocation lists cannot be read");
         };
-        let files = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "crl"));
-        let files: Vec<PathBuf> = files.take(FILES_MAX).collect();
         for file in files {
             if let Some(seen) = self.changed(&file)
                 && self.take(desk, &file, now).await

@@ -42,6 +42,15 @@ pub fn server_config(node: Node, shared: &Arc<Shared>) -> Result<rustls::ServerC
     Ok(config)
 }
 
+/// Whether a node's key and certificate fit.
+///
+/// # Errors
+/// [`rustls::Error`] when they do not.
+pub fn fits(node: Node) -> Result<(), rustls::Error> {
+    let key = provider().key_provider.load_private_key(node.key)?;
+    rustls::sign::CertifiedKey::new(node.chain, key).keys_match()
+}
+
 /// Judges a client's chain as it is now, and that the network knows its holder.
 ///
 /// # Errors
