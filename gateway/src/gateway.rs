@@ -29,6 +29,7 @@ use crate::connection::Door;
 use crate::health::Facts;
 use crate::limits;
 use crate::node::{Node, NodeError, hold_log_key};
+use crate::otlp::Exporter;
 use crate::problem::{Outcome, Problem};
 use crate::revocations::Lists;
 use crate::service::Desk;
@@ -178,6 +179,8 @@ pub struct Running {
     door: tokio::task::JoinHandle<()>,
     ticker: tokio::task::JoinHandle<()>,
     writer: std::thread::JoinHandle<()>,
+    /// Exports until the end.
+    exporter: Option<Exporter>,
     /// Answers until the end, so that a probe sees the gateway go down.
     port: Port,
     /// What holds: the file at the start, and what was taken since.
@@ -236,6 +239,9 @@ impl Running {
             tracing::error!("the writer did not end well");
         }
         drop(key);
+        if let Some(exporter) = self.exporter {
+            exporter.close().await;
+        }
         self.port.close().await;
     }
 }
@@ -266,6 +272,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let shared = common_knowledge(config, &genesis, exchange, Arc::from(ledger))?;
     shared.metrics.certificate(node.not_after);
     shared.limits.store(Arc::new(config.limits.clone()));
+    let exporter = Exporter::start(&config.telemetry.otlp, &shared);
     let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
     if !config.crls.is_dir() {
@@ -313,6 +320,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
         door,
         ticker,
         writer,
+        exporter,
         port,
         config: config.clone(),
     })

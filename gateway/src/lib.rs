@@ -15,6 +15,7 @@ pub mod health;
 pub mod metrics;
 pub mod problem;
 pub mod shared;
+pub mod spans;
 pub mod store;
 
 pub mod connection;
@@ -28,6 +29,7 @@ pub mod status;
 mod refusal_limiter;
 pub mod writer;
 
+mod otlp;
 pub mod telemetry;
 
 pub mod gateway;

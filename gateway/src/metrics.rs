@@ -44,7 +44,11 @@ pub struct Metrics {
     commits_failed: Counter,
     connections: Labelled<Gauge>,
     handshakes_failed: Labelled<Counter>,
+    traces_lost: Counter,
     now: AtScrape,
+    /// When the writer began its batch, in nanoseconds after `epoch`.
+    batch_began_ns: AtomicU64,
+    epoch: Instant,
     /// Whether the writer believes its clock.
     clock_believed: AtomicBool,
     /// When the node's certificate ends, in ms; 0 before it was read.
@@ -166,7 +170,10 @@ impl Default for Metrics {
             commits_failed: Counter::default(),
             connections: Labelled::default(),
             handshakes_failed: Labelled::default(),
+            traces_lost: Counter::default(),
             now: AtScrape::default(),
+            batch_began_ns: AtomicU64::new(0),
+            epoch: Instant::now(),
             clock_believed: AtomicBool::new(true),
             certificate_not_after_ms: AtomicU64::new(0),
             lists: Mutex::default(),
@@ -214,6 +221,7 @@ impl Metrics {
         registry.register("commits_failed", "batches that were dropped because the store did not take them", self.commits_failed.clone());
         registry.register("connections", "participants' connections, by transport", self.connections.clone());
         registry.register("handshakes_failed", "connections that were not taken, by reason", self.handshakes_failed.clone());
+        registry.register("traces_lost", "traces that the collector did not take", self.traces_lost.clone());
         let now = &self.now;
         registry.register("queue_messages", "messages and statements between verification and answer", now.queue_messages.clone());
         registry.register("queue_bytes", "bytes of those", now.queue_bytes.clone());
@@ -254,9 +262,22 @@ impl Metrics {
         self.deliveries.inc();
     }
 
+    /// Traces were lost on their way to the collector.
+    pub(crate) fn traces_lost(&self, count: usize) {
+        self.traces_lost.inc_by(count as u64);
+    }
+
     /// The writer looks at a batch from now on.
     pub(crate) fn batch_begins(&self) -> Instant {
-        Instant::now()
+        let now = Instant::now();
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        self.batch_began_ns.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        now
+    }
+
+    /// When the writer began the batch that it is at; on the writer's thread, the batch that is being answered.
+    pub(crate) fn batch_began(&self) -> Instant {
+        self.epoch + std::time::Duration::from_nanos(self.batch_began_ns.load(Ordering::Relaxed))
     }
 
     /// A batch is durable.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::config::Limits;
 use crate::gate::Gate;
 use crate::metrics::Metrics;
+use crate::spans::Spans;
 
 /// The gateway's common knowledge.
 pub struct Shared {
@@ -32,6 +33,8 @@ pub struct Shared {
     pub limits: ArcSwap<Limits>,
     /// What is counted; counted by everybody where it occurs.
     pub metrics: Arc<Metrics>,
+    /// Where submissions spend their time.
+    pub spans: Spans,
     /// Changed by the writer only, after a commit has returned.
     exchange: RwLock<Exchange>,
     /// Replaced by the writer only, when it has to open the store again.
@@ -70,6 +73,7 @@ impl Shared {
             gate: Arc::new(Gate::default()),
             limits: ArcSwap::default(),
             metrics: Arc::default(),
+            spans: Spans::default(),
             exchange: RwLock::new(exchange),
             ledger: RwLock::new(ledger),
             mailboxes: Mutex::default(),

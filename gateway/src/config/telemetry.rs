@@ -17,7 +17,7 @@ pub struct Telemetry {
     pub log: String,
     /// The form of a log line.
     pub log_format: LogFormat,
-    /// Where spans go: an OTLP collector's gRPC port, `http://host:port`; empty turns them off.
+    /// Where spans go: an OTLP collector's HTTP port, `http://host:port`; empty turns them off.
     pub otlp: String,
     /// Consent to spans that leave this machine in the clear.
     pub otlp_public: bool,
@@ -68,7 +68,7 @@ impl Telemetry {
              log = {log}\n\
              # \"text\" for people, \"json\" for one object a line.\n\
              log_format = \"{format}\"\n\
-             # Spans of submissions to an OTLP collector (gRPC), such as \"http://127.0.0.1:4317\"; \"\" turns them off.\n\
+             # Spans of submissions to an OTLP collector (HTTP), such as \"http://127.0.0.1:4318\"; \"\" turns them off.\n\
              otlp = {otlp}\n\
              # Spans go in the clear: the collector must be on this machine unless this is true.\n\
              otlp_public = {}\n",
@@ -92,7 +92,7 @@ impl Telemetry {
         }
         if !self.otlp.is_empty() {
             match collector(&self.otlp) {
-                None => problems.push(format!("telemetry.otlp is {:?}; wanted is http://host:port, such as http://127.0.0.1:4317", self.otlp)),
+                None => problems.push(format!("telemetry.otlp is {:?}; wanted is http://host:port, such as http://127.0.0.1:4318", self.otlp)),
                 Some((host, _)) if !is_loopback(host) && !self.otlp_public => problems.push(format!(
                     "telemetry.otlp is {:?}, and spans go in the clear; use a collector on this machine, or set telemetry.otlp_public = true",
                     self.otlp
@@ -135,10 +135,10 @@ mod tests {
 
     #[test]
     fn a_collector_is_a_host_and_a_port_and_nothing_else() {
-        assert_eq!(collector("http://127.0.0.1:4317"), Some(("127.0.0.1", 4317)));
-        assert_eq!(collector("http://[::1]:4317"), Some(("[::1]", 4317)));
+        assert_eq!(collector("http://127.0.0.1:4318"), Some(("127.0.0.1", 4318)));
+        assert_eq!(collector("http://[::1]:4318"), Some(("[::1]", 4318)));
         for wrong in
-            ["127.0.0.1:4317", "https://a:1", "http://a", "http://:1", "http://a:0", "http://a:1/v1", "http://u:p@a:1", "http://a b:1"]
+            ["127.0.0.1:4318", "https://a:1", "http://a", "http://:1", "http://a:0", "http://a:1/v1", "http://u:p@a:1", "http://a b:1"]
         {
             assert_eq!(collector(wrong), None, "{wrong}");
         }
@@ -153,7 +153,7 @@ mod tests {
         };
         for (change, wanted) in [
             ((|t| t.metrics = Some(([0, 0, 0, 0], 1).into())) as fn(&mut Telemetry), "telemetry.metrics is 0.0.0.0:1"),
-            (|t| t.otlp = "http://otel:4317".to_owned(), "telemetry.otlp is \"http://otel:4317\", and"),
+            (|t| t.otlp = "http://otel:4318".to_owned(), "telemetry.otlp is \"http://otel:4318\", and"),
             (|t| t.otlp = "otel".to_owned(), "wanted is http://host:port"),
             (|t| t.log = "gateway=loud".to_owned(), "telemetry.log is \"gateway=loud\""),
         ] {
@@ -162,9 +162,9 @@ mod tests {
         for sound in [
             (|t| t.metrics = Some(([127, 0, 0, 1], 1).into())) as fn(&mut Telemetry),
             |t| (t.metrics, t.metrics_public) = (Some(([0, 0, 0, 0], 1).into()), true),
-            |t| t.otlp = "http://localhost:4317".to_owned(),
-            |t| t.otlp = "http://[::1]:4317".to_owned(),
-            |t| (t.otlp, t.otlp_public) = ("http://otel:4317".to_owned(), true),
+            |t| t.otlp = "http://localhost:4318".to_owned(),
+            |t| t.otlp = "http://[::1]:4318".to_owned(),
+            |t| (t.otlp, t.otlp_public) = ("http://otel:4318".to_owned(), true),
         ] {
             assert_eq!(with(sound), "");
         }
