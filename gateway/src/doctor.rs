@@ -130,8 +130,11 @@ pub async fn examine(path: &Path) -> Report {
     let certificates = look::certificates(&config, &genesis, now);
     report.checks.push(judge::certificates(&certificates, now));
     report.checks.push(judge::lists(&look::lists(&config, &genesis, &certificates, now), now));
-    let store = look::store(&config, &opener);
+    let mut store = look::store(&config, &opener);
     let running = store.holder.is_some();
+    if running {
+        store.checkpoint = look::checkpoint(config.telemetry.metrics).await;
+    }
     report.checks.push(judge::store(&store, &config.data));
     report.checks.push(judge::disk(look::free_bytes(&config.data), &config.data));
     report.checks.push(judge::clock(store.last_at));

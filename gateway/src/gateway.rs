@@ -271,6 +271,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let last_at = exchange.state().clock().map(|clock| Timestamp(clock.last_ms));
     let shared = common_knowledge(config, &genesis, exchange, Arc::from(ledger))?;
     shared.metrics.certificate(node.not_after);
+    shared.metrics.watch_disk(&config.data);
     shared.limits.store(Arc::new(config.limits.clone()));
     let exporter = Exporter::start(&config.telemetry.otlp, &shared);
     let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);

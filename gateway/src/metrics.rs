@@ -3,8 +3,9 @@
 //! **Invariant:** a label's value is a word of this program (`&'static str`), so that no address, reference or country can
 //! be one. Counting is an atomic addition; histograms are fed once a batch. The names stand in `docs/operating/metrics.md`.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use envelope::Timestamp;
@@ -54,6 +55,8 @@ pub struct Metrics {
     /// When the node's certificate ends, in ms; 0 before it was read.
     certificate_not_after_ms: AtomicU64,
     lists: Mutex<Option<ListFacts>>,
+    /// The data folder, whose disk is watched.
+    data: OnceLock<PathBuf>,
     writer: Mutex<std::sync::Weak<()>>,
 }
 
@@ -70,6 +73,9 @@ struct AtScrape {
     certificate_days: Float,
     lists: Labelled<Gauge>,
     list_days: Float,
+    disk_free_bytes: Gauge,
+    memory_bytes: Gauge,
+    open_files: Gauge,
     clock_believed: Gauge,
     writer_halted: Gauge,
     writer_stopped: Gauge,
@@ -177,6 +183,7 @@ impl Default for Metrics {
             clock_believed: AtomicBool::new(true),
             certificate_not_after_ms: AtomicU64::new(0),
             lists: Mutex::default(),
+            data: OnceLock::new(),
             writer: Mutex::default(),
         };
         // What can happen is shown as 0 before it does, so that a rate over it has a beginning.
@@ -233,6 +240,9 @@ impl Metrics {
         registry.register("certificate_days", "days until the gateway's own certificate ends", now.certificate_days.clone());
         registry.register("revocation_lists", "issuing CAs by the state of their revocation list", now.lists.clone());
         registry.register("revocation_list_days", "days until the first of the lists is past its next update", now.list_days.clone());
+        registry.register("disk_free_bytes", "bytes free on the disk of the data folder", now.disk_free_bytes.clone());
+        registry.register("memory_bytes", "bytes of memory that the process holds (resident)", now.memory_bytes.clone());
+        registry.register("open_files", "files and sockets that the process has open", now.open_files.clone());
         registry.register("clock_believed", "1 while the gateway believes its clock", now.clock_believed.clone());
         registry.register("writer_halted", "1 while nothing is written; /readyz says why", now.writer_halted.clone());
         registry.register("writer_stopped", "1 when this process will never write again: the log was forked or fell behind", now.writer_stopped.clone());
@@ -324,6 +334,12 @@ impl Metrics {
         Some(Timestamp(self.certificate_not_after_ms.load(Ordering::Relaxed))).filter(|end| end.ms() > 0)
     }
 
+    /// The data folder, whose disk is watched from now on.
+    pub(crate) fn watch_disk(&self, data: &Path) {
+        // A gateway has one data folder.
+        let _ = self.data.set(data.to_owned());
+    }
+
     /// The revocation lists were looked at; `None` when their folder cannot be read.
     pub(crate) fn lists(&self, facts: Option<ListFacts>) {
         *self.lists.lock().unwrap_or_else(PoisonError::into_inner) = facts;
@@ -377,6 +393,10 @@ impl Metrics {
             gauges.lists.get_or_create(&[("state", word)]).set(whole(count as u64));
         }
         gauges.list_days.set(days(lists.next_update, now));
+        let free = self.data.get().and_then(|data| free_bytes(data).ok());
+        gauges.disk_free_bytes.set(whole(free.unwrap_or_default()));
+        gauges.memory_bytes.set(whole(memory_bytes().unwrap_or_default()));
+        gauges.open_files.set(whole(std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64)));
         let facts = Facts::of(shared, now);
         gauges.clock_believed.set(self.clock_believed.load(Ordering::Relaxed).into());
         gauges.writer_halted.set(facts.halted.is_some().into());
@@ -388,6 +408,22 @@ impl Metrics {
 /// Kinds of entries that a participant has published.
 fn is_published(kind: EntryKind) -> bool {
     matches!(kind, EntryKind::Directory | EntryKind::Mailbox | EntryKind::Access | EntryKind::ClockStep)
+}
+
+/// Bytes that are free for this process on the disk of a folder.
+///
+/// # Errors
+/// The system's, when it does not tell.
+pub(crate) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Resident memory, by proc(5).
+fn memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 fn whole(count: u64) -> i64 {

@@ -82,7 +82,8 @@ async fn beside_a_running_gateway_all_is_well_and_without_one_nobody_answers() {
     let gateway = stage.serve();
     let running = Said::of(&stage);
     assert_eq!((running.exit, running.with("ok").len()), (Some(0), 12), "{:#}", running.report);
-    assert!(running.check("store").1.contains("held by process "), "{:#}", running.report);
+    let store = running.check("store").1;
+    assert!(store.contains("held by process ") && store.contains("its newest checkpoint has "), "{:#}", running.report);
     assert!(running.check("tcp").1.contains("this gateway answers"), "{:#}", running.report);
     // The gateway does not mind: it holds its store and serves.
     stage::ask(&stage.connect(&gateway.url, "ke").await).await.expect("served");

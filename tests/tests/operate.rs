@@ -95,6 +95,7 @@ async fn the_page_counts_what_happened_and_names_nobody() {
         ("ecowire_writer_stopped", 0.0),
         ("ecowire_ready", 1.0),
         ("ecowire_checkpoint_entries", running.shared().ledger().size() as f64),
+        ("ecowire_traces_lost_total", 0.0),
         ("ecowire_revocation_lists{state=\"missing\"}", 0.0),
     ] {
         assert_eq!(sample(&page, name), value, "{name}");
@@ -103,6 +104,9 @@ async fn the_page_counts_what_happened_and_names_nobody() {
     assert_eq!(sample(&waiting, "ecowire_mailbox_messages") - sample(&page, "ecowire_mailbox_messages"), 1.0);
     assert_eq!(sample(&waiting, "ecowire_mailbox_depth_max"), 1.0);
     for name in [
+        "ecowire_disk_free_bytes",
+        "ecowire_memory_bytes",
+        "ecowire_open_files",
         "ecowire_batch_entries_count",
         "ecowire_commit_seconds_sum",
         "ecowire_sync_seconds_sum",
@@ -151,6 +155,44 @@ async fn the_operators_table_of_metrics_is_what_the_page_has() {
     let words = Bound::ALL.map(Bound::word).into_iter().chain(HandshakeFailure::ALL.map(HandshakeFailure::word));
     for word in words {
         assert!(document.contains(&format!("`{word}`")), "{word} is not explained");
+    }
+}
+
+/// Runs the gateway's command: exit code, standard output and error.
+fn command(args: &[&str], env: &[(&str, &Path)]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ecowire-all"));
+    let output = command.arg("ecowire-gateway").args(args).envs(env.iter().copied()).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_example_is_accepted_and_a_key_that_does_not_exist_is_refused_by_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gateway.toml");
+    let file = path.to_str().expect("a name");
+    let (code, example, _) = command(&["config", "--example"], &[]);
+    assert_eq!(code, Some(0));
+    std::fs::write(&path, &example).expect("written");
+    let (code, holds, _) = command(&["config", "--check", file], &[]);
+    assert_eq!(code, Some(0));
+    assert!(holds.contains("limits.handshakes = 1024\n") && holds.contains("telemetry.metrics = \"127.0.0.1:9247\"\n"), "{holds}");
+    // Every key is explained: a comment stands before it, or before the key beside it.
+    let mut explained = false;
+    for line in example.lines() {
+        explained = match line {
+            "" => false,
+            _ if line.starts_with('#') => true,
+            _ if line.starts_with('[') => false,
+            _ => explained,
+        };
+        assert!(explained || !line.contains(" = "), "{line} is not explained");
+    }
+    std::fs::write(&path, example.replace("handshakes =", "handshake =")).expect("written");
+    let wanted = "limits.handshake is not a key; did you mean limits.handshakes?";
+    for args in [&["config", "--check", file][..], &["serve"], &["check"]] {
+        let (code, _, error) = command(args, &[("ECOWIRE_CONFIG", &path)]);
+        assert!(code == Some(1) && error.contains(wanted), "{args:?}: {code:?} {error}");
     }
 }
 

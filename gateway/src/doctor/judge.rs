@@ -151,6 +151,8 @@ pub(super) struct StoreFacts {
     pub(super) exists: bool,
     /// Who has it open.
     pub(super) holder: Option<String>,
+    /// When somebody has: entries under the newest checkpoint, as the gateway itself says.
+    pub(super) checkpoint: Option<u64>,
     /// When nobody has: entries, or why it does not open.
     pub(super) opened: Option<Result<u64, String>>,
     /// When nobody has: time of the last entry.
@@ -163,7 +165,8 @@ pub(super) fn store(facts: &StoreFacts, data: &Path) -> Check {
         return Check::bad("store", format!("there is no store in {data}"), "run `ecowire-gateway init`, or name the folder that it made");
     }
     if let Some(holder) = &facts.holder {
-        return Check::ok("store", format!("held by {holder}"));
+        let newest = facts.checkpoint.map_or(String::new(), |entries| format!("; its newest checkpoint has {entries} entries"));
+        return Check::ok("store", format!("held by {holder}{newest}"));
     }
     match &facts.opened {
         Some(Err(why)) => {

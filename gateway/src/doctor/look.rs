@@ -117,8 +117,7 @@ fn lock_holder(locks: &str, major: u32, minor: u32, inode: u64) -> Option<u32> {
 }
 
 pub(super) fn free_bytes(data: &Path) -> Result<u64, String> {
-    let stat = rustix::fs::statvfs(data).map_err(|error| format!("{}: {error}", data.display()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    crate::metrics::free_bytes(data).map_err(|error| format!("{}: {error}", data.display()))
 }
 
 /// Where to knock for a gateway that listens on an address.
@@ -209,14 +208,25 @@ pub(super) fn udp(listen: SocketAddr) -> Result<(), String> {
 
 /// What `/readyz` says; `None` when there is no such port.
 pub(super) async fn ready(metrics: Option<SocketAddr>) -> Option<Result<(u16, String), String>> {
-    let asked = tokio::time::timeout(DOCTOR_PATIENCE, ask(door(metrics?))).await;
-    Some(asked.unwrap_or_else(|_| Err("it took too long".to_owned())))
+    Some(ask(metrics?, "/readyz").await)
 }
 
-async fn ask(address: SocketAddr) -> Result<(u16, String), String> {
+/// How many entries a running gateway's newest checkpoint has, as it says itself.
+pub(super) async fn checkpoint(metrics: Option<SocketAddr>) -> Option<u64> {
+    let (_, page) = ask(metrics?, "/metrics").await.ok()?;
+    page.lines().find_map(|line| line.strip_prefix("ecowire_checkpoint_entries "))?.trim().parse().ok()
+}
+
+async fn ask(metrics: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    let asked = tokio::time::timeout(DOCTOR_PATIENCE, fetch(door(metrics), path)).await;
+    asked.unwrap_or_else(|_| Err("it took too long".to_owned()))
+}
+
+async fn fetch(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     let said = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect(address).await.map_err(said)?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.map_err(said)?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(said)?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).await.map_err(said)?;
     let text: String = String::from_utf8_lossy(&bytes).into_owned();
