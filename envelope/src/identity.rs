@@ -7,6 +7,7 @@
 //! exactly that path is refused, so nobody can borrow the name of a CA by sending its public certificate along.
 
 mod certificate;
+mod describe;
 mod error;
 mod scope;
 
@@ -22,6 +23,7 @@ use crate::address::{Address, Network};
 use crate::limits::CHAIN_MAX;
 use crate::time::Timestamp;
 pub(crate) use certificate::{ECDSA_WITH_SHA256_DER, Facts, read_serial, timestamp};
+pub use describe::{Description, describe};
 pub use error::IdentityError;
 use scope::Scope;
 

@@ -88,6 +88,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every stable name.
+    #[rustfmt::skip]
+    pub const NAMES: [&str; 23] = [
+        "BAD_ENCODING", "TOO_LARGE", "NOT_SENDER", "BAD_COMMITMENT", "BAD_SIGNATURE", "REFERENCE_REUSED", "BAD_REFERENCE", "EXPIRED",
+        "CLOCK_SKEW", "STALE_KEY", "SUSPENDED", "REVOKED", "NO_GRANT", "UNKNOWN_RECIPIENT", "NOT_CLEARED", "OVERSIGHT_MISSING",
+        "IPSG_COPY_MISSING", "QUOTA", "STALE_DIRECTORY", "BAD_SEQUENCE", "NO_AUTHORITY", "UNKNOWN_MESSAGE", "KEY_REFUSED",
+    ];
+
     /// The stable name.
     #[must_use]
     pub fn name(&self) -> &'static str {

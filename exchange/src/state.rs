@@ -266,6 +266,11 @@ impl State {
         self.waiting.get(address).into_iter().flatten().map(|(_, seq)| *seq)
     }
 
+    /// How many messages wait in each mailbox that has ever had one.
+    pub fn mailbox_depths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.waiting.values().map(BTreeSet::len)
+    }
+
     /// Index, mailbox and number of what is available though its end has passed at `now`, by end.
     pub fn expiring(&self, now: envelope::Timestamp) -> impl Iterator<Item = (u64, Address, u64)> + '_ {
         let due = self.expiring.iter().take_while(move |(end, ..)| *end <= now.ms());

@@ -8,11 +8,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use envelope::statement;
+use tokio::signal::unix;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
-use crate::config::EngineName;
+use crate::config::{Change, EngineName, LogFormat, Telemetry};
 use crate::gateway::StartError;
 use crate::{Config, Init, gateway};
 
@@ -47,12 +49,15 @@ enum Command {
         /// What keeps the ledger; fixed from then on
         #[arg(long, value_enum, default_value_t)]
         engine: EngineName,
+        /// Loopback address and port for metrics and probes; "" for none
+        #[arg(long, default_value = "127.0.0.1:9247", env = "ECOWIRE_METRICS")]
+        metrics: String,
     },
-    /// Open the store by checking it, and serve until SIGINT or SIGTERM
+    /// Open the store by checking it, and serve until SIGINT or SIGTERM; SIGHUP reads the configuration again
     #[command(after_help = EXAMPLES)]
     Serve {
         /// The configuration file
-        #[arg(long)]
+        #[arg(long, env = "ECOWIRE_CONFIG")]
         config: PathBuf,
         /// The network authority's clock-step.bin, when the gateway does not believe its clock
         #[arg(long, value_name = "FILE")]
@@ -65,11 +70,31 @@ enum Command {
     #[command(after_help = EXAMPLES)]
     Check {
         /// The configuration file
-        #[arg(long)]
+        #[arg(long, env = "ECOWIRE_CONFIG")]
         config: PathBuf,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+    /// Look at everything that a gateway needs, beside a running one or without, and say what to do
+    #[command(after_help = DOCTOR)]
+    Doctor {
+        /// The configuration file
+        #[arg(long, env = "ECOWIRE_CONFIG")]
+        config: PathBuf,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a configuration with every key explained, or check one without starting anything
+    #[command(after_help = EXAMPLES)]
+    Config {
+        /// Print the example
+        #[arg(long, conflicts_with = "check", required_unless_present = "check")]
+        example: bool,
+        /// Check this file, and print what would hold
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
     },
 }
 
@@ -77,17 +102,24 @@ const EXAMPLES: &str = "Examples:
   ecowire-gateway init --config gateway.toml --genesis pki/genesis.bin --node pki/node_dev-1 --data data --listen 127.0.0.1:7247
   ecowire-gateway serve --config gateway.toml
   ecowire-gateway check --config gateway.toml
+  ecowire-gateway config --check gateway.toml
 
 Exit codes: 0 done, 1 anything not named here, 2 usage, 5 the store does not verify (the entry is named).
-Log levels: ECOWIRE_LOG=info,gateway=debug";
+ECOWIRE_CONFIG names the configuration where --config does not. ECOWIRE_LOG=info,gateway=debug overrides telemetry.log.";
+
+const DOCTOR: &str = "Exit codes: 0 all well (a warning is for soon), 4 nothing is wrong but no gateway answers, 1 anything else.";
 
 /// Runs the command with its arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
     let done = match cli.command {
-        Command::Init { config, genesis, node, data, listen, engine } => init(&Init { config, genesis, node, data, listen, engine }),
+        Command::Init { config, genesis, node, data, listen, engine, metrics } => {
+            init(&Init { config, genesis, node, data, listen, engine }, &metrics)
+        }
         Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
         Command::Check { config, json } => check(&config, json),
+        Command::Doctor { config, json } => doctor(&config, json),
+        Command::Config { check, .. } => configuration(check.as_deref()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -97,16 +129,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-fn init(options: &Init) -> anyhow::Result<ExitCode> {
-    gateway::init(options)?;
+fn init(options: &Init, metrics: &str) -> anyhow::Result<ExitCode> {
+    let address = |text: &str| text.parse().with_context(|| format!("--metrics {text} is no address and port"));
+    let metrics = if metrics.is_empty() { None } else { Some(address(metrics)?) };
+    gateway::init_with(options, &Telemetry { metrics, ..Telemetry::default() })?;
     println!("wrote {} and the first entries of the ledger in {}", options.config.display(), options.data.display());
     println!("next: ecowire-gateway serve --config {}", options.config.display());
     Ok(ExitCode::SUCCESS)
 }
 
 fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json: bool) -> anyhow::Result<ExitCode> {
-    log_to_stderr(log_json)?;
     let config = Config::read(path).map_err(StartError::from)?;
+    let levels = log_to_stderr(&config.telemetry, log_json)?;
+    tracing::info!(keys = %said(&config), "the configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut running = gateway::start(&config).await?;
@@ -120,7 +155,13 @@ fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json:
             eprintln!("warning: nothing is written until this is mended: {reason}");
         }
         println!("serving on {} with {} entries", running.address, running.size);
-        stop_signal().await?;
+        if let Some(metrics) = running.metrics {
+            tracing::info!(%metrics, "metrics and probes");
+        }
+        let mut signals = Signals::new()?;
+        while signals.next().await == Signal::Reload {
+            reload(path, &mut running, &levels);
+        }
         tracing::info!("stopping");
         running.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -156,26 +197,105 @@ fn finding_json(index: Option<u64>, text: &str) -> String {
     format!("{{\"entry\":{entry},\"finding\":\"{escaped}\"}}")
 }
 
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+/// Keys and values in one line.
+fn said(config: &Config) -> String {
+    config.effective().iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
 }
 
-fn log_to_stderr(json: bool) -> anyhow::Result<()> {
-    let targets: Targets = std::env::var("ECOWIRE_LOG").unwrap_or_else(|_| "info".to_owned()).parse()?;
-    let registry = tracing_subscriber::registry().with(targets);
+fn configuration(check: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
+    let Some(path) = check else {
+        print!("{}", Config::example().to_toml());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let config = Config::read(path).map_err(StartError::from)?;
+    config.effective().iter().for_each(|(key, value)| println!("{key} = {value}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn doctor(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(crate::doctor::examine(path));
     if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(ExitCode::from(report.exit()))
+}
+
+/// Reads the file again. One that is broken changes nothing; of a sound one, what can change while the gateway runs.
+fn reload(path: &std::path::Path, running: &mut gateway::Running, levels: &Levels) {
+    let wanted = match Config::read(path) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            return tracing::error!(error = %crate::writer::chain(&error), "the configuration was not read again; what held holds");
+        }
+    };
+    let changes = running.reload(&wanted);
+    for Change { key, from, to } in &changes.taken {
+        tracing::warn!(key, from, to, "a key of the configuration was taken");
+        if key == "telemetry.log" {
+            levels.set(&wanted.telemetry.log);
+        }
+    }
+    for (Change { key, from, to }, reason) in &changes.refused {
+        tracing::error!(key, from, to, reason, "a key of the configuration waits for the next start");
+    }
+    tracing::info!(taken = changes.taken.len(), refused = changes.refused.len(), "the configuration was read again");
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    Reload,
+}
+
+/// SIGINT and SIGTERM stop, SIGHUP reloads.
+struct Signals([unix::Signal; 3]);
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use unix::SignalKind;
+        Ok(Self([unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) -> Signal {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => Signal::Stop,
+            _ = terminate.recv() => Signal::Stop,
+            _ = hangup.recv() => Signal::Reload,
+        }
+    }
+}
+
+/// The log's levels, which can change while it is written.
+struct Levels(Option<reload::Handle<Targets, Registry>>);
+
+impl Levels {
+    fn set(&self, levels: &str) {
+        let Some(handle) = &self.0 else {
+            return tracing::warn!("ECOWIRE_LOG holds; telemetry.log is for the next start without it");
+        };
+        match levels.parse().map_err(anyhow::Error::from).and_then(|targets: Targets| Ok(handle.reload(targets)?)) {
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "the log's levels were not changed"),
+        }
+    }
+}
+
+fn log_to_stderr(telemetry: &Telemetry, json: bool) -> anyhow::Result<Levels> {
+    let from_env = std::env::var("ECOWIRE_LOG").ok();
+    let targets: Targets = from_env.as_ref().unwrap_or(&telemetry.log).parse()?;
+    let (filter, handle) = reload::Layer::new(targets);
+    let registry = tracing_subscriber::registry().with(filter);
+    if json || telemetry.log_format == LogFormat::Json {
         registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).init();
     } else {
         let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
         registry.with(tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).init();
     }
-    Ok(())
+    Ok(Levels(from_env.is_none().then_some(handle)))
 }
 
 const EXIT_VERIFICATION: u8 = 5;

@@ -1,11 +1,17 @@
 //! The configuration: one TOML file, every key shown by the file that `init` writes, unknown keys refused.
 
+mod keys;
+mod telemetry;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::limits;
+
+pub use keys::{Change, Changes, Keys, diff};
+pub use telemetry::{LogFormat, Telemetry, collector};
 
 /// The gateway's configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +36,9 @@ pub struct Config {
     /// Bounds that an operator may lower or raise.
     #[serde(default)]
     pub limits: Limits,
+    /// Metrics, log and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
 }
 
 /// How the ledger is kept.
@@ -137,16 +146,69 @@ impl Config {
     /// Reads a configuration file. Relative paths are relative to the file's folder.
     ///
     /// # Errors
-    /// [`ConfigError`] names the file, and the key that is wrong.
+    /// [`ConfigError`] names the file and every key that is wrong: of one that does not exist, the nearest that does.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let mut config: Self =
-            toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a configuration from the text of the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Parse`] as [`Config::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let wrong = |message: String| ConfigError::Parse { path: path.to_owned(), message };
+        let mut config: Self = toml::from_str(text).map_err(|error| {
+            // Keys that do not exist, all at once; else the place and what was wanted there.
+            let unknown = keys::unknown(text, &Self::example().effective());
+            wrong(if unknown.is_empty() { error.to_string() } else { unknown.join("; ") })
+        })?;
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(wrong(problems.join("; ")));
+        }
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         for entry in [&mut config.data, &mut config.genesis, &mut config.node, &mut config.crls] {
             *entry = folder.join(&*entry);
         }
         Ok(config)
+    }
+
+    /// A configuration that shows every key, as `config --example` prints it.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7247)),
+            data: "data".into(),
+            genesis: "pki/genesis.bin".into(),
+            node: "pki/node_dev-1".into(),
+            crls: "pki/crl".into(),
+            store: Store::default(),
+            quic: Quic::default(),
+            limits: Limits::default(),
+            telemetry: Telemetry { metrics: Some(METRICS_DEFAULT), ..Telemetry::default() },
+        }
+    }
+
+    /// Every key with the value that holds. There are no secrets among them: keys lie in files of their own.
+    #[must_use]
+    pub fn effective(&self) -> Keys {
+        keys::keys_of(&self.to_toml()).expect("what is written here is read by the tests below")
+    }
+
+    /// Values out of their range, each with its key.
+    fn problems(&self) -> Vec<String> {
+        let limits = &self.limits;
+        let ranges = [
+            ("limits.connections", limits.connections, 1..=1_000_000),
+            ("limits.connections_per_participant", limits.connections_per_participant, 1..=1_000_000),
+            ("limits.handshakes", limits.handshakes, 1..=65_536),
+        ];
+        let out = ranges.iter().filter(|(_, value, range)| !range.contains(value));
+        let mut problems: Vec<String> =
+            out.map(|(key, value, range)| format!("{key} is {value}; {} to {} are allowed", range.start(), range.end())).collect();
+        problems.extend(self.telemetry.problems());
+        problems
     }
 
     /// The commented text that `init` writes.
@@ -184,8 +246,10 @@ impl Config {
              connections = {connections}\n\
              connections_per_participant = {connections_per_participant}\n\
              # TLS handshakes under way; each ends after 10 s.\n\
-             handshakes = {handshakes}\n",
-            self.listen
+             handshakes = {handshakes}\n\
+             {}",
+            self.listen,
+            self.telemetry.to_toml()
         )
     }
 }
@@ -202,6 +266,8 @@ impl Store {
         )
     }
 }
+/// Where `init` puts metrics and probes.
+pub const METRICS_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9247);
 
 #[cfg(test)]
 mod tests {
@@ -211,16 +277,11 @@ mod tests {
     fn sample() -> Config {
         let at = |name: &str| PathBuf::from(format!("/x/{name} \"q\""));
         let listen = "127.0.0.1:7247".parse().unwrap();
-        Config {
-            listen,
-            data: at("data"),
-            genesis: at("g"),
-            node: at("n"),
-            crls: at("c"),
-            store: Store { engine: EngineName::Sled },
-            quic: Quic::default(),
-            limits: Limits::default(),
-        }
+        Config { listen, data: at("data"), genesis: at("g"), node: at("n"), crls: at("c"), store: Store { engine: EngineName::Sled }, ..Config::example() }
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("/etc/ecowire/gateway.toml")).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -252,9 +313,78 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused_by_name() {
-        let text = sample().to_toml().replace("handshakes", "handshake");
-        let error = toml::from_str::<Config>(&text).unwrap_err().to_string();
-        assert!(error.contains("handshake"), "{error}");
+    fn the_example_is_a_configuration_and_says_the_defaults() {
+        let example = Config::example();
+        let read = parse(&example.to_toml()).unwrap();
+        assert_eq!(read.data, Path::new("/etc/ecowire/data"));
+        assert_eq!(Config { data: "data".into(), ..example.clone() }.effective(), example.effective());
+        assert_eq!(example.effective()["limits.handshakes"], "1024");
+        assert_eq!(example.effective()["telemetry.metrics"], "\"127.0.0.1:9247\"");
+        // What the sections hold when the file does not name them.
+        let short = "listen = \"127.0.0.1:1\"\ndata = \"d\"\ngenesis = \"g\"\nnode = \"n\"\ncrls = \"c\"\n";
+        let (short, metrics) = (parse(short).unwrap(), example.telemetry.metrics);
+        assert_eq!(short.telemetry, Telemetry { metrics: None, ..example.telemetry });
+        assert!(metrics.is_some());
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_refused_with_the_nearest_that_does() {
+        for (from, to, wanted) in [
+            ("handshakes =", "handshake =", "limits.handshake is not a key; did you mean limits.handshakes?"),
+            ("[limits]", "[limit]", "limit.handshakes is not a key; did you mean limits.handshakes?"),
+            ("listen =", "lisetn =", "lisetn is not a key; did you mean listen?"),
+            ("crls =", "handshakes = 3\ncrls =", "handshakes is not a key; did you mean limits.handshakes?"),
+            ("otlp =", "metrics_pbulic = true\notlp =", "telemetry.metrics_pbulic is not a key; did you mean telemetry.metrics_public?"),
+            ("[limits]", "[limits]\nzebra = 1", "limits.zebra is not a key; the keys there are limits.connections, "),
+            ("[limits]", "[zoo]\nzebra = 1\n[limits]", "zoo.zebra is not a key; the sections are limits, "),
+        ] {
+            let error = parse(&sample().to_toml().replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+        let twice = sample().to_toml().replace("handshakes =", "handshake =").replace("log =", "logs =");
+        let error = parse(&twice).unwrap_err();
+        assert!(error.contains("limits.handshakes?") && error.contains("telemetry.log?"), "all at once: {error}");
+    }
+
+    #[test]
+    fn a_value_of_another_kind_or_out_of_range_is_named() {
+        for (from, to, wanted) in [
+            ("handshakes = 1024", "handshakes = 0", "limits.handshakes is 0; 1 to 65536 are allowed"),
+            ("handshakes = 1024", "handshakes = -1", "handshakes = -1"),
+            ("connections = 12288", "connections = 1000001", "limits.connections is 1000001; 1 to 1000000 are allowed"),
+            ("metrics = \"127.0.0.1:9247\"", "metrics = \"9247\"", "is no address and port"),
+            ("log_format = \"text\"", "log_format = \"xml\"", "log_format"),
+            ("metrics_public = false", "metrics_public = 1", "metrics_public"),
+        ] {
+            let error = parse(&sample().to_toml().replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_reload_takes_what_is_safe_and_says_why_not_the_rest() {
+        let running = sample();
+        let with = |change: fn(&mut Config)| {
+            let mut wanted = running.clone();
+            change(&mut wanted);
+            let changes = diff(&running, &wanted);
+            let taken = changes.taken.iter().map(|change| format!("{}: {} -> {}", change.key, change.from, change.to));
+            let refused = changes.refused.iter().map(|(change, reason)| format!("not {}: {reason}", change.key));
+            taken.chain(refused).collect::<Vec<_>>().join("; ")
+        };
+        for (change, wanted) in [
+            ((|_| ()) as fn(&mut Config), ""),
+            (|config| config.telemetry.log = "warn".to_owned(), "telemetry.log: \"info\" -> \"warn\""),
+            (|config| config.limits.connections_per_participant = 3, "limits.connections_per_participant: 64 -> 3"),
+            (|config| config.limits.handshakes = 3, "not limits.handshakes: room is given out when the gateway starts"),
+            (|config| config.listen = ([127, 0, 0, 1], 1).into(), "not listen: its port is bound when the gateway starts"),
+            (|config| config.data = "x".into(), "not data: the store is opened when the gateway starts"),
+            (|config| config.genesis = "x".into(), "not genesis: the genesis is entry 0 of the log, and holds for the log's life"),
+            (|config| config.telemetry.metrics = None, "not telemetry.metrics: ports, the log's form"),
+        ] {
+            assert!(with(change).starts_with(wanted) && (with(change).is_empty() == wanted.is_empty()), "{}", with(change));
+        }
+        let both = with(|config| (config.telemetry.log, config.crls) = ("debug".to_owned(), "x".into()));
+        assert!(both.starts_with("telemetry.log: ") && both.contains("; not crls: "), "{both}");
     }
 }

@@ -31,6 +31,7 @@ use tower::ServiceExt as _;
 use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::config::Limits;
 use crate::limits;
+use crate::metrics::{Connected, HandshakeFailure, Transport};
 use crate::quic;
 use crate::shared::Shared;
 use crate::tls;
@@ -63,6 +64,7 @@ pub(crate) struct Guest {
     age: Instant,
     /// Taken as long as the connection lasts.
     _place: Place,
+    _counted: Connected,
 }
 
 /// How a conversation ended.
@@ -75,11 +77,8 @@ pub(crate) enum Ended {
 }
 
 /// Connections of each participant.
-#[derive(Debug)]
-struct Counts {
-    max: usize,
-    each: Mutex<BTreeMap<Address, usize>>,
-}
+#[derive(Debug, Default)]
+struct Counts(Mutex<BTreeMap<Address, usize>>);
 
 /// One connection's place among its participant's.
 struct Place {
@@ -97,9 +96,8 @@ impl Door {
         stopping: watch::Receiver<bool>,
         bounds: &Limits,
     ) -> Self {
-        let counts = Arc::new(Counts { max: bounds.connections_per_participant, each: Mutex::default() });
         let connections = Arc::new(Semaphore::new(bounds.connections));
-        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts, quic: None }
+        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts: Arc::default(), quic: None }
     }
 
     /// Takes connections over QUIC, too.
@@ -150,6 +148,7 @@ impl Door {
     pub(crate) fn room(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
         let room = self.connections.clone().try_acquire_owned().ok().zip(self.handshakes.clone().try_acquire_owned().ok());
         if room.is_none() {
+            self.shared.metrics.handshake_failed(HandshakeFailure::NoRoom);
             tracing::warn!("no room for another connection");
         }
         room
@@ -170,15 +169,23 @@ impl Door {
         };
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
-            Err(_) => return tracing::debug!("a handshake took too long"),
+            Ok(Err(error)) => {
+                self.shared.metrics.handshake_failed(tls::failure(&error));
+                return tracing::debug!(%error, "a handshake failed");
+            }
+            Err(_) => {
+                self.shared.metrics.handshake_failed(HandshakeFailure::Timeout);
+                return tracing::debug!("a handshake took too long");
+            }
         };
         drop(handshake);
         // A client that names no protocol at all gets through the handshake.
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            self.shared.metrics.handshake_failed(HandshakeFailure::Protocol);
             return tracing::debug!("a handshake failed: h2 was not agreed on");
         }
-        let Some(guest) = self.welcome(stream.get_ref().1.peer_certificates().unwrap_or_default()) else { return };
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let Some(guest) = self.welcome(chain, Transport::Tcp) else { return };
         tracing::debug!(peer = %guest.peer.address, "connected");
         self.speak(stream, &guest).await;
         tracing::debug!(peer = %guest.peer.address, "disconnected");
@@ -186,16 +193,23 @@ impl Door {
     }
 
     /// Judges a chain that has shaken hands, and gives its holder a place.
-    pub(crate) fn welcome(&self, chain: &[CertificateDer<'_>]) -> Option<Guest> {
+    pub(crate) fn welcome(&self, chain: &[CertificateDer<'_>], transport: Transport) -> Option<Guest> {
         let revocations = self.shared.revocations();
         let judged = tls::judge(&self.shared.anchors, &self.shared, chain, SystemTimeSource::default().wall());
-        let peer = judged.inspect_err(|reason| tracing::warn!(reason, "a certificate was refused at the door")).ok()?;
-        let Some(place) = Place::take(&self.counts, &peer.address) else {
-            tracing::warn!(peer = %peer.address, max = self.counts.max, "too many connections of one participant");
+        let refused = |reason: &String| {
+            self.shared.metrics.handshake_failed(HandshakeFailure::Certificate);
+            tracing::warn!(reason, "a certificate was refused at the door");
+        };
+        let peer = judged.inspect_err(refused).ok()?;
+        let max = self.shared.limits.load().connections_per_participant;
+        let Some(place) = Place::take(&self.counts, &peer.address, max) else {
+            self.shared.metrics.handshake_failed(HandshakeFailure::Participant);
+            tracing::warn!(peer = %peer.address, max, "too many connections of one participant");
             return None;
         };
         let (end, age) = (Instant::now() + certificate_left(&peer), Instant::now() + connection_age());
-        Some(Guest { peer: Arc::new(peer), revocations, end, age, _place: place })
+        let counted = self.shared.metrics.connected(transport);
+        Some(Guest { peer: Arc::new(peer), revocations, end, age, _place: place, _counted: counted })
     }
 
     /// Serves HTTP/2 until the peer ends it, its certificate ends or is revoked, or it has grown old or idle.
@@ -283,10 +297,10 @@ impl Drop for Call {
 }
 
 impl Place {
-    fn take(counts: &Arc<Counts>, address: &Address) -> Option<Self> {
-        let mut each = counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(counts: &Arc<Counts>, address: &Address, max: usize) -> Option<Self> {
+        let mut each = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = each.entry(address.clone()).or_default();
-        if *count >= counts.max {
+        if *count >= max {
             return None;
         }
         *count += 1;
@@ -296,7 +310,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut each = self.counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut each = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = each.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {

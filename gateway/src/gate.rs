@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use envelope::Address;
 
 use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MESSAGES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_FOR_FLASH, QUEUE_MESSAGES_MAX};
+use crate::problem::{Bound, Problem};
 
 /// The rooms.
 #[derive(Debug, Default)]
@@ -33,20 +34,44 @@ pub struct Permit {
     bytes: usize,
 }
 
+/// There is no room.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Full {
+    /// Which bound is reached.
+    pub bound: Bound,
+    /// The same in words.
+    pub text: String,
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        Self::busy_at(full.bound, full.text)
+    }
+}
+
 impl Gate {
+    /// Messages and bytes that hold room now.
+    #[must_use]
+    pub fn depth(&self) -> (usize, usize) {
+        let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (rooms.all.messages, rooms.all.bytes)
+    }
+
     /// Takes room for a message of `bytes`; FLASH may use the part that is kept for it.
     ///
     /// # Errors
-    /// A text that names the bound that is reached.
-    pub fn enter(self: &Arc<Self>, address: &Address, bytes: usize, flash: bool) -> Result<Permit, String> {
+    /// [`Full`] names the bound that is reached.
+    pub fn enter(self: &Arc<Self>, address: &Address, bytes: usize, flash: bool) -> Result<Permit, Full> {
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let max = if flash { QUEUE_MESSAGES_MAX } else { QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH };
         if rooms.all.messages >= max || rooms.all.bytes + bytes > QUEUE_BYTES_MAX {
-            return Err("the queue to the ledger is full".to_owned());
+            return Err(Full { bound: Bound::Queue, text: "the queue to the ledger is full".to_owned() });
         }
         let own = rooms.each.get(address).copied().unwrap_or_default();
         if own.messages >= IN_FLIGHT_MESSAGES_MAX || own.bytes + bytes > IN_FLIGHT_BYTES_MAX {
-            return Err(format!("{address} has {} messages and {} bytes in flight, the most that are allowed", own.messages, own.bytes));
+            let text = format!("{address} has {} messages and {} bytes in flight, the most that are allowed", own.messages, own.bytes);
+            return Err(Full { bound: Bound::Participant, text });
         }
         rooms.all.add(bytes);
         rooms.each.entry(address.clone()).or_default().add(bytes);
@@ -92,7 +117,7 @@ mod tests {
     fn one_participant_has_256_in_flight_and_others_still_enter() {
         let gate = Arc::new(Gate::default());
         let mut held: Vec<_> = (0..IN_FLIGHT_MESSAGES_MAX).map(|_| gate.enter(&at("ke"), 10, false).unwrap()).collect();
-        assert!(gate.enter(&at("ke"), 10, true).unwrap_err().contains("256 messages"));
+        assert!(gate.enter(&at("ke"), 10, true).unwrap_err().text.contains("256 messages"));
         assert!(gate.enter(&at("th"), 10, false).is_ok());
         held.pop();
         assert!(gate.enter(&at("ke"), 10, false).is_ok());
@@ -103,7 +128,7 @@ mod tests {
         let gate = Arc::new(Gate::default());
         assert!(gate.enter(&at("ke"), IN_FLIGHT_BYTES_MAX + 1, false).is_err());
         let _held: Vec<_> = (0..8).map(|n| gate.enter(&at(&format!("ke/cus/x-{n}")), IN_FLIGHT_BYTES_MAX, false).unwrap()).collect();
-        assert_eq!(gate.enter(&at("th"), 1, true).unwrap_err(), "the queue to the ledger is full");
+        assert_eq!(gate.enter(&at("th"), 1, true).unwrap_err().text, "the queue to the ledger is full");
     }
 
     #[test]

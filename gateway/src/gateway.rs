@@ -19,12 +19,17 @@ use proto::v1::messages_server::MessagesServer;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
-use crate::config::{self, Config, ConfigError, EngineName};
+use crate::config::{self, Config, ConfigError, EngineName, Telemetry};
 use crate::connection::Door;
+use crate::health::Facts;
 use crate::limits;
 use crate::node::{Node, NodeError, hold_log_key};
+use crate::otlp::Exporter;
 use crate::problem::{Outcome, Problem};
 use crate::quic;
 use crate::revocations::Lists;
@@ -34,6 +39,7 @@ use crate::service::directory::DirectoryService;
 use crate::service::messages::MessagesService;
 use crate::shared::Shared;
 use crate::store::{self, Opener, StoreError};
+use crate::telemetry::Port;
 use crate::tls;
 use crate::writer::{Command, Writer};
 
@@ -122,11 +128,19 @@ pub struct Init {
     pub engine: EngineName,
 }
 
-/// Makes the store with entry 0 and writes the configuration; never overwrites.
+/// Makes the store with entry 0 and writes the configuration; never overwrites. Metrics are off.
 ///
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub fn init(init: &Init) -> Result<Config, StartError> {
+    init_with(init, &Telemetry::default())
+}
+
+/// As [`init`], with metrics, log and traces of the caller's.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub fn init_with(init: &Init, telemetry: &Telemetry) -> Result<Config, StartError> {
     if init.config.exists() {
         return Err(StartError::Exists(init.config.clone()));
     }
@@ -144,6 +158,7 @@ pub fn init(init: &Init) -> Result<Config, StartError> {
         store: config::Store { engine: init.engine },
         quic: config::Quic::default(),
         limits: config::Limits::default(),
+        telemetry: telemetry.clone(),
     };
     let (opener, genesis) = opener(&config)?;
     let now = SystemTimeSource::default().wall();
@@ -168,6 +183,8 @@ pub fn init(init: &Init) -> Result<Config, StartError> {
 pub struct Running {
     /// Where it listens; the port is known here when the configuration said 0.
     pub address: SocketAddr,
+    /// Where metrics and probes are, when they are on.
+    pub metrics: Option<SocketAddr>,
     /// Entries in the log when it was ready.
     pub size: u64,
     shared: Arc<Shared>,
@@ -179,9 +196,31 @@ pub struct Running {
     door: tokio::task::JoinHandle<()>,
     ticker: tokio::task::JoinHandle<()>,
     writer: std::thread::JoinHandle<()>,
+    /// Exports until the end.
+    exporter: Option<Exporter>,
+    /// Answers until the end, so that a probe sees the gateway go down.
+    port: Port,
+    /// What holds: the file at the start, and what was taken since.
+    config: Config,
 }
 
 impl Running {
+    /// Takes from a configuration what can change while the gateway runs; gives that, and what waits for the next start.
+    pub fn reload(&mut self, wanted: &Config) -> config::Changes {
+        let changes = config::diff(&self.config, wanted);
+        for change in &changes.taken {
+            match change.key.as_str() {
+                "telemetry.log" => self.config.telemetry.log.clone_from(&wanted.telemetry.log),
+                "limits.connections_per_participant" => {
+                    self.config.limits.connections_per_participant = wanted.limits.connections_per_participant;
+                    self.shared.limits.store(Arc::new(self.config.limits.clone()));
+                }
+                key => tracing::error!(key, "a key is said to be taken on reload and is not"),
+            }
+        }
+        changes
+    }
+
     /// Common knowledge, for those who watch the gateway from inside its process.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
@@ -194,7 +233,7 @@ impl Running {
     /// The refusal, or why the clock is still not believed.
     pub async fn clock_step(&mut self, signed: v1::SignedStatement) -> Result<(), String> {
         let node = self.shared.node.clone();
-        let permit = self.shared.gate.enter(&node, signed.statement.len(), false)?;
+        let permit = self.shared.gate.enter(&node, signed.statement.len(), false).map_err(|full| full.text)?;
         let asked = self.desk.ask(|reply| Command::Statement { peer: node, signed: Box::new(signed), permit, reply });
         asked.await.map_err(|problem| problem.to_string())?;
         self.announced = self.announced || announce(&self.desk).await;
@@ -217,6 +256,10 @@ impl Running {
             tracing::error!("the writer did not end well");
         }
         drop(key);
+        if let Some(exporter) = self.exporter {
+            exporter.close().await;
+        }
+        self.port.close().await;
     }
 }
 
@@ -233,24 +276,21 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules, engine: Engine) -> Result<Running, StartError> {
+    let port = Port::open(config.telemetry.metrics).await;
+    let metrics = |source| StartError::Listen { address: config.telemetry.metrics.unwrap_or(config.listen), source };
+    let port = port.map_err(metrics)?;
     let (opener, genesis) = opener(config)?;
     let opener = Opener { rules, engine, ..opener };
     let node = Node::read(&config.node, &genesis, time.wall())?;
     let (ledger, exchange) = opener.open()?;
     let key = hold_log_key(&config.node)?;
-    let (ledger, size): (Arc<dyn ledger::Ledger>, u64) = {
-        let size = ledger.size();
-        (Arc::from(ledger), size)
-    };
+    let size = ledger.size();
     let last_at = exchange.state().clock().map(|clock| Timestamp(clock.last_ms));
-    let genesis_node = genesis.node().map_err(|error| StartError::Genesis { path: config.genesis.clone(), source: error.into() })?;
-    let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
-    let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
-    let convicted = convicted.map_err(|source| StoreError::Read { index: size, source })?;
-    let shared = Arc::new(Shared::new(genesis.network.clone(), genesis_node, anchors, genesis.log_verifier(), exchange, ledger));
-    if let Some(reason) = convicted {
-        shared.stop_writing(reason);
-    }
+    let shared = common_knowledge(config, &genesis, exchange, Arc::from(ledger))?;
+    shared.metrics.certificate(node.not_after);
+    shared.metrics.watch_disk(&config.data);
+    shared.limits.store(Arc::new(config.limits.clone()));
+    let exporter = Exporter::start(&config.telemetry.otlp, &shared);
     let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
     if !config.crls.is_dir() {
@@ -264,20 +304,72 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let quic = udp.map(|socket| quic::Listener::new(socket, &tls.load(), reset)).transpose()?;
 
     let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default(), Handle::current());
-    let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(queue));
-    let writer = writer.map_err(|source| StartError::Io { path: "the writer's thread".into(), source })?;
+    let writer = start_writer(&shared, writer, queue)?;
     let announced = announce(&desk).await;
-    let mut ticker = Ticker { desk: desk.clone(), lists, config: config.clone(), genesis, tls: tls.clone(), tls_seen: [None; 2] };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let mut ticker = Ticker {
+        desk: desk.clone(),
+        lists,
+        config: config.clone(),
+        genesis,
+        tls: tls.clone(),
+        tls_seen: [None; 2],
+        health,
+        reported: None,
+    };
     // Revocations are in force before the first connection.
     ticker.lists.refresh(&desk, SystemTimeSource::default().wall()).await;
+    ticker.report_health().await;
+    port.watch(&shared);
     let (stop, stopping) = watch::channel(false);
-    let ticking = ticker.run(stopping.clone());
-    let ticker = tokio::spawn(ticking);
+    let ticker = tokio::spawn(ticker.run(stopping.clone()));
     let own = desk.clone();
-    let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits).with_quic(quic);
+    let door = Door::new(tls, shared.clone(), routes(desk, health_service), stopping, &config.limits).with_quic(quic);
     let door = tokio::spawn(door.run(listener));
     tracing::info!(%address, quic = config.quic.enabled, entries = size, "serving");
-    Ok(Running { address, size, shared, announced, key, desk: own, stop, door, ticker, writer })
+    Ok(Running {
+        address,
+        metrics: port.address,
+        size,
+        shared,
+        announced,
+        key,
+        desk: own,
+        stop,
+        door,
+        ticker,
+        writer,
+        exporter,
+        port,
+        config: config.clone(),
+    })
+}
+
+/// What all tasks will read; a log that was convicted before is never written to again.
+fn common_knowledge(
+    config: &Config,
+    genesis: &Genesis,
+    exchange: Exchange,
+    ledger: Arc<dyn ledger::Ledger>,
+) -> Result<Arc<Shared>, StartError> {
+    let genesis_node = genesis.node().map_err(|error| StartError::Genesis { path: config.genesis.clone(), source: error.into() })?;
+    let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
+    let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
+    let convicted = convicted.map_err(|source| StoreError::Read { index: ledger.size(), source })?;
+    let shared = Arc::new(Shared::new(genesis.network.clone(), genesis_node, anchors, genesis.log_verifier(), exchange, ledger));
+    if let Some(reason) = convicted {
+        shared.stop_writing(reason);
+    }
+    Ok(shared)
+}
+
+fn start_writer(shared: &Shared, writer: Writer, queue: mpsc::Receiver<Command>) -> Result<std::thread::JoinHandle<()>, StartError> {
+    let pulse = shared.metrics.pulse();
+    let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let _pulse = pulse;
+        writer.run(queue);
+    });
+    thread.map_err(|source| StartError::Io { path: "the writer's thread".into(), source })
 }
 
 /// What is wrong with a stopped store.
@@ -387,13 +479,11 @@ async fn announce(desk: &Desk) -> bool {
     false
 }
 
-fn routes(desk: Desk) -> Routes {
+fn routes(desk: Desk, health: HealthServer<impl Health>) -> Routes {
     let message = limits::SUBMISSION_BYTES_MAX;
     let messages = MessagesServer::new(MessagesService(desk.clone())).max_decoding_message_size(message).max_encoding_message_size(message);
     let directory = DirectoryServer::new(DirectoryService(desk.clone())).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
     let audit = AuditServer::new(AuditService(desk)).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
-    let (reporter, health) = tonic_health::server::health_reporter();
-    drop(reporter);
     let routes = Routes::new(messages)
         .add_service(directory.max_encoding_message_size(usize::MAX))
         .add_service(audit.max_encoding_message_size(usize::MAX));
@@ -417,6 +507,10 @@ struct Ticker {
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
     /// When certificate and key were written: they are two files, and the second may come later.
     tls_seen: [Option<SystemTime>; 2],
+    /// The gRPC health service, which follows readiness.
+    health: HealthReporter,
+    /// What that service says; nobody is told the same twice.
+    reported: Option<ServingStatus>,
 }
 
 impl Ticker {
@@ -432,6 +526,19 @@ impl Ticker {
             let _ = self.desk.hand(Command::Tick);
             self.lists.refresh(&self.desk, now).await;
             self.reload_certificate(now);
+            self.report_health().await;
+        }
+    }
+
+    async fn report_health(&mut self) {
+        let ready = Facts::of(&self.desk.shared, SystemTimeSource::default().wall()).not_ready().is_empty();
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if self.reported.replace(status) == Some(status) {
+            return;
+        }
+        // The empty name stands for the gateway as a whole.
+        for name in ["", proto::v1::messages_server::SERVICE_NAME] {
+            self.health.set_service_status(name, status).await;
         }
     }
 
@@ -446,8 +553,10 @@ impl Ticker {
         }
         self.tls_seen = modified;
         let config = Node::read(&self.config.node, &self.genesis, now).map_err(|error| error.to_string());
-        match config.and_then(|node| tls::server_config(node, &self.desk.shared).map_err(|error| error.to_string())) {
-            Ok(config) => {
+        let with_end = |node: Node| (node.not_after, tls::server_config(node, &self.desk.shared).map_err(|error| error.to_string()));
+        match config.map(with_end).and_then(|(not_after, config)| config.map(|config| (not_after, config))) {
+            Ok((not_after, config)) => {
+                self.desk.shared.metrics.certificate(not_after);
                 self.tls.store(Arc::new(config));
                 tracing::info!("the node's certificate was read again");
             }

@@ -11,8 +11,11 @@ pub mod node;
 
 pub mod clock;
 pub mod gate;
+pub mod health;
+pub mod metrics;
 pub mod problem;
 pub mod shared;
+pub mod spans;
 pub mod store;
 
 pub mod connection;
@@ -29,9 +32,13 @@ mod keeper;
 mod refusal_limiter;
 pub mod writer;
 
+mod otlp;
+pub mod telemetry;
+
 pub mod gateway;
 
 pub mod cli;
+pub mod doctor;
 
 pub use config::Config;
-pub use gateway::{Init, Running, StartError, check, init, start, start_with};
+pub use gateway::{Init, Running, StartError, check, init, init_with, start, start_with};

@@ -107,3 +107,17 @@ pub const QUIC_LINGER: Duration = Duration::from_secs(3);
 pub const QUIC_SOCKET_BYTES: usize = 4 << 20;
 /// Ports tried, when any will do, until one is free over both TCP and UDP.
 pub const PORT_PAIRS_MAX: u32 = 64;
+/// Requests under way on the metrics port; a scraper and two probes need three.
+pub const PAGES_MAX: usize = 16;
+/// A request on the metrics port takes no longer, its connection included.
+pub const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The doctor waits no longer for an answer.
+pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(5);
+/// Traces that wait for the collector; more are lost and counted.
+pub const OTLP_QUEUE_TRACES_MAX: usize = 4096;
+/// Traces of one request to the collector: about 250 KiB.
+pub const OTLP_REQUEST_TRACES_MAX: usize = 512;
+/// A request to the collector takes no longer.
+pub const OTLP_TIMEOUT: Duration = Duration::from_secs(3);
+/// After a request that failed, the collector is left alone for.
+pub const OTLP_PAUSE: Duration = Duration::from_secs(5);

@@ -16,6 +16,8 @@ pub struct Node {
     pub chain: Vec<CertificateDer<'static>>,
     /// The TLS key.
     pub key: PrivateKeyDer<'static>,
+    /// When the first certificate of the path ends.
+    pub not_after: Timestamp,
 }
 
 /// Why a node folder is not taken.
@@ -60,7 +62,7 @@ impl Node {
             return Err(content(&pem, format!("the certificate is of {}, the genesis names {}", judged.address, genesis.statement.node)));
         }
         let key = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|error| content(&key, error.to_string()))?;
-        Ok(Self { chain, key })
+        Ok(Self { chain, key, not_after: judged.not_after })
     }
 
     /// The signers of log and directory, checked against the keys in the genesis.

@@ -12,6 +12,8 @@ pub enum Problem {
     Busy {
         /// What is full or stopped.
         text: String,
+        /// The same as a word.
+        bound: Bound,
         /// When to come back.
         retry_after_ms: u64,
         /// Whether the call may have taken effect all the same.
@@ -24,6 +26,41 @@ pub enum Problem {
     },
 }
 
+/// What a busy answer ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The queue to the ledger, all senders together.
+    Queue,
+    /// The room of one participant in that queue.
+    Participant,
+    /// The writer stands still.
+    Writer,
+    /// The disk.
+    Disk,
+    /// The store is being opened again.
+    Store,
+    /// Nobody knows whether it was written.
+    NotKnown,
+}
+
+impl Bound {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Queue, Self::Participant, Self::Writer, Self::Disk, Self::Store, Self::NotKnown];
+
+    /// Its word in metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Participant => "participant",
+            Self::Writer => "writer",
+            Self::Disk => "disk",
+            Self::Store => "store",
+            Self::NotKnown => "not_known",
+        }
+    }
+}
+
 /// Whether a call that failed may have taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -34,16 +71,21 @@ pub enum Outcome {
 }
 
 impl Problem {
-    /// A full queue or the like.
+    /// The writer stands still.
     pub fn busy(text: impl Into<String>) -> Self {
-        Self::Busy { text: text.into(), retry_after_ms: crate::limits::RETRY_AFTER_MS, outcome: Outcome::NotDone }
+        Self::busy_at(Bound::Writer, text)
+    }
+
+    /// Something is full.
+    pub fn busy_at(bound: Bound, text: impl Into<String>) -> Self {
+        Self::Busy { text: text.into(), bound, retry_after_ms: crate::limits::RETRY_AFTER_MS, outcome: Outcome::NotDone }
     }
 
     /// A commit whose outcome nobody knows.
     #[must_use]
     pub fn not_known() -> Self {
         let text = "not known: ask again".to_owned();
-        Self::Busy { text, retry_after_ms: crate::limits::RETRY_AFTER_MS, outcome: Outcome::NotKnown }
+        Self::Busy { text, bound: Bound::NotKnown, retry_after_ms: crate::limits::RETRY_AFTER_MS, outcome: Outcome::NotKnown }
     }
 
     /// A fault of ours: logs the cause under a new reference.
@@ -74,7 +116,7 @@ impl From<ledger::ReadError> for Problem {
     fn from(error: ledger::ReadError) -> Self {
         match error {
             // After a commit whose outcome nobody knows; moments later it is open again.
-            ledger::ReadError::Closed => Self::busy("the store is being opened again"),
+            ledger::ReadError::Closed => Self::busy_at(Bound::Store, "the store is being opened again"),
             error => Self::fault("the ledger could not be read", &error),
         }
     }

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::connection::{Door, Ended, Guest};
 use crate::gateway::StartError;
 use crate::limits;
+use crate::metrics::{HandshakeFailure, Transport};
 
 /// What is spoken inside: HTTP/2 on each bidirectional stream. Not `h3`: nothing of that is spoken here.
 pub const ALPN: &[u8] = b"ecowire-q/1";
@@ -246,14 +247,32 @@ async fn serve(
     };
     let connection = match accepted {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::debug!(%error, "a handshake failed"),
-        Err(_) => return tracing::debug!("a handshake took too long"),
+        Ok(Err(error)) => {
+            door.shared.metrics.handshake_failed(failure(&error));
+            return tracing::debug!(%error, "a handshake failed");
+        }
+        Err(_) => {
+            door.shared.metrics.handshake_failed(HandshakeFailure::Timeout);
+            return tracing::debug!("a handshake took too long");
+        }
     };
     drop(permits);
     let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok()).unwrap_or_default();
-    let Some(guest) = door.welcome(&chain) else { return connection.close(CUT, b"") };
+    let Some(guest) = door.welcome(&chain, Transport::Quic) else { return connection.close(CUT, b"") };
     tracing::debug!(peer = %guest.peer.address, over = "quic", "connected");
     converse(door, &connection, &Arc::new(guest)).await;
+}
+
+/// Which kind of failure a handshake's end was, by the TLS alert in it (RFC 9001 4.8: 0x0100 and the alert's number).
+fn failure(error: &quinn::ConnectionError) -> HandshakeFailure {
+    let quinn::ConnectionError::TransportError(error) = error else { return HandshakeFailure::Tls };
+    match u64::from(error.code).checked_sub(0x0100) {
+        // bad_certificate to unknown_ca, certificate_required (RFC 8446 6.2).
+        Some(42..=48 | 116) => HandshakeFailure::Certificate,
+        // no_application_protocol (RFC 7301 3.2).
+        Some(120) => HandshakeFailure::Protocol,
+        _ => HandshakeFailure::Tls,
+    }
 }
 
 /// Speaks on each stream until the last has ended, or one was cut: then all are.

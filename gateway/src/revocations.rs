@@ -14,6 +14,7 @@ use envelope::genesis::Genesis;
 use exchange::Rows as _;
 use proto::v1;
 
+use crate::metrics::ListFacts;
 use crate::node::Node;
 use crate::service::Desk;
 use crate::shared::Shared;
@@ -27,6 +28,8 @@ pub struct Lists {
     issuers: Vec<Vec<u8>>,
     /// Certificates of the operator's own CAs: they issue nodes, so their lists are for members and not for the ledger.
     operators: Vec<Vec<u8>>,
+    /// Next update of the list in force of each issuer, by the issuer's key.
+    in_force: BTreeMap<[u8; 32], Timestamp>,
     /// What each file was when it was read last.
     seen: BTreeMap<PathBuf, Look>,
 }
@@ -39,28 +42,77 @@ impl Lists {
     /// The lists of `folder`, by CAs that the genesis names.
     #[must_use]
     pub fn new(folder: &Path, genesis: &Genesis, node: &Node) -> Self {
+        Self::over(folder, genesis, node.chain.iter().skip(1).map(|der| der.to_vec()).collect())
+    }
+
+    /// As [`Lists::new`], with the certificates of the operator's own CAs.
+    pub(crate) fn over(folder: &Path, genesis: &Genesis, operators: Vec<Vec<u8>>) -> Self {
         let mut issuers: Vec<Vec<u8>> = genesis.statement.roots.iter().map(|der| der.to_vec()).collect();
         let enrolled = genesis.statement.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
         issuers.extend(enrolled.map(|der| der.to_vec()));
         issuers.sort();
         issuers.dedup();
-        let operators = node.chain.iter().skip(1).map(|der| der.to_vec()).collect();
-        Self { folder: folder.to_owned(), issuers, operators, seen: BTreeMap::new() }
+        Self { folder: folder.to_owned(), issuers, operators, in_force: BTreeMap::new(), seen: BTreeMap::new() }
+    }
+
+    /// The newest list in the folder of each issuing CA, by the CA's certificate; or why there is none.
+    pub(crate) fn survey(&self, now: Timestamp) -> Vec<(Vec<u8>, Result<Crl, String>)> {
+        let mut best: BTreeMap<[u8; 32], Crl> = BTreeMap::new();
+        let mut unread = Vec::new();
+        for file in self.files().unwrap_or_default() {
+            match self.read(&file, now) {
+                Ok(Some((crl, _))) if best.get(&crl.issuer_key_sha256).is_none_or(|known| !crl.is_older_than(&known.number)) => {
+                    drop(best.insert(crl.issuer_key_sha256, crl));
+                }
+                Ok(_) => {}
+                Err(reason) => unread.push(format!("{}: {reason}", file.file_name().unwrap_or_default().display())),
+            }
+        }
+        let hint = if unread.is_empty() { String::new() } else { format!(" ({})", unread.join("; ")) };
+        let of = |issuer: &Vec<u8>| {
+            let crl = envelope::identity::ca_certificate(issuer).ok().and_then(|facts| best.get(&facts.spki_sha256).cloned());
+            (issuer.clone(), crl.ok_or_else(|| format!("no sound list{hint}")))
+        };
+        self.issuers.iter().map(of).collect()
+    }
+
+    fn files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let files = std::fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path());
+        Ok(files.filter(|path| path.extension().is_some_and(|end| end == "crl")).take(FILES_MAX).collect())
     }
 
     /// Reads what has changed since the last time, and waits until the ledger has it.
     pub async fn refresh(&mut self, desk: &Desk, now: Timestamp) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+        let Ok(files) = self.files() else {
+            desk.shared.metrics.lists(None);
             return tracing::error!(folder = %self.folder.display(), "the folder of revocation lists cannot be read");
         };
-        let files = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "crl"));
-        let files: Vec<PathBuf> = files.take(FILES_MAX).collect();
         for file in files {
             if let Some(seen) = self.changed(&file)
                 && self.take(desk, &file, now).await
             {
                 self.seen.insert(file, seen);
             }
+        }
+        desk.shared.metrics.lists(Some(self.facts(now)));
+    }
+
+    /// How many CAs have a list in force, and until when.
+    fn facts(&self, now: Timestamp) -> ListFacts {
+        let in_force = self.in_force.len();
+        ListFacts {
+            in_force,
+            overdue: self.in_force.values().filter(|next| **next <= now).count(),
+            missing: self.issuers.len().saturating_sub(in_force),
+            next_update: self.in_force.values().min().copied(),
+        }
+    }
+
+    /// Remembers a list if it is the one that the ledger has.
+    fn note(&mut self, shared: &Shared, crl: &Crl) {
+        let known = shared.exchange().state().crl(&crl.issuer_key_sha256).is_some_and(|row| row.sha256 == crl.sha256[..]);
+        if known {
+            self.in_force.insert(crl.issuer_key_sha256, crl.next_update);
         }
     }
 
@@ -72,7 +124,7 @@ impl Lists {
     }
 
     /// Whether the file is done with: taken, or refused for good.
-    async fn take(&self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
+    async fn take(&mut self, desk: &Desk, file: &Path, now: Timestamp) -> bool {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (crl, der) = match self.read(file, now) {
             Ok(Some(read)) => read,
@@ -86,11 +138,13 @@ impl Lists {
             tracing::error!(list = name, "a revocation list is past its next update");
         }
         let Some(seen) = news(&desk.shared, &crl, &name) else {
+            self.note(&desk.shared, &crl);
             return true;
         };
         let added = seen.added.len();
         match desk.ask(|reply| Command::Revocations(seen, der.into(), reply)).await {
             Ok(_) => {
+                self.note(&desk.shared, &crl);
                 tracing::info!(list = name, added, "a revocation list was taken");
                 true
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arc_swap::ArcSwap;
 use envelope::identity::{Anchors, Link};
 use envelope::message::{Identity, Keyring};
 use envelope::{Address, Network};
@@ -11,8 +12,11 @@ use ledger::Ledger;
 use tlog::VerifierKey;
 use tokio::sync::watch;
 
+use crate::config::Limits;
 use crate::deliveries::Deliveries;
 use crate::gate::Gate;
+use crate::metrics::Metrics;
+use crate::spans::Spans;
 
 /// The gateway's common knowledge.
 pub struct Shared {
@@ -28,6 +32,12 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Messages that several recipients fetch.
     pub deliveries: Deliveries,
+    /// Bounds of connections, as a reload has left them.
+    pub limits: ArcSwap<Limits>,
+    /// What is counted; counted by everybody where it occurs.
+    pub metrics: Arc<Metrics>,
+    /// Where submissions spend their time.
+    pub spans: Spans,
     /// Changed by the writer only, after a commit has returned.
     exchange: RwLock<Exchange>,
     /// Replaced by the writer only, when it has to open the store again.
@@ -65,6 +75,9 @@ impl Shared {
             log_key,
             gate: Arc::new(Gate::default()),
             deliveries: Deliveries::default(),
+            limits: ArcSwap::default(),
+            metrics: Arc::default(),
+            spans: Spans::default(),
             exchange: RwLock::new(exchange),
             ledger: RwLock::new(ledger),
             mailboxes: Mutex::default(),

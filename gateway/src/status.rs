@@ -21,7 +21,7 @@ impl From<Problem> for Status {
                 let details = ErrorDetails::with_error_info(refusal.name(), DOMAIN, metadata);
                 Self::with_error_details(code(&refusal), refusal.to_string(), details)
             }
-            Problem::Busy { text, retry_after_ms, outcome } => {
+            Problem::Busy { text, retry_after_ms, outcome, .. } => {
                 let (name, code) = busy(outcome);
                 let mut details = ErrorDetails::with_error_info(name, DOMAIN, HashMap::new());
                 details.set_retry_info(Some(Duration::from_millis(retry_after_ms)));
@@ -47,7 +47,7 @@ impl From<Problem> for v1::Problem {
                 metadata: metadata(&refusal),
                 retry_after_ms: 0,
             },
-            Problem::Busy { text, retry_after_ms, outcome } => {
+            Problem::Busy { text, retry_after_ms, outcome, .. } => {
                 Self { fault: v1::Fault::Busy.into(), name: busy(outcome).0.to_owned(), text, metadata: HashMap::new(), retry_after_ms }
             }
             Problem::Fault { reference } => Self {

@@ -14,6 +14,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use crate::metrics::HandshakeFailure;
 use crate::node::Node;
 use crate::shared::Shared;
 
@@ -41,6 +42,15 @@ pub fn server_config(node: Node, shared: &Arc<Shared>) -> Result<rustls::ServerC
     Ok(config)
 }
 
+/// Whether a node's key and certificate fit.
+///
+/// # Errors
+/// [`rustls::Error`] when they do not.
+pub fn fits(node: Node) -> Result<(), rustls::Error> {
+    let key = provider().key_provider.load_private_key(node.key)?;
+    rustls::sign::CertifiedKey::new(node.chain, key).keys_match()
+}
+
 /// Judges a client's chain as it is now, and that the network knows its holder.
 ///
 /// # Errors
@@ -57,6 +67,17 @@ pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], n
         links: certified.links,
         not_after_ms: certified.not_after.ms(),
     })
+}
+
+/// The class of a handshake that failed; who was refused by [`judge`] is told from who speaks no TLS of ours.
+#[must_use]
+pub fn failure(error: &std::io::Error) -> HandshakeFailure {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => HandshakeFailure::Certificate,
+        Some(rustls::Error::NoApplicationProtocol) => HandshakeFailure::Protocol,
+        _ => HandshakeFailure::Tls,
+    }
 }
 
 /// What the ledger says is revoked.

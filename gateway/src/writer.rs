@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::gate::Permit;
 use crate::keeper::Keeper;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, EXPIRED_PLACES_PER_TICK, OWN_ENTRIES_MAX};
-use crate::problem::Problem;
+use crate::problem::{Bound, Problem};
 use crate::refusal_limiter::RefusalLimiter;
 use crate::shared::Shared;
 use crate::store::{Opener, derive};
@@ -130,7 +130,9 @@ impl Writer {
             return refuse_all(commands, "the gateway has stopped writing for good; its operator has the reason");
         }
         let commands = if self.clock.now().is_err() { self.ask_authority(commands) } else { commands };
-        let now = match self.clock.now() {
+        let believed = self.clock.now();
+        self.shared.metrics.clock(believed.is_ok());
+        let now = match believed {
             Ok(now) => now.max(self.last_at),
             Err(fault) => {
                 self.shared.set_halted(Some(fault.to_string()));
@@ -145,6 +147,7 @@ impl Writer {
     fn commit(&mut self, now: Timestamp, commands: Vec<Command>) {
         let shared = self.shared.clone();
         let ledger = shared.ledger();
+        let began = shared.metrics.batch_begins();
         let first = ledger.size();
         let exchange = shared.exchange();
         let mut filling = Filling { batch: exchange.batch(first, now), drafts: Vec::new(), own: BTreeMap::new(), pending: Vec::new() };
@@ -164,6 +167,7 @@ impl Writer {
         match ledger.append(first, now, drafts) {
             Ok(committed) => {
                 self.last_at = now;
+                shared.metrics.batch_committed(began, &committed);
                 shared.exchange_mut().fold(changes);
                 shared.tell(effects);
                 self.answer(pending, Some(committed));
@@ -295,9 +299,10 @@ impl Writer {
 
     /// Whatever is not `Unknown` has changed nothing. After `Unknown`, only the store itself can say what is durable.
     fn after_failure(&mut self, error: AppendError, pending: Vec<(Option<Reply>, Option<Permit>, Pending)>) {
+        self.shared.metrics.batch_failed();
         let problem = match &error {
             AppendError::Unknown { .. } | AppendError::Closed => Problem::not_known(),
-            AppendError::Full { .. } => Problem::busy("the gateway's disk is full"),
+            AppendError::Full { .. } => Problem::busy_at(Bound::Disk, "the gateway's disk is full"),
             other => Problem::fault("a batch was not appended", other),
         };
         tracing::error!(error = %chain(&error), "a commit failed; the batch is dropped");

@@ -51,6 +51,7 @@ impl Log {
         let paths = paths(&next.log, first);
         tile_rows(&mut next, &mut batch);
 
+        let syncing = std::time::Instant::now();
         let keys: Vec<&EntryKey> = entries.iter().map(|entry| &entry.key).collect();
         parts.keys.write(first, &keys)?;
         parts.payloads.write(payload.place, &payload.bytes)?;
@@ -58,6 +59,7 @@ impl Log {
         batch.put(Table::Note, Which::Log.note_key(), head.note.to_vec());
         batch.put(Table::Note, Which::Directory.note_key(), head.directory.checkpoint.to_vec());
         parts.store.commit(batch).map_err(AppendError::Unknown)?;
+        let sync = syncing.elapsed();
 
         let entries = (first..).zip(entries).zip(paths);
         let entries = entries.map(|((index, entry), path)| CommittedEntry { index, leaf: entry.leaf, opening: entry.opened.opening, path });
@@ -68,6 +70,7 @@ impl Log {
             checkpoint: head.note.clone(),
             size: head.size,
             directory: head.directory.clone(),
+            sync,
         };
         Ok((next, head, committed))
     }

@@ -113,6 +113,8 @@ pub struct Committed {
     pub size: u64,
     /// The directory's tree now.
     pub directory: DirectoryHead,
+    /// How long the disk took: from the first key written to the engine's durable commit.
+    pub sync: std::time::Duration,
 }
 
 /// One entry of a batch, with all that its receipt needs.

@@ -80,7 +80,7 @@ class Gateway:
         equal((minted.returncode, minted.stderr), (0, ""))
         pki = self.folder / "pki"
         paths = ["--config", self.config, "--genesis", pki / "genesis.bin", "--node", pki / "node_dev-1", "--data", self.folder / "data"]
-        made = self.run("ecowire-gateway", "init", *paths, "--listen", "127.0.0.1:0")
+        made = self.run("ecowire-gateway", "init", *paths, "--listen", "127.0.0.1:0", "--metrics", "")
         equal(made.returncode, 0)
 
     @property

@@ -30,16 +30,7 @@ impl Golden {
         let expected = serde_json::from_slice(&std::fs::read(golden.join("expected.json")).expect("a file")).expect("json");
         let listen = ([127, 0, 0, 1], 0).into();
         let (genesis, node) = (golden.join("genesis.bin"), golden.join("node"));
-        let config = Config {
-            listen,
-            data,
-            genesis,
-            node,
-            crls: PathBuf::new(),
-            store: gateway::config::Store::default(),
-            quic: gateway::config::Quic::default(),
-            limits: gateway::config::Limits::default(),
-        };
+        let config = Config { listen, data, genesis, node, crls: PathBuf::new(), ..Config::example() };
         Self { expected, config, _folder: folder }
     }
 

@@ -38,7 +38,7 @@ impl Session {
         let (text, background) = line.strip_suffix('&').map_or((line.as_str(), false), |text| (text, true));
         let path = format!("{}:{}", self.folder.path().join(".bin").display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
-        command.current_dir(self.folder.path()).env("PATH", path).stdin(Stdio::null());
+        command.current_dir(self.folder.path()).env("PATH", path).env("ECOWIRE_METRICS", "127.0.0.1:0").stdin(Stdio::null());
         let output = if background {
             let mut child = command.arg("-c").arg(format!("exec {text}")).stdout(Stdio::piped()).spawn().expect("sh runs");
             let mut first = String::new();

@@ -10,7 +10,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::limits::SNAPSHOT_PAGE_BYTES;
-use crate::problem::Problem;
+use crate::problem::{Bound, Problem};
 use crate::receipts;
 use crate::service::{Desk, peer};
 
@@ -42,8 +42,9 @@ impl Directory for DirectoryService {
         let peer = peer(request.extensions())?;
         let signed = request.into_inner().statement.unwrap_or_default();
         let answered = self.0.publish(&peer, signed).await?;
-        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered)?;
-        Ok(Response::new(v1::PublishStatementResponse { receipt }))
+        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered);
+        self.0.shared.metrics.answered(&receipt);
+        Ok(Response::new(v1::PublishStatementResponse { receipt: receipt? }))
     }
 }
 
@@ -51,7 +52,7 @@ impl DirectoryService {
     fn page(&self, from: u64) -> Result<v1::SnapshotResponse, Problem> {
         let ledger = self.0.shared.ledger();
         let directory = ledger.directory()?;
-        let missing = || Problem::busy("the directory's head is being written");
+        let missing = || Problem::busy_at(Bound::Store, "the directory's head is being written");
         let head = self.0.shared.exchange().state().head(directory.size).cloned().ok_or_else(missing)?;
         let stored = ledger.read(head.index)?;
         let statements = if from < directory.size { ledger.directory_leaves(from, SNAPSHOT_PAGE_BYTES)? } else { Vec::new() };

@@ -19,6 +19,8 @@ use crate::limits::IN_FLIGHT_MESSAGES_MAX;
 use crate::problem::Problem;
 use crate::receipts::{self, opened};
 use crate::service::{Desk, peer, receive};
+use crate::shared::Shared;
+use crate::spans::{Step, Trace};
 use crate::writer::{Answer, Command};
 
 /// The service.
@@ -36,12 +38,10 @@ impl Messages for MessagesService {
         let peer = peer(request.extensions())?;
         let submission = request.into_inner().submission.unwrap_or_default();
         let tag = submission.tag;
-        let (verified, bytes) = self.verify(&peer, submission)?;
-        let flash = verified.header().context.priority == v1::Priority::Flash;
-        let permit = self.0.shared.gate.enter(&peer.address, bytes, flash).map_err(Problem::busy)?;
-        let answered = self.0.ask(|reply| Command::Message { verified: Box::new(verified), permit, reply }).await?;
-        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered)?;
-        Ok(Response::new(v1::SubmitResponse { receipt, tag }))
+        let mut trace = self.0.shared.spans.begin(bytes_of(&submission));
+        let receipt = self.submit_alone(&peer, submission, &mut trace).await;
+        answered(&self.0.shared, trace, &receipt);
+        Ok(Response::new(v1::SubmitResponse { receipt: receipt?, tag }))
     }
 
     async fn submit_stream(
@@ -81,7 +81,7 @@ type Slot = mpsc::OwnedPermit<Result<v1::SubmitStreamResponse, Status>>;
 impl MessagesService {
     /// `bytes -> Envelope -> Verified`, on the caller's task: the costly part needs no lock.
     fn verify(&self, peer: &Arc<Peer>, submission: v1::Submission) -> Result<(Verified, usize), Problem> {
-        let bytes = submission.content.len() + submission.wraps.iter().map(bytes::Bytes::len).sum::<usize>();
+        let bytes = bytes_of(&submission);
         let refuse = |error| Problem::Refused(Refusal::from(error));
         let envelope = Envelope::parse(submission, &self.0.shared.network).map_err(refuse)?;
         let verified = envelope.verify(peer, &*self.0.shared, &AwsLc).map_err(refuse);
@@ -91,30 +91,51 @@ impl MessagesService {
         Ok((verified?, bytes))
     }
 
+    async fn submit_alone(&self, peer: &Arc<Peer>, submission: v1::Submission, trace: &mut Trace) -> Result<bytes::Bytes, Problem> {
+        let verified = self.verify(peer, submission);
+        trace.step(Step::Verify);
+        let (verified, bytes) = verified?;
+        let flash = verified.header().context.priority == v1::Priority::Flash;
+        let permit = self.0.shared.gate.enter(&peer.address, bytes, flash)?;
+        let answered = self.0.ask(|reply| Command::Message { verified: Box::new(verified), permit, reply }).await;
+        // The writer may have begun another batch meanwhile: then the wait looks longer, and the commit shorter.
+        trace.step_until(Step::Wait, self.0.shared.metrics.batch_began());
+        trace.step(Step::Commit);
+        let receipt = receipts::for_author(&*self.0.shared.ledger(), &answered?);
+        trace.step(Step::Receipt);
+        receipt
+    }
+
     fn submit_one(&self, peer: &Arc<Peer>, submission: v1::Submission, slot: Slot) {
         let tag = submission.tag;
-        let verified = self.verify(peer, submission).and_then(|(verified, bytes)| {
+        let mut trace = self.0.shared.spans.begin(bytes_of(&submission));
+        let verified = self.verify(peer, submission);
+        trace.step(Step::Verify);
+        let verified = verified.and_then(|(verified, bytes)| {
             let flash = verified.header().context.priority == v1::Priority::Flash;
-            Ok((verified, self.0.shared.gate.enter(&peer.address, bytes, flash).map_err(Problem::busy)?))
+            Ok((verified, self.0.shared.gate.enter(&peer.address, bytes, flash)?))
         });
         let (verified, permit) = match verified {
             Ok(pair) => pair,
-            Err(problem) => return drop(slot.send(Ok(response(tag, Err(problem))))),
+            Err(problem) => return drop(slot.send(Ok(response(&self.0.shared, trace, tag, Err(problem))))),
         };
         let shared = self.0.shared.clone();
-        let slot = Arc::new(std::sync::Mutex::new(Some(slot)));
-        let take = |slot: &std::sync::Mutex<Option<Slot>>| slot.lock().ok().and_then(|mut slot| slot.take());
+        let slot = Arc::new(std::sync::Mutex::new(Some((slot, trace))));
+        let take = |slot: &std::sync::Mutex<Option<(Slot, Trace)>>| slot.lock().ok().and_then(|mut slot| slot.take());
         let for_reply = slot.clone();
         let reply = Box::new(move |answer: Answer| {
-            if let Some(slot) = take(&for_reply) {
+            if let Some((slot, mut trace)) = take(&for_reply) {
+                trace.step_until(Step::Wait, shared.metrics.batch_began());
+                trace.step(Step::Commit);
                 let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
-                slot.send(Ok(response(tag, receipt)));
+                trace.step(Step::Receipt);
+                slot.send(Ok(response(&shared, trace, tag, receipt)));
             }
         });
         if let Err(problem) = self.0.hand(Command::Message { verified: Box::new(verified), permit, reply })
-            && let Some(slot) = take(&slot)
+            && let Some((slot, trace)) = take(&slot)
         {
-            slot.send(Ok(response(tag, Err(problem))));
+            slot.send(Ok(response(&self.0.shared, trace, tag, Err(problem))));
         }
     }
 
@@ -148,7 +169,22 @@ fn last_of(state: &State, sender: &Address) -> Option<v1::Previous> {
     Some(v1::Previous { year, series, number })
 }
 
-fn response(tag: u64, receipt: Result<bytes::Bytes, Problem>) -> v1::SubmitStreamResponse {
+/// What a submission takes in the queue.
+fn bytes_of(submission: &v1::Submission) -> usize {
+    submission.content.len() + submission.wraps.iter().map(bytes::Bytes::len).sum::<usize>()
+}
+
+/// Counts an answer and ends its trace.
+fn answered(shared: &Shared, trace: Trace, receipt: &Result<bytes::Bytes, Problem>) {
+    shared.metrics.answered(receipt);
+    if !trace.end(receipt) {
+        shared.metrics.traces_lost(1);
+    }
+}
+
+/// The answer to one submission of a stream.
+fn response(shared: &Shared, trace: Trace, tag: u64, receipt: Result<bytes::Bytes, Problem>) -> v1::SubmitStreamResponse {
+    answered(shared, trace, &receipt);
     match receipt {
         Ok(receipt) => v1::SubmitStreamResponse { tag, receipt, problem: None },
         Err(problem) => v1::SubmitStreamResponse { tag, receipt: bytes::Bytes::new(), problem: Some(problem.into()) },

@@ -11,7 +11,7 @@ use envelope::message::Peer;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Extensions, Status};
 
-use crate::problem::Problem;
+use crate::problem::{Bound, Problem};
 use crate::shared::Shared;
 use crate::writer::{Answer, Command, Reply};
 
@@ -30,7 +30,9 @@ impl Desk {
     /// # Errors
     /// [`Problem::Busy`] when the queue is full or the gateway is going down.
     pub fn hand(&self, command: Command) -> Result<(), Problem> {
-        self.writer.try_send(command).map_err(|_| Problem::busy("the queue to the ledger is full, or the gateway is going down"))
+        self.writer
+            .try_send(command)
+            .map_err(|_| Problem::busy_at(Bound::Queue, "the queue to the ledger is full, or the gateway is going down"))
     }
 
     /// Hands a command to the writer and waits for the answer.
@@ -49,9 +51,14 @@ impl Desk {
     /// # Errors
     /// [`Problem`] as the writer says.
     pub async fn publish(&self, peer: &Peer, signed: proto::v1::SignedStatement) -> Answer {
-        let permit = self.shared.gate.enter(&peer.address, signed.statement.len(), false).map_err(Problem::busy)?;
-        let address = peer.address.clone();
-        self.ask(|reply| Command::Statement { peer: address, signed: Box::new(signed), permit, reply }).await
+        let answer = match self.shared.gate.enter(&peer.address, signed.statement.len(), false) {
+            Ok(permit) => {
+                let address = peer.address.clone();
+                self.ask(|reply| Command::Statement { peer: address, signed: Box::new(signed), permit, reply }).await
+            }
+            Err(full) => Err(full.into()),
+        };
+        answer.inspect_err(|problem| self.shared.metrics.told(problem))
     }
 }
 

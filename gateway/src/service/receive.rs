@@ -82,6 +82,7 @@ impl Reader {
                 let shared = &self.desk.shared;
                 let delivery = shared.deliveries.delivery(&*shared.ledger(), next.index, &self.peer.address)?;
                 self.note_sent(&next);
+                self.desk.shared.metrics.delivered();
                 self.say(ReceiveResponse { delivery: Some(delivery), ..ReceiveResponse::default() }).await?;
             }
             if self.next().is_none() && !self.told {

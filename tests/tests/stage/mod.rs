@@ -106,6 +106,13 @@ impl Stage {
         Config::read(&self.folder.path().join("gateway.toml")).expect("the configuration")
     }
 
+    /// Writes the configuration anew, changed.
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.config();
+        change(&mut config);
+        std::fs::write(self.folder.path().join("gateway.toml"), config.to_toml()).expect("written");
+    }
+
     /// A gateway in a process of its own.
     pub(crate) fn serve(&self) -> Gateway {
         self.serve_logging("info,gateway=debug")
@@ -113,7 +120,12 @@ impl Stage {
 
     /// As [`Stage::serve`], with log levels of the caller's.
     pub(crate) fn serve_logging(&self, levels: &str) -> Gateway {
-        Gateway::start(&self.folder.path().join("gateway.toml"), levels)
+        Gateway::start(&self.folder.path().join("gateway.toml"), Some(levels))
+    }
+
+    /// As [`Stage::serve`], with log levels as the configuration says.
+    pub(crate) fn serve_as_configured(&self) -> Gateway {
+        Gateway::start(&self.folder.path().join("gateway.toml"), None)
     }
 
     /// A gateway in this process.
@@ -269,9 +281,13 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    fn start(config: &std::path::Path, levels: &str) -> Self {
+    fn start(config: &std::path::Path, levels: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ecowire-all"));
-        command.args(["ecowire-gateway", "serve", "--config"]).arg(config).env("ECOWIRE_LOG", levels);
+        command
+            .args(["ecowire-gateway", "serve", "--config"])
+            .arg(config)
+            .env_remove("ECOWIRE_LOG")
+            .envs(levels.map(|levels| ("ECOWIRE_LOG", levels)));
         let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let lines = BufReader::new(child.stderr.take().expect("piped"));
         let (written, log) = watch::channel(String::new());
@@ -289,6 +305,12 @@ impl Gateway {
 
     pub(crate) fn address(&self) -> SocketAddr {
         address_of(&self.url)
+    }
+
+    /// Sends a signal by its name, as `kill` takes it.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name]).arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(sent.success(), "{name}");
     }
 
     /// How much has been logged.
