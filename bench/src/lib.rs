@@ -4,5 +4,7 @@
 
 pub mod fleet;
 pub mod load;
+pub mod mailbox;
 pub mod process;
+pub mod report;
 pub mod yardstick;
