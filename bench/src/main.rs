@@ -1,23 +1,17 @@
 //! `ecowire-bench`: load and figures. Every rate stands beside what this machine takes for a signature and an fsync.
 
-use std::collections::BTreeSet;
+mod commands;
+
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use bench::fleet::Fleet;
-use bench::load::{Answer, drive};
-use bench::power::{self, Options, Tally, Way};
-use bench::process::Process;
-use bench::yardstick::{fdatasync_us, verify_us};
 use clap::{Parser, Subcommand};
-use envelope::Receipt;
-use gateway::config::EngineName;
+use commands::{deliver, fanout, growth, idle, power_cut, restart, stores, submit};
 
-/// Load and figures for an Ecowire gateway.
+/// Load and figures for an Ecowire gateway, which it starts as a second process.
 #[derive(Parser)]
-#[command(name = "ecowire-bench", version)]
+#[command(name = "ecowire-bench", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Bench,
@@ -25,63 +19,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Submit sealed messages on streams, one participant a connection
-    Submit {
-        /// Connections, each a participant of its own
-        #[arg(long, default_value_t = 8)]
-        connections: usize,
-        /// Messages in flight on each
-        #[arg(long, default_value_t = 64)]
-        inflight: usize,
-        /// Bytes of content
-        #[arg(long, default_value_t = 1024)]
-        size: usize,
-        /// Messages of each connection, sealed beforehand
-        #[arg(long, default_value_t = 2000)]
-        messages: u64,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    /// Submit signed messages on streams, one participant a connection
+    #[command(after_help = EXAMPLES)]
+    Submit(submit::Submit),
+    /// From hand-over to the recipient's durable DELIVERED
+    #[command(after_help = EXAMPLES)]
+    Deliver(deliver::Deliver),
+    /// One sender, many recipients, with their statements
+    #[command(after_help = EXAMPLES)]
+    Fanout(fanout::Fanout),
+    /// Memory of connections that wait for mail
+    #[command(after_help = EXAMPLES)]
+    Idle(idle::Idle),
     /// Fill a ledger, kill the gateway, and count what the next start reads
-    Restart {
-        /// Entries, at least
-        #[arg(long, default_value_t = 100_000)]
-        entries: u64,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = EXAMPLES)]
+    Restart(restart::Restart),
+    /// Cost of a message in a small and in a large ledger
+    #[command(after_help = EXAMPLES)]
+    Growth(growth::Growth),
     /// Cut a gateway's power under load, and count what was acknowledged and is lost
-    PowerCut {
-        /// What keeps the ledger
-        #[arg(long, value_enum, default_value_t)]
-        engine: EngineName,
-        /// Leave out the syncs that the ledger adds to sled: sled as it is documented
-        #[arg(long)]
-        as_documented: bool,
-        /// Record writes and syncs although a file system may be mounted here
-        #[arg(long)]
-        recorded: bool,
-        /// Cuts
-        #[arg(long, default_value_t = 50)]
-        rounds: usize,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = EXAMPLES)]
+    PowerCut(power_cut::PowerCut),
     /// Measure an engine alone: appends, bytes on the disk, opening again, memory
-    Stores {
-        /// What keeps the ledger
-        #[arg(long, value_enum, default_value_t)]
-        engine: EngineName,
-        /// Entries, at least
-        #[arg(long, default_value_t = 100_000)]
-        entries: u64,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = EXAMPLES)]
+    Stores(stores::Stores),
     /// QUIC against TCP on links that delay and lose packets; needs root, ip, python3 and /dev/net/tun
     Link(bench::link::Options),
     /// The gateway itself, as a process of its own
@@ -100,14 +61,29 @@ enum Bench {
     },
 }
 
+const EXAMPLES: &str = "Examples:
+  ecowire-bench submit --connections 8 --inflight 64 --size 1024 --seconds 5
+  ecowire-bench deliver --json
+  ecowire-bench fanout --recipients 195
+  ecowire-bench idle --connections 1000
+  ecowire-bench restart --entries 1000000
+  ecowire-bench growth --to 10000000
+
+Every output has verify_us, fdatasync_us and cores of the same run. bench/all runs everything and prints Markdown.
+Exit codes: 0 done (marks that were missed included), 2 usage, 1 anything else.";
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Bench::Submit { connections, inflight, size, messages, json } => run(submit(connections, inflight, size, messages, json)),
-        Bench::Restart { entries, json } => run(restart(entries, json)),
-        Bench::PowerCut { engine, as_documented, recorded, rounds, json } => run(power_cut(engine, as_documented, recorded, rounds, json)),
-        Bench::Stores { engine, entries, json } => stores(engine, entries, json),
-        Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args)),
+        Bench::Submit(options) => run(submit::run(&options)),
+        Bench::Deliver(options) => run(deliver::run(&options)),
+        Bench::Fanout(options) => run(fanout::run(&options)),
+        Bench::Idle(options) => run(idle::run(&options)),
+        Bench::Restart(options) => run(restart::run(&options)),
+        Bench::Growth(options) => run(growth::run(&options)),
+        Bench::PowerCut(options) => run(power_cut::run(&options)),
+        Bench::Stores(options) => stores::run(&options),
         Bench::Link(options) => bench::link::run(&options),
+        Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args)),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
             return gateway::cli::run(args.map(OsString::from));
@@ -124,137 +100,4 @@ fn main() -> ExitCode {
 
 fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
-}
-
-fn start(folder: &Path) -> anyhow::Result<Process> {
-    let config = folder.join("gateway.toml").display().to_string();
-    Process::start(&std::env::current_exe()?, &["gateway", "--config", &config], &folder.join("gateway.log"))
-}
-
-async fn submit(connections: usize, inflight: usize, size: usize, messages: u64, json: bool) -> anyhow::Result<()> {
-    let scratch = tempfile::tempdir()?;
-    let fleet = Fleet::mint(scratch.path(), connections)?;
-    let process = start(scratch.path())?;
-    let head = fleet.publish_key(&process.url).await?;
-    let mut loads = Vec::new();
-    for sender in &fleet.senders {
-        loads.push((fleet.connect(&process.url, sender).await?, fleet.seal(&head, sender, 1..=messages, size)?));
-    }
-    let (verify, fdatasync) = (verify_us()?, fdatasync_us(scratch.path())?);
-    let (cpu, began) = (process.cpu_us()?, Instant::now());
-    let driving: Vec<_> = loads.into_iter().map(|(link, submissions)| tokio::spawn(drive(link, submissions, inflight))).collect();
-    let mut answers: Vec<Answer> = Vec::new();
-    for driven in driving {
-        answers.extend(driven.await?);
-    }
-    let (took, cpu) = (began.elapsed().as_secs_f64(), process.cpu_us()? - cpu);
-    let taken: Vec<&Answer> = answers.iter().filter(|answer| answer.problem.is_none()).collect();
-    anyhow::ensure!(taken.len() as u64 == messages * connections as u64, "{} of {} were taken", taken.len(), messages * connections as u64);
-    let log = fleet.trust.log_verifier()?;
-    let mut checkpoints = BTreeSet::new();
-    for answer in &taken {
-        checkpoints.insert(Receipt::decode(&answer.receipt)?.verify(&log)?.checkpoint.size);
-    }
-    let mut latencies: Vec<f64> = taken.iter().map(|answer| answer.latency.as_secs_f64() * 1e3).collect();
-    latencies.sort_by(f64::total_cmp);
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    let count = taken.len() as f64;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    report(
-        json,
-        &[
-            ("messages", count),
-            ("messages_per_second", count / took),
-            ("p50_ms", at(0.5)),
-            ("p99_ms", at(0.99)),
-            ("server_cpu_us_per_message", cpu as f64 / count),
-            ("verify_us", verify),
-            ("server_cpu_less_verify_us", cpu as f64 / count - verify),
-            ("fdatasync_us", fdatasync),
-            ("messages_per_fsync", count / checkpoints.len() as f64),
-            ("cores", cores as f64),
-        ],
-    );
-    process.kill()
-}
-
-async fn restart(entries: u64, json: bool) -> anyhow::Result<()> {
-    const CONNECTIONS: u64 = 8;
-    let scratch = tempfile::tempdir()?;
-    let fleet = Fleet::mint(scratch.path(), CONNECTIONS as usize)?;
-    let process = start(scratch.path())?;
-    let head = fleet.publish_key(&process.url).await?;
-    let (mut first, step) = (1, 2000);
-    while (first - 1) * CONNECTIONS < entries {
-        let mut driving = Vec::new();
-        for sender in &fleet.senders {
-            let submissions = fleet.seal(&head, sender, first..=first + step - 1, 64)?;
-            driving.push(tokio::spawn(drive(fleet.connect(&process.url, sender).await?, submissions, 64)));
-        }
-        for driven in driving {
-            anyhow::ensure!(driven.await?.len() as u64 == step, "not every message was answered");
-        }
-        first += step;
-    }
-    process.kill()?;
-    let (verify, fdatasync) = (verify_us()?, fdatasync_us(scratch.path())?);
-    let began = Instant::now();
-    let process = start(scratch.path())?;
-    let took = began.elapsed().as_secs_f64();
-    process.kill()?;
-    let log = std::fs::read_to_string(scratch.path().join("gateway.log"))?;
-    let derived = log.lines().rev().find(|line| line.contains("the state was derived")).unwrap_or_default();
-    let figure = |name: &str| {
-        derived.split(name).nth(1).and_then(|rest| rest.split(' ').next()).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
-    };
-    let figures = [
-        ("snapshot_entries", figure("snapshot=")),
-        ("tail_entries_read", figure("tail=")),
-        ("restart_s", took),
-        ("verify_us", verify),
-        ("fdatasync_us", fdatasync),
-    ];
-    report(json, &figures);
-    Ok(())
-}
-
-async fn power_cut(engine: EngineName, unsynced: bool, recorded: bool, rounds: usize, json: bool) -> anyhow::Result<()> {
-    let way = if recorded { Ok(Way::Recorded) } else { Way::mounted() };
-    let way = way.unwrap_or_else(|error| {
-        eprintln!("no file system can be mounted here, so writes are recorded instead: {error:#}");
-        Way::Recorded
-    });
-    let program = vec![std::env::current_exe()?.into(), "ecowire-gateway".into()];
-    let tally = power::run(&Options { engine, unsynced, way, rounds, program }).await?;
-    let engine = format!("{}{}", engine.engine().name(), if unsynced { " as documented" } else { "" });
-    let Tally { rounds, sound, stores, damaged, acknowledged, lost } = tally;
-    if json {
-        let figures = serde_json::json!({
-            "engine": engine, "way": way.name(), "rounds": rounds, "sound": sound, "stores": stores, "damaged": damaged,
-            "acknowledged": acknowledged, "lost": lost,
-        });
-        println!("{figures}");
-    } else {
-        println!("{engine}, {}: sound after {sound} of {rounds} cuts", way.name());
-        println!("{stores} stores, {damaged} damaged; {acknowledged} messages acknowledged, {lost} of them lost");
-    }
-    Ok(())
-}
-
-fn stores(engine: EngineName, entries: u64, json: bool) -> anyhow::Result<()> {
-    let scratch = tempfile::tempdir()?;
-    report(json, &bench::stores::measure(&engine.engine(), entries, scratch.path())?);
-    Ok(())
-}
-
-fn report(json: bool, figures: &[(&str, f64)]) {
-    let rounded = |value: f64| (value * 100.0).round() / 100.0;
-    if json {
-        let object: serde_json::Map<String, serde_json::Value> =
-            figures.iter().map(|(name, value)| ((*name).to_owned(), rounded(*value).into())).collect();
-        return println!("{}", serde_json::Value::Object(object));
-    }
-    for (name, value) in figures {
-        println!("{name:28} {:>12}", rounded(*value));
-    }
 }

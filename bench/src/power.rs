@@ -64,7 +64,7 @@ pub struct Tally {
 pub async fn run(options: &Options) -> anyhow::Result<Tally> {
     let folder = tempfile::tempdir()?;
     let mut stage = Stage {
-        fleet: Fleet::mint_members(folder.path(), SENDERS)?,
+        fleet: Fleet::mint_members(folder.path(), SENDERS, 1)?,
         bed: Bed::new(options.way, folder.path(), options.unsynced)?,
         options: options.clone(),
         store: None,

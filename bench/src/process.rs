@@ -57,6 +57,19 @@ impl Process {
         cpu_us_of(self.child.id())
     }
 
+    /// Memory that it holds now: resident, and its share of what it shares with others (PSS), in KiB.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn memory_kib(&self) -> anyhow::Result<(u64, u64)> {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse().ok());
+            value.with_context(|| format!("{name} in smaps_rollup"))
+        };
+        Ok((field("Rss:")?, field("Pss:")?))
+    }
+
     /// Whether its writer waits in a system call that syncs a file, at this moment: then a kill falls inside a commit.
     #[must_use]
     pub fn is_committing(&self) -> bool {
@@ -76,6 +89,14 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Processor time that this process has used, in microseconds.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn own_cpu_us() -> anyhow::Result<u64> {
+    cpu_us_of(std::process::id())
 }
 
 fn cpu_us_of(pid: u32) -> anyhow::Result<u64> {

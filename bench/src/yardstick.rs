@@ -1,10 +1,59 @@
 //! What this machine takes for one signature check and one fdatasync, now: the terms beside which figures are quoted.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use envelope::keys::{AwsLc, SigningKey};
+
+use crate::report::Report;
+
+/// Both terms, measured before and after a run: the mean of the two stands beside its figures.
+#[derive(Debug)]
+pub struct Yardstick {
+    folder: PathBuf,
+    before: (f64, f64),
+}
+
+/// What stands beside the figures of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Microseconds for one signature check.
+    pub verify_us: f64,
+    /// Microseconds for one append of 4 KiB with fdatasync.
+    pub fdatasync_us: f64,
+    /// Cores that this process may use.
+    pub cores: f64,
+}
+
+impl Yardstick {
+    /// Measures both terms, the first time; the file for the second lies in `folder` for that moment.
+    ///
+    /// # Errors
+    /// [`verify_us`], [`fdatasync_us`].
+    pub fn lay(folder: &Path) -> anyhow::Result<Self> {
+        Ok(Self { folder: folder.to_owned(), before: (verify_us()?, fdatasync_us(folder)?) })
+    }
+
+    /// Measures again, after the run.
+    ///
+    /// # Errors
+    /// [`verify_us`], [`fdatasync_us`].
+    pub fn read(self) -> anyhow::Result<Terms> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let (verify, fdatasync) = (verify_us()?, fdatasync_us(&self.folder)?);
+        Ok(Terms { verify_us: (self.before.0 + verify) / 2.0, fdatasync_us: (self.before.1 + fdatasync) / 2.0, cores })
+    }
+}
+
+impl Terms {
+    /// Adds them to a report.
+    pub fn put(&self, report: &mut Report) {
+        report.figure("verify_us", self.verify_us);
+        report.figure("fdatasync_us", self.fdatasync_us);
+        report.figure("cores", self.cores);
+    }
+}
 
 /// Microseconds for one Ed25519 check of a 1 KiB message, by the rule and with the library that the gateway uses.
 ///

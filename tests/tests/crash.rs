@@ -40,7 +40,7 @@ fn start(folder: &Path) -> Process {
 impl Stage {
     fn new(engine: EngineName) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let fleet = Fleet::mint_on(folder.path(), SENDERS, engine).expect("a fleet");
+        let fleet = Fleet::mint_with(folder.path(), SENDERS, 1, engine).expect("a fleet");
         Self { folder, fleet, head: None, open: BTreeMap::new(), next: 1, receipts: BTreeMap::new(), kills_in_commit: 0 }
     }
 

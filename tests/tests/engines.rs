@@ -19,7 +19,7 @@ struct Stage {
 impl Stage {
     fn new(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let fleet = Fleet::mint_members(folder.path(), 1).expect("members");
+        let fleet = Fleet::mint_members(folder.path(), 1, 1).expect("members");
         let stage = Self { folder, fleet };
         let made = stage.gateway("init", &stage.init_options(options));
         assert!(made.status.success(), "{made:?}");
