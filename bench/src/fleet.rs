@@ -115,7 +115,7 @@ impl Fleet {
             }],
             cert_chain_sha256: chain_sha256(&chain).to_vec().into(),
         };
-        let signed = statement::sign(&statement, &[&self.signing_key(&self.recipient)?]);
+        let signed = statement::sign(&statement, &[&self.signing_key(&self.recipient)?])?;
         directory.publish_statement(v1::PublishStatementRequest { statement: Some(signed) }).await?;
         let snapshot = directory.snapshot(v1::SnapshotRequest { from_size: u64::MAX }).await?.into_inner();
         let proven = Receipt::decode(&snapshot.head)?.verify(&self.trust.log_verifier()?)?;
@@ -148,7 +148,7 @@ impl Fleet {
             year: created.year(),
             series: 1,
             number,
-            signers: vec![v1::SignerRef { key_id: key.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() }],
+            signers: vec![key.public().signer_ref()],
             recipients: vec![self.recipient.to_string()],
             kind: v1::Kind::Message.into(),
             priority: v1::Priority::Routine.into(),

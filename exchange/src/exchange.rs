@@ -1,6 +1,7 @@
 //! The exchange: one durable state, and batches over it. The writer owns it; everybody else reads.
 
 use envelope::entry::Entry;
+use envelope::identity::PublicKey;
 use envelope::keys::Verifier;
 use envelope::message::{Identity, Keyring, Verified};
 use envelope::{Address, Position, Timestamp};
@@ -129,7 +130,7 @@ impl Keyring for Overlay<'_> {
 fn keyring(rows: &dyn Rows, key_id: &[u8; 32]) -> Option<Identity> {
     let address = Address::parse(&rows.identity_owner(key_id)?.address).ok()?;
     let row = rows.participant(&address)?;
-    Some(Identity { alg: row.alg(), public: row.public.as_ref().try_into().ok()?, address })
+    Some(Identity { public: PublicKey::read(row.alg(), &row.public)?, address })
 }
 
 /// Entries that will be appended together; each sees those before it. Dropping it leaves no trace.
