@@ -164,7 +164,7 @@ impl Fleet {
                 }],
                 cert_chain_sha256: chain_sha256(&chain).to_vec().into(),
             };
-            let signed = statement::sign(&statement, &[&self.signing_key(&recipient.address)?]);
+            let signed = statement::sign(&statement, &[&self.signing_key(&recipient.address)?])?;
             let mut directory = self.directory(gateway, &recipient.address).await?;
             directory.publish_statement(v1::PublishStatementRequest { statement: Some(signed) }).await?;
         }
@@ -214,9 +214,9 @@ impl Fleet {
         let one = |number| {
             let context = self.context(head, sender, &key, to, number)?.encode_to_vec().into();
             let header = Bytes::from(v1::Header { context, ..header.clone() }.encode_to_vec());
-            let signatures = dsse::sign(HEADER_TYPE, &header, &[&key]);
+            let signatures = dsse::sign(HEADER_TYPE, &header, &[&key])?;
             let signed = Some(v1::SignedHeader { header, signatures });
-            Ok(v1::Submission { signed, wraps: sealed.wraps.clone(), content: sealed.content.clone(), tag: number })
+            anyhow::Ok(v1::Submission { signed, wraps: sealed.wraps.clone(), content: sealed.content.clone(), tag: number })
         };
         numbers.map(one).collect()
     }
@@ -246,7 +246,7 @@ impl Fleet {
             year: created.year(),
             series: 1,
             number,
-            signers: vec![v1::SignerRef { key_id: key.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() }],
+            signers: vec![key.public().signer_ref()],
             recipients: to.iter().map(|recipient| recipient.address.to_string()).collect(),
             kind: v1::Kind::Message.into(),
             priority: v1::Priority::Routine.into(),

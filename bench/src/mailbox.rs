@@ -165,7 +165,7 @@ impl Mailbox {
         let credit = u32::try_from(named.len())?;
         let (mut items, taken): (Vec<_>, Vec<_>) = named.into_iter().unzip();
         items.sort_by_key(|item| item.mailbox_seq);
-        let signed = self.statements.delivered(items);
+        let signed = self.statements.delivered(items)?;
         self.under_way = Some((digest_of(&signed), taken));
         self.requests.send(v1::ReceiveRequest { credit, statement: Some(signed), ..v1::ReceiveRequest::default() }).await?;
         Ok(())
@@ -184,7 +184,7 @@ impl Mailbox {
 }
 
 impl Statements {
-    fn delivered(&mut self, items: Vec<v1::ReceiptItem>) -> v1::SignedStatement {
+    fn delivered(&mut self, items: Vec<v1::ReceiptItem>) -> anyhow::Result<v1::SignedStatement> {
         self.seq += 1;
         let created_ms = now().ms();
         let head = v1::StatementHead {
@@ -199,9 +199,9 @@ impl Statements {
         };
         let clock = v1::ClockQuality::Ntp.into();
         let body = v1::MailboxStatement { head: Some(head), items, at_ms: created_ms, clock, checkpoint_size: 0 };
-        let signed = statement::sign(&Delivered(body), &[&self.key]);
+        let signed = statement::sign(&Delivered(body), &[&self.key])?;
         self.prev = Some(digest_of(&signed));
-        signed
+        Ok(signed)
     }
 }
 

@@ -30,6 +30,9 @@ enum Command {
         /// Name of the network, such as ecowire.test
         #[arg(long, value_parser = network)]
         network: Network,
+        /// Whose identity keys are P-256 instead of Ed25519, separated by commas; `all` for everybody
+        #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = holder)]
+        p256: Vec<Holder>,
         /// Who takes part; exactly one is a node
         #[arg(required = true, value_name = "ADDRESS", value_parser = address)]
         addresses: Vec<Address>,
@@ -64,8 +67,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Wrong usage ends here, by clap, with code 2.
     let arguments = Arguments::parse_from(args);
     let done = match arguments.command {
-        Command::Mint { out, network, addresses } => {
-            crate::mint(&MintOptions::new(&out, network, addresses)).map(|minted| print_minted(&out, &minted))
+        Command::Mint { out, network, p256, addresses } => {
+            let p256 = holders(p256, &addresses);
+            let options = MintOptions { p256, ..MintOptions::new(&out, network, addresses) };
+            crate::mint(&options).map(|minted| print_minted(&out, &minted))
         }
         Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
         Command::ClockStep { out, seq, prev } => {
@@ -92,6 +97,25 @@ fn digest(text: &str) -> Result<Digest, String> {
     let bytes: Option<Vec<u8>> = (0..32).map(pair).collect();
     let bytes = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
     bytes.map(Digest).ok_or_else(|| "a digest is 64 hexadecimal digits".to_owned())
+}
+
+/// Whose keys are meant.
+#[derive(Clone)]
+enum Holder {
+    Everybody,
+    One(Address),
+}
+
+fn holder(text: &str) -> Result<Holder, envelope::address::AddressError> {
+    if text == "all" { Ok(Holder::Everybody) } else { address(text).map(Holder::One) }
+}
+
+fn holders(named: Vec<Holder>, all: &[Address]) -> Vec<Address> {
+    let of = |holder| match holder {
+        Holder::Everybody => all.to_vec(),
+        Holder::One(address) => vec![address],
+    };
+    named.into_iter().flat_map(of).collect()
 }
 
 fn print_stepped(path: &Path) {

@@ -44,7 +44,7 @@ pub fn clock_step(out: &Path, place: Option<Place>) -> Result<PathBuf, Error> {
         created_ms: now_ms,
         expires_ms: 0,
     };
-    let signed = statement::sign(&v1::ClockStep { head: Some(head), now_ms }, &[&key]);
+    let signed = statement::sign(&v1::ClockStep { head: Some(head), now_ms }, &[&key])?;
     files::replace(&path, &signed.encode_to_vec())?;
     Ok(path)
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use envelope::address::{Address, Network};
 use envelope::identity::IDENTITY_POLICY_DER;
+use envelope::identity::PublicKey;
 use envelope::keys::{SigningKey, random};
 use envelope::time::Timestamp;
 use rcgen::{
@@ -207,6 +208,21 @@ impl PublicKeyData for Pair {
 }
 
 /// The public half of an identity key, to be certified.
+pub struct Certifiable(pub PublicKey);
+
+impl PublicKeyData for Certifiable {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self.0 {
+            PublicKey::Ed25519(_) => &PKCS_ED25519,
+            PublicKey::P256(_) => &PKCS_ECDSA_P256_SHA256,
+        }
+    }
+}
+
+/// 32 bytes as an Ed25519 key, be they one or not.
 pub struct Ed25519Public(pub [u8; 32]);
 
 impl PublicKeyData for Ed25519Public {

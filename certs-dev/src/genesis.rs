@@ -24,13 +24,15 @@ pub(crate) struct Parts<'a> {
     pub(crate) node: &'a Address,
     /// Address and identity chain.
     pub(crate) participants: Vec<(Address, Vec<Vec<u8>>)>,
+    /// Whether some identities have P-256 keys.
+    pub(crate) p256: bool,
     pub(crate) now: Timestamp,
 }
 
 /// The genesis, signed by the network authority.
 pub(crate) fn sign(mut parts: Parts<'_>) -> Result<SignedStatement, Error> {
     parts.participants.sort();
-    let authority = AuthorityKey { alg: SigAlg::Ed25519.into(), public: parts.authority.public().to_vec().into() };
+    let authority = AuthorityKey { alg: SigAlg::Ed25519.into(), public: parts.authority.public().as_bytes().to_vec().into() };
     let genesis = Genesis {
         head: Some(StatementHead {
             version: 1,
@@ -49,11 +51,11 @@ pub(crate) fn sign(mut parts: Parts<'_>) -> Result<SignedStatement, Error> {
         log_key: parts.log_key.to_vec().into(),
         directory_key: parts.directory_key.to_vec().into(),
         node: parts.node.to_string(),
-        policy: Some(policy()),
+        policy: Some(policy(parts.p256)),
         participants: parts.participants.into_iter().map(|(address, chain)| participant(&address, chain)).collect(),
     };
     genesis.check()?;
-    Ok(statement::sign(&genesis, &[parts.authority]))
+    Ok(statement::sign(&genesis, &[parts.authority])?)
 }
 
 fn participant(address: &Address, chain: Vec<Vec<u8>>) -> Participant {
@@ -68,7 +70,9 @@ fn participant(address: &Address, chain: Vec<Vec<u8>>) -> Participant {
     }
 }
 
-fn policy() -> Policy {
+/// A network without P-256 identities names no algorithm, as before there were any.
+fn policy(p256: bool) -> Policy {
+    let identity_algs = if p256 { vec![SigAlg::Ed25519.into(), SigAlg::EcdsaP256Sha256.into()] } else { Vec::new() };
     Policy {
         rules_version: 1,
         lifetime_max_ms: 30 * DAY_MS,
@@ -78,6 +82,7 @@ fn policy() -> Policy {
         kems: vec![KemId::XWing.into()],
         grants: GRANTED.iter().map(|class| grant(*class)).collect(),
         flash_per_day: 1000,
+        identity_algs,
     }
 }
 

@@ -18,7 +18,7 @@ use envelope::address::Address;
 use envelope::canonical::EncodingError;
 use envelope::crl::CrlError;
 use envelope::identity::IdentityError;
-use envelope::keys::KeyFileError;
+use envelope::keys::{KeyFileError, SignFault};
 use envelope::statement::StatementError;
 use envelope::trust::TrustError;
 
@@ -70,9 +70,12 @@ pub enum Error {
     /// A time that a certificate cannot express.
     #[error("{0} ms since 1970 is not a time for a certificate")]
     Time(u64),
-    /// No random bytes, or an Ed25519 key that is none.
+    /// No random bytes, or a key that is none.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// The network authority's key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignFault),
     /// A chain that was just made or read is not of the profile.
     #[error("the chain of {address} is refused")]
     Chain {

@@ -9,14 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use envelope::address::{Address, Class, Network};
 use envelope::identity::{Anchors, NothingRevoked, Role};
-use envelope::keys::{Ring, SigningKey, random};
+use envelope::keys::{KeyFileError, Ring, SigningKey, random};
 use envelope::statement;
 use envelope::time::Timestamp;
 use envelope::trust::{Trust, directory_origin, log_origin};
 use prost::Message as _;
 use proto::v1::Genesis;
 
-use crate::forge::{Ca, Ed25519Public, Pair, Spec, file_name, generate_ed25519};
+use crate::forge::{Ca, Certifiable, Pair, Spec, file_name, generate_ed25519};
 use crate::genesis::{self, Parts};
 use crate::{Error, files};
 
@@ -31,13 +31,15 @@ pub struct MintOptions {
     pub addresses: Vec<Address>,
     /// The time that certificates and statements are dated by.
     pub now: Timestamp,
+    /// Whose identity keys are P-256; everybody else's are Ed25519.
+    pub p256: Vec<Address>,
 }
 
 impl MintOptions {
-    /// Options dated by this machine's clock.
+    /// Options dated by this machine's clock, all identities Ed25519.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>, network: Network, addresses: Vec<Address>) -> Self {
-        Self { out: out.into(), network, addresses, now: now() }
+        Self { out: out.into(), network, addresses, now: now(), p256: Vec::new() }
     }
 }
 
@@ -147,6 +149,7 @@ impl<'a> Draft<'a> {
             directory_key,
             node,
             participants,
+            p256: !self.options.p256.is_empty(),
             now: *now,
         })?;
         let bytes = signed.encode_to_vec();
@@ -161,7 +164,7 @@ impl<'a> Draft<'a> {
             created: *now,
             expires: Timestamp(0),
             roots: vec![self.root.der.clone()],
-            authority: vec![self.authority.public()],
+            authority: vec![ed25519(&self.authority)?],
             authority_threshold: 1,
             nodes: vec![node.clone()],
             log_origin: log_origin(network, &genesis_sha256),
@@ -172,7 +175,7 @@ impl<'a> Draft<'a> {
             witnesses: Vec::new(),
             witnesses_k: 0,
         };
-        let text = trust.to_toml(&trust.sign(&[&self.authority]));
+        let text = trust.to_toml(&trust.sign(&[&self.authority])?);
         Trust::parse_toml(&text)?;
         files::write_public(&self.folder.join("trust.toml"), text.as_bytes())?;
         let placed = |address: Address| MintedParticipant { folder: self.options.out.join(address.file_name()), address };
@@ -194,7 +197,7 @@ impl<'a> Draft<'a> {
         let (directory, directory_pkcs8) = generate_ed25519()?;
         files::write_key(&folder.join("log.key"), &log_pkcs8)?;
         files::write_key(&folder.join("directory.key"), &directory_pkcs8)?;
-        Ok((log.public(), directory.public()))
+        Ok((ed25519(&log)?, ed25519(&directory)?))
     }
 
     /// A participant's folder; its identity chain comes back.
@@ -203,9 +206,10 @@ impl<'a> Draft<'a> {
         let folder = self.folder.join(address.file_name());
         files::make_folder(&folder, 0o755)?;
         self.tls(anchors, address, Role::Tls, &Spec::tls(network, address, *now), &folder)?;
-        let (identity, pkcs8) = generate_ed25519()?;
+        let p256 = self.options.p256.contains(address);
+        let (identity, pkcs8) = if p256 { SigningKey::generate_p256()? } else { generate_ed25519()? };
         let spec = Spec::identity(network, address, *now);
-        let chain = self.chain(anchors, address, Role::Identity, &spec, &Ed25519Public(identity.public()))?;
+        let chain = self.chain(anchors, address, Role::Identity, &spec, &Certifiable(identity.public()))?;
         write_pair(&folder, "identity", &chain, &pkcs8)?;
         Ok(chain)
     }
@@ -239,6 +243,10 @@ fn write_pair(folder: &Path, name: &str, chain: &[Vec<u8>], pkcs8: &[u8]) -> Res
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
     files::write_chain(&folder.join(format!("{name}.pem")), &chain)?;
     files::write_key(&folder.join(format!("{name}.key")), pkcs8)
+}
+
+fn ed25519(key: &SigningKey) -> Result<[u8; 32], Error> {
+    key.public().ed25519().ok_or(Error::Key(KeyFileError::Unsound))
 }
 
 /// The CA that issues for an address: its country's, the operator's, or `""`, the root.

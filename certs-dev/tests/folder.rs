@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use certs_dev::forge::{Ca, Spec};
 use certs_dev::{Error, MintOptions, Minted, mint, read_chain, revoke_at};
 use envelope::address::{Address, Network};
 use envelope::crl::Crl;
+use envelope::genesis::GenesisError;
 use envelope::identity::{IdentityError, Link, NothingRevoked, Revoked, Role};
-use envelope::keys::{Ring, SigningKey};
+use envelope::keys::{AwsLc, Ring, SigningKey};
 use envelope::statement;
 use envelope::time::Timestamp;
 use envelope::trust::{Trust, TrustError};
-use proto::v1::{Genesis, OversightMode};
+use prost::Message as _;
+use proto::v1::{Genesis, OversightMode, SigAlg};
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_795_374_960_000);
@@ -105,7 +108,7 @@ fn every_chain_is_judged_good_by_the_trust_file() {
     assert_eq!(judge(&minted.node.folder, Role::NodeTls, "tls.pem").address, at("node/dev-1"));
     for (file, verifier) in [("log.key", trust.log_verifier()), ("directory.key", trust.directory_verifier())] {
         let key = SigningKey::from_pem(&fs::read(minted.node.folder.join(file)).unwrap()).unwrap();
-        assert_eq!(verifier.unwrap().public, key.public());
+        assert_eq!(verifier.unwrap().public, key.public().as_bytes());
     }
 }
 
@@ -127,6 +130,44 @@ fn the_genesis_names_everybody_but_the_node() {
         let chain = read_chain(&out.join(at(&participant.address).file_name()).join("identity.pem")).unwrap();
         assert_eq!(participant.identity_chain, chain);
     }
+}
+
+#[test]
+fn p256_identities_stand_where_the_policy_allows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pki");
+    let kemba = at("ke/cus/kemba");
+    mint(&MintOptions { p256: vec![kemba.clone()], ..options(&out, &ADDRESSES) }).unwrap();
+    let open = |bytes: &[u8]| envelope::genesis::Genesis::open(bytes, &AwsLc);
+    let genesis = open(&fs::read(out.join("genesis.bin")).unwrap()).unwrap();
+    for (participant, certified) in &genesis.participants {
+        let wanted = if participant.address == kemba.as_str() { SigAlg::EcdsaP256Sha256 } else { SigAlg::Ed25519 };
+        assert_eq!(certified.public.alg(), wanted, "{}", participant.address);
+    }
+    assert_eq!(genesis.statement.policy.as_ref().unwrap().identity_algs, [1, 2]);
+    // Another policy, another participant's key, a CA's key, under the authority's own signature.
+    let authority = SigningKey::from_pem(&fs::read(out.join("authority/authority.key")).unwrap()).unwrap();
+    let changed = |change: &dyn Fn(&mut Genesis)| {
+        let mut statement = genesis.statement.clone();
+        change(&mut statement);
+        open(&statement::sign(&statement, &[&authority]).unwrap().encode_to_vec()).map(drop)
+    };
+    let policy = |algs: &[i32]| changed(&|genesis| genesis.policy.as_mut().unwrap().identity_algs = algs.to_vec());
+    assert_eq!(policy(&[1, 2]), Ok(()));
+    assert_eq!(policy(&[]), Err(GenesisError::Algorithm(kemba.to_string())));
+    assert_eq!(policy(&[1]), Err(GenesisError::Algorithm(kemba.to_string())));
+    assert_eq!(policy(&[2]), Err(GenesisError::Algorithm("aud/network".to_owned())));
+    for odd in [&[2, 1][..], &[1, 1], &[0], &[3], &[1, 2, 2]] {
+        assert!(matches!(policy(odd), Err(GenesisError::Statement(_))), "{odd:?}");
+    }
+    let thai = Ca::load(&out, "th").unwrap();
+    let kenya = Ca::load(&out, "ke").unwrap();
+    let leaf = kenya.issue(&Spec::identity(&genesis.network, &kemba, NOW), &thai.pair).unwrap();
+    let borrowed = changed(&|genesis| {
+        let participant = genesis.participants.iter_mut().find(|one| one.address == kemba.as_str()).unwrap();
+        participant.identity_chain[0] = leaf.clone().into();
+    });
+    assert_eq!(borrowed, Err(GenesisError::Mismatch(kemba.to_string())), "the key of another country's CA");
 }
 
 #[test]
@@ -248,9 +289,9 @@ fn two_of_three_sign_a_trust_file() {
     let first = SigningKey::from_pem(&fs::read(out.join("authority/authority.key")).unwrap()).unwrap();
     let [second, third, stranger] = [0; 3].map(|_| SigningKey::generate().unwrap().0);
     let mut trust = minted.trust.clone();
-    trust.authority = [&first, &second, &third].map(SigningKey::public).to_vec();
+    trust.authority = [&first, &second, &third].map(|key| key.public().ed25519().unwrap()).to_vec();
     trust.authority_threshold = 2;
-    let read = |keys: &[&SigningKey]| Trust::parse_toml(&trust.to_toml(&trust.sign(keys)));
+    let read = |keys: &[&SigningKey]| Trust::parse_toml(&trust.to_toml(&trust.sign(keys).unwrap()));
     for good in [vec![&first, &second], vec![&third, &first], vec![&first, &second, &third]] {
         assert_eq!(read(&good).unwrap(), trust);
     }
@@ -286,7 +327,8 @@ fn the_command() {
     mint(&["all/ncb", "node/a"], 2, &["all/ncb"]);
     mint(&[], 2, &["<ADDRESS>"]);
     check(&["mint", "--out", &out, "--network", "UPPER", "ke", "node/a"], 2, &["UPPER"]);
-    mint(&["ke", "ke/cus/kemba", "node/a"], 0, &["ke/cus/kemba", "ke_cus_kemba", "Next:", "trust.toml"]);
+    mint(&["--p256", "grp", "ke", "node/a"], 2, &["'grp'"]);
+    mint(&["--p256", "all", "ke", "ke/cus/kemba", "node/a"], 0, &["ke/cus/kemba", "ke_cus_kemba", "Next:", "trust.toml"]);
     mint(&["ke", "node/a"], 1, &["trust.toml exists"]);
     check(&["revoke", "--out", &out, "ke/cus/kemba"], 0, &["ke.crl", "number 2"]);
     check(&["revoke", "--out", &out, "th"], 1, &["th/tls.pem"]);

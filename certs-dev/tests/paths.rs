@@ -4,9 +4,10 @@
 
 mod stage;
 
-use certs_dev::forge::{Ca, Pair, Spec};
+use certs_dev::forge::{Ca, Certifiable, Pair, Spec};
 use envelope::identity::{Anchors, IdentityError, Link, NothingRevoked, Revoked, Role, chain_sha256, ed25519_key_id};
 use envelope::identity::{PublicKey, ca_certificate};
+use envelope::keys::SigningKey;
 use envelope::time::Timestamp;
 use stage::{DAY_MS, NOW, Stage, at};
 
@@ -49,6 +50,19 @@ fn the_profile_is_accepted() {
             assert_eq!(link.issuer_key_sha256, issuer.spki_sha256);
         }
     }
+}
+
+#[test]
+fn an_identity_has_a_key_of_either_kind_and_none_of_its_issuers() {
+    let s = Stage::new();
+    let spec = s.spec(Role::Identity, "ke/cus/kemba");
+    for (key, _) in [SigningKey::generate().unwrap(), SigningKey::generate_p256().unwrap()] {
+        let leaf = s.ke.issue(&spec, &Certifiable(key.public())).unwrap();
+        let judged = s.judge(Role::Identity, &[&leaf, &s.ke.der]).unwrap();
+        assert_eq!((judged.public, judged.key_id), (key.public(), key.key_id()));
+    }
+    let borrowed = s.ke.issue(&spec, &s.ke.pair).unwrap();
+    assert_eq!(s.refusal(Role::Identity, &[&borrowed, &s.ke.der]), IdentityError::RepeatedKey { at: 1 });
 }
 
 #[test]

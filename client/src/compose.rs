@@ -7,7 +7,7 @@ use std::time::Duration;
 use envelope::header::Context;
 use envelope::keys::random;
 use envelope::{Address, Reference, Timestamp};
-use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, Kind, OptOut, Priority, SigAlg};
+use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, Kind, OptOut, Priority};
 
 use crate::error::Error;
 use crate::outbox::Number;
@@ -92,7 +92,7 @@ pub fn with_oversight(sender: &Address, to: &[Address]) -> Vec<Address> {
 pub(crate) struct Frame<'a> {
     pub(crate) network: &'a str,
     pub(crate) sender: &'a Address,
-    pub(crate) signer: [u8; 32],
+    pub(crate) signer: v1::SignerRef,
     pub(crate) policy: &'a v1::Policy,
     pub(crate) now: Timestamp,
 }
@@ -105,7 +105,7 @@ pub(crate) fn context(frame: &Frame<'_>, message: &Compose, in_reply_to: Option<
         version: 1,
         network: frame.network.to_owned(),
         sender: frame.sender.to_string(),
-        signers: vec![v1::SignerRef { key_id: frame.signer.to_vec().into(), alg: SigAlg::Ed25519.into() }],
+        signers: vec![frame.signer.clone()],
         recipients: recipients.iter().map(Address::to_string).collect(),
         kind: message.kind.into(),
         priority: message.priority.into(),

@@ -110,6 +110,9 @@ pub enum Error {
     /// No random bytes, or a key that is none.
     #[error(transparent)]
     Key(#[from] envelope::keys::KeyFileError),
+    /// The identity key does not sign now.
+    #[error(transparent)]
+    Sign(#[from] envelope::keys::SignFault),
     /// A certificate of the profile.
     #[error("the profile's certificate does not hold: {0}")]
     Identity(#[from] envelope::identity::IdentityError),
@@ -138,6 +141,7 @@ impl Error {
             | Self::Row(_)
             | Self::Seal(_)
             | Self::Key(_)
+            | Self::Sign(_)
             | Self::Identity(_)
             | Self::Trust(_) => 1,
         }

@@ -381,7 +381,7 @@ impl Client {
             if at == 0 && identity.address != header.context.reference.sender {
                 return Err(Fault::Unsound(format!("the first signing key is {}'s", identity.address)));
             }
-            if identity.alg != signer.alg {
+            if identity.public.alg() != signer.alg {
                 return Err(Fault::Unsound("the header names another algorithm than the certified key has".to_owned()));
             }
             signers.push((signer.key_id, identity.public));

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::identity::{Anchors, NothingRevoked, PublicKey, Role, chain_sha256};
-use envelope::keys::SigningKey;
+use envelope::identity::{Anchors, NothingRevoked, Role, chain_sha256};
+use envelope::keys::{Signer, SigningKey};
 use envelope::seal::DecryptionKey;
 use envelope::trust::Trust;
 use envelope::{Address, Network, Reference};
@@ -27,7 +27,6 @@ use crate::store::Store;
 #[derive(Clone, Debug)]
 pub struct Profile(Arc<Inner>, Route);
 
-#[derive(Debug)]
 struct Inner {
     dir: PathBuf,
     gateway: String,
@@ -36,9 +35,15 @@ struct Inner {
     anchors: Anchors,
     log: VerifierKey,
     directory: VerifierKey,
-    identity: SigningKey,
+    identity: Box<dyn Signer>,
     chain_sha256: [u8; 32],
     store: Store,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("dir", &self.dir).field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Where a new profile takes its parts from.
@@ -102,7 +107,7 @@ impl Profile {
         let tls = anchors.judge(Role::Tls, &files::read_chain(&dir.join("tls.pem"))?, clock::now(), &NothingRevoked)?;
         let key = SigningKey::from_pem(&files::read(&dir.join("identity.key"))?)?;
         let own = identity.address == tls.address && identity.address.as_str() == file.address;
-        if !own || identity.public != PublicKey::Ed25519(key.public()) {
+        if !own || identity.public != key.public() || identity.key_id == tls.key_id {
             return Err(File::is_not(dir, "the profile of its own certificates and keys"));
         }
         let route = Route::from(file.transport);
@@ -114,7 +119,7 @@ impl Profile {
             directory: trust.directory_verifier()?,
             anchors,
             trust,
-            identity: key,
+            identity: Box::new(key),
             chain_sha256: chain_sha256(&chain),
             store: Store::open(dir)?,
         };
@@ -204,8 +209,8 @@ impl Profile {
 
     /// The key that signs messages and statements.
     #[must_use]
-    pub fn identity(&self) -> &SigningKey {
-        &self.0.identity
+    pub fn identity(&self) -> &dyn Signer {
+        &*self.0.identity
     }
 
     /// SHA-256 over the chain of the identity.

@@ -219,7 +219,7 @@ impl Client {
         Frame {
             network: self.profile.network().as_str(),
             sender: self.profile.address(),
-            signer: self.profile.identity().key_id(),
+            signer: self.profile.identity().public().signer_ref(),
             policy,
             now: clock::now(),
         }

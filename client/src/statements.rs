@@ -86,7 +86,7 @@ impl Client {
             created_ms: now.ms(),
             expires_ms: if lifetime_ms == 0 { 0 } else { now.plus(lifetime_ms).ms() },
         };
-        let signed = statement::sign(&build(head), &[self.profile.identity()]);
+        let signed = statement::sign(&build(head), &[self.profile.identity()])?;
         self.profile.store().commit(&[Write::text(Table::Pending, &name(kind), signed.encode_to_vec())])?;
         Ok(signed)
     }

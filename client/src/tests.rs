@@ -16,7 +16,7 @@ pub(crate) fn member(folder: &Path) -> Client {
     let out = folder.join("pki");
     let addresses = ["ke", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
     let network = Network::parse("ecowire.test").unwrap();
-    certs_dev::mint(&certs_dev::MintOptions { out: out.clone(), network, addresses, now: clock::now() }).unwrap();
+    certs_dev::mint(&certs_dev::MintOptions { now: clock::now(), ..certs_dev::MintOptions::new(out.clone(), network, addresses) }).unwrap();
     let origin = Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: out.join("trust.toml"), identity: out.join("ke") };
     let mut client = Client::offline(&Profile::create(&folder.join("ke"), &origin).unwrap()).unwrap();
     client.outbox = Outbox::load(Numbering::brand_new(), Vec::new());

@@ -121,7 +121,7 @@ fn mint(out: &Path) {
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64);
     let addresses = ["ke", "th", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
     let network = Network::parse("ecowire.test").unwrap();
-    certs_dev::mint(&certs_dev::MintOptions { out: out.to_owned(), network, addresses, now }).unwrap();
+    certs_dev::mint(&certs_dev::MintOptions { now, ..certs_dev::MintOptions::new(out, network, addresses) }).unwrap();
 }
 
 #[test]

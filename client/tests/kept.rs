@@ -16,8 +16,11 @@ fn make(folder: &Path) -> PathBuf {
     let out = folder.join("pki");
     let now = Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64);
     let addresses = ["ke", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
-    certs_dev::mint(&certs_dev::MintOptions { out: out.clone(), network: Network::parse("ecowire.test").unwrap(), addresses, now })
-        .unwrap();
+    certs_dev::mint(&certs_dev::MintOptions {
+        now,
+        ..certs_dev::MintOptions::new(out.clone(), Network::parse("ecowire.test").unwrap(), addresses)
+    })
+    .unwrap();
     let origin = Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: out.join("trust.toml"), identity: out.join("ke") };
     let dir = folder.join("ke");
     drop(Profile::create(&dir, &origin).unwrap());

@@ -19,7 +19,10 @@ fn now() -> Timestamp {
 fn origin(folder: &Path) -> Origin {
     let out = folder.join("pki");
     let addresses = ["ke", "ke/cus/kemba", "node/dev-1"].map(|text| text.parse().unwrap()).to_vec();
-    let options = certs_dev::MintOptions { out: out.clone(), network: Network::parse("ecowire.test").unwrap(), addresses, now: now() };
+    let options = certs_dev::MintOptions {
+        now: now(),
+        ..certs_dev::MintOptions::new(out.clone(), Network::parse("ecowire.test").unwrap(), addresses)
+    };
     certs_dev::mint(&options).unwrap();
     Origin { gateway: "https://127.0.0.1:1".to_owned(), trust: out.join("trust.toml"), identity: out.join("ke_cus_kemba") }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn impersonate(pki: &Path, forger: &mut Client) -> anyhow::Resu
         year: created.year(),
         series: 1,
         number: 900,
-        signers: vec![v1::SignerRef { key_id: key.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() }],
+        signers: vec![key.public().signer_ref()],
         recipients: vec![recipient.to_string()],
         kind: v1::Kind::Alert.into(),
         priority: v1::Priority::Routine.into(),

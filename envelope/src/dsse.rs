@@ -3,9 +3,9 @@
 //! It does not know which key may sign what.
 
 use proto::v1::Signature;
-use tlog::ed25519::{self, Verifier};
 
-use crate::keys::SigningKey;
+use crate::identity::PublicKey;
+use crate::keys::{SignFault, Signer, Verifier};
 
 /// Why signatures do not stand for the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +23,8 @@ pub enum SignatureFault {
     Signature(usize),
 }
 
-/// A signer: the key's id and its raw Ed25519 public key.
-pub type SignerKey = ([u8; 32], [u8; 32]);
+/// A signer: the key's id and its public key.
+pub type SignerKey = ([u8; 32], PublicKey);
 
 /// DSSE v1 pre-authentication encoding (`PAE`) of a payload of type `payload_type`.
 #[must_use]
@@ -34,14 +34,19 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Signs `payload` as `payload_type` with each key, in order.
-#[must_use]
-pub fn sign(payload_type: &str, payload: &[u8], keys: &[&SigningKey]) -> Vec<Signature> {
+///
+/// # Errors
+/// [`SignFault`] of the first key that cannot be used now.
+pub fn sign<K: Signer + ?Sized>(payload_type: &str, payload: &[u8], keys: &[&K]) -> Result<Vec<Signature>, SignFault> {
     let bytes = pae(payload_type, payload);
-    let one = |key: &&SigningKey| Signature { key_id: key.key_id().to_vec().into(), signature: key.sign(&bytes).to_vec().into() };
+    let one = |key: &&K| {
+        let (key_id, signature) = (key.public().key_id(), key.sign(&bytes)?);
+        Ok(Signature { key_id: key_id.to_vec().into(), signature: signature.to_vec().into() })
+    };
     keys.iter().map(one).collect()
 }
 
-/// Checks that `signatures` are exactly those of `signers` (key id and raw public key), in their order.
+/// Checks that `signatures` are exactly those of `signers` (key id and public key), in their order.
 ///
 /// # Errors
 /// [`SignatureFault`] says which signature is missing, superfluous or wrong.
@@ -62,7 +67,7 @@ pub fn verify(
             return Err(disorder);
         }
         let raw: &[u8; 64] = signature.signature.as_ref().try_into().map_err(|_| SignatureFault::Signature(at))?;
-        ed25519::verify(verifier, public, &bytes, raw).map_err(|_| SignatureFault::Signature(at))?;
+        public.verify(verifier, &bytes, raw).map_err(|_| SignatureFault::Signature(at))?;
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 //!
 //! It does not know whether this is the genesis that a member trusts; `trust` names its digest.
 
-use proto::v1;
+use std::collections::BTreeSet;
+
+use proto::v1::{self, SigAlg};
 use tlog::VerifierKey;
 
 use crate::canonical::EncodingError;
-use crate::identity::{Anchors, Certified, IdentityError, NothingRevoked, PublicKey, Role};
+use crate::identity::{Anchors, Certified, IdentityError, NothingRevoked, Role, ca_certificate};
 use crate::keys::Verifier;
 use crate::statement::{self, StatementError};
 use crate::trust::{directory_origin, log_origin};
@@ -44,9 +46,12 @@ pub enum GenesisError {
         /// Why.
         source: IdentityError,
     },
-    /// The chain is another participant's, or its key is not Ed25519, or it is used twice.
-    #[error("the certificate of {0} names another address, another kind of key, or a key that another participant has")]
+    /// The chain is another participant's, or its key is used twice.
+    #[error("the certificate of {0} names another address, or a key that another participant or a ca has")]
     Mismatch(String),
+    /// The policy does not allow the algorithm of an identity's key.
+    #[error("the network's policy does not allow the kind of key that {0} has")]
+    Algorithm(String),
 }
 
 impl From<EncodingError> for GenesisError {
@@ -74,12 +79,16 @@ impl Genesis {
         let head = statement::read_head(statement.head.as_ref())?;
         let anchors = Anchors::new(head.network.clone(), &statement.roots).map_err(GenesisError::Root)?;
         let at = Timestamp(head.created_ms);
+        let ca_keys = ca_keys(&statement);
         let mut participants: Vec<(v1::Participant, Certified)> = Vec::with_capacity(statement.participants.len());
         for participant in &statement.participants {
             let address = &participant.address;
             let judged = anchors.judge(Role::Identity, &participant.identity_chain, at, &NothingRevoked);
             let certified = judged.map_err(|source| GenesisError::Identity { address: address.clone(), source })?;
-            let own = certified.address.as_str() == address && matches!(certified.public, PublicKey::Ed25519(_));
+            if !allows(statement.policy.as_ref(), certified.public.alg()) {
+                return Err(GenesisError::Algorithm(address.clone()));
+            }
+            let own = certified.address.as_str() == address && !ca_keys.contains(&certified.key_id);
             if !own || participants.iter().any(|(_, other)| other.key_id == certified.key_id) {
                 return Err(GenesisError::Mismatch(address.clone()));
             }
@@ -133,6 +142,20 @@ impl Genesis {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The algorithms that identity keys may have; a policy that says nothing means Ed25519.
+fn allows(policy: Option<&v1::Policy>, alg: SigAlg) -> bool {
+    let listed: Vec<SigAlg> = policy.map_or_else(Vec::new, |policy| policy.identity_algs().collect());
+    if listed.is_empty() { alg == SigAlg::Ed25519 } else { listed.contains(&alg) }
+}
+
+/// Keys of the CAs that the genesis names: a key has one role, so no identity may have one of them.
+/// What is no CA is refused with its chain.
+fn ca_keys(statement: &v1::Genesis) -> BTreeSet<[u8; 32]> {
+    let below = statement.participants.iter().flat_map(|participant| participant.identity_chain.iter().skip(1));
+    let ders: BTreeSet<&[u8]> = statement.roots.iter().chain(below).map(AsRef::as_ref).collect();
+    ders.into_iter().filter_map(|der| ca_certificate(der).ok()).map(|ca| ca.spki_sha256).collect()
 }
 
 fn key(bytes: &[u8]) -> [u8; 32] {

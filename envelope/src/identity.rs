@@ -21,6 +21,7 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, Verifie
 
 use crate::address::{Address, Network};
 use crate::limits::CHAIN_MAX;
+use crate::p256::POINT_BYTES;
 use crate::time::Timestamp;
 pub(crate) use certificate::{ECDSA_WITH_SHA256_DER, Facts, read_serial, timestamp};
 pub use describe::{Description, describe};
@@ -74,12 +75,12 @@ impl Revoked for NothingRevoked {
 }
 
 /// A certified public key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicKey {
     /// An identity's key, neither of small order nor in a second encoding.
     Ed25519([u8; 32]),
-    /// A TLS leaf's or a CA's key: the uncompressed point, 65 bytes from 0x04.
-    P256(Vec<u8>),
+    /// A TLS leaf's, a CA's or an identity's key: the uncompressed point, 65 bytes from 0x04.
+    P256([u8; POINT_BYTES]),
 }
 
 /// A chain that was judged and found good; made only by [`Anchors::judge`].
@@ -190,7 +191,7 @@ impl Anchors {
             address,
             role,
             key_id: leaf.key_sha256,
-            public: leaf.key.clone(),
+            public: leaf.key,
             fingerprint: tlog::sha256(chain[0].as_ref()),
             chain_sha256: chain_sha256(chain),
             not_before: facts.iter().map(|fact| fact.not_before).fold(root.not_before, Timestamp::max),
@@ -281,6 +282,12 @@ pub fn chain_sha256(chain: &[impl AsRef<[u8]>]) -> [u8; 32] {
 #[must_use]
 pub fn ed25519_key_id(public: &[u8; 32]) -> [u8; 32] {
     tlog::sha256_parts(&[certificate::ED25519_SPKI_PREFIX, public])
+}
+
+/// The key id of a P-256 key: SHA-256 of its SubjectPublicKeyInfo in DER (RFC 5480 2).
+#[must_use]
+pub fn p256_key_id(public: &[u8; POINT_BYTES]) -> [u8; 32] {
+    tlog::sha256_parts(&[certificate::P256_SPKI_PREFIX, public])
 }
 
 /// Both ends belong to the validity (RFC 5280 4.1.2.5), which counts whole seconds.

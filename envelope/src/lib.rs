@@ -18,6 +18,7 @@ pub mod key_id;
 pub mod keys;
 pub mod limits;
 pub mod message;
+pub mod p256;
 pub mod receipt;
 pub mod reference;
 #[cfg(feature = "seal")]

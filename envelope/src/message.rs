@@ -4,14 +4,14 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use proto::v1::{self, SigAlg, Signature};
-use tlog::ed25519::Verifier;
+use proto::v1::{self, Signature};
 use tlog::{Hash, sha256_parts};
 
 use crate::canonical::{EncodingError, ensure};
 use crate::dsse::{self, SignerKey};
 use crate::header::{HEADER_TYPE, Header, Wrap, wraps_root};
-use crate::identity::Link;
+use crate::identity::{Link, PublicKey};
+use crate::keys::Verifier;
 use crate::limits::CIPHERTEXT_BYTES_MAX;
 use crate::{Address, Network};
 
@@ -41,7 +41,7 @@ pub struct Peer {
 
 /// The identity keys that a verifier knows.
 pub trait Keyring {
-    /// The owner and raw public key behind a key id.
+    /// The owner and public key behind a key id.
     fn identity(&self, key_id: &[u8; 32]) -> Option<Identity>;
 }
 
@@ -50,10 +50,8 @@ pub trait Keyring {
 pub struct Identity {
     /// Whose it is.
     pub address: Address,
-    /// Its algorithm.
-    pub alg: SigAlg,
-    /// Raw Ed25519 public key.
-    pub public: [u8; 32],
+    /// The certified key; its algorithm is the only one that a header may name.
+    pub public: PublicKey,
 }
 
 /// Why a submission is not what it says it is. The names are those of SPEC.md 10.
@@ -250,7 +248,7 @@ pub fn sealed_sha256(wraps_root: &Hash, content: &[u8]) -> [u8; 32] {
     sha256_parts(&[b"ecowire/1 sealed\0", wraps_root.as_bytes(), &length, content])
 }
 
-/// Raw keys of the signers after `NOT_SENDER` was checked.
+/// Keys of the signers after `NOT_SENDER` was checked.
 fn check_sender(header: &Header, peer: &Address, keys: &dyn Keyring) -> Result<Vec<SignerKey>, VerifyError> {
     let sender = &header.context.reference.sender;
     let not_sender = |other: String| VerifyError::NotSender { sender: sender.clone(), other };
@@ -263,7 +261,7 @@ fn check_sender(header: &Header, peer: &Address, keys: &dyn Keyring) -> Result<V
         if at == 0 && identity.address != *sender {
             return Err(not_sender(format!("the first signing key is {}'s", identity.address)));
         }
-        if identity.alg != signer.alg {
+        if identity.public.alg() != signer.alg {
             return Err(VerifyError::BadSignature("the header names another algorithm than the certified key has".to_owned()));
         }
         signers.push((signer.key_id, identity.public));

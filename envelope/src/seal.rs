@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::Address;
 use crate::header::{HEADER_TYPE, Header, Wrap, context_hash, wraps_root};
-use crate::keys::{KeyFileError, SigningKey, random};
+use crate::keys::{KeyFileError, SignFault, Signer, random};
 use crate::limits::{CONTENT_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, PADDED_BYTES_MIN};
 use crate::{canonical, dsse};
 
@@ -60,6 +60,9 @@ pub enum SealError {
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] KeyFileError),
+    /// A signing key that cannot be used now.
+    #[error(transparent)]
+    Sign(#[from] SignFault),
 }
 
 /// Why a delivery does not open. Each line is a check that an attack in SECURITY.md runs into.
@@ -157,13 +160,19 @@ impl std::fmt::Debug for ContentKey {
 ///
 /// # Errors
 /// [`SealError`] when a size, a key or the context is out of bounds.
-pub fn seal(context: &v1::Context, body: &SealedBody, keys: &[Bytes], signers: &[&SigningKey]) -> Result<v1::Submission, SealError> {
+pub fn seal<K: Signer + ?Sized>(
+    context: &v1::Context,
+    body: &SealedBody,
+    keys: &[Bytes],
+    signers: &[&K],
+) -> Result<v1::Submission, SealError> {
     check_body(body)?;
     let recipients = context.recipients.len();
     if keys.len() != recipients {
         return Err(SealError::Keys { keys: keys.len(), recipients });
     }
-    if context.signers.len() != signers.len() || context.signers.iter().zip(signers).any(|(named, key)| named.key_id != key.key_id()[..]) {
+    let is_other = |(named, key): (&v1::SignerRef, &&K)| named.key_id != key.public().key_id()[..];
+    if context.signers.len() != signers.len() || context.signers.iter().zip(signers).any(is_other) {
         return Err(SealError::Signers);
     }
     let context_bytes = Bytes::from(context.encode_to_vec());
@@ -188,7 +197,7 @@ pub fn seal(context: &v1::Context, body: &SealedBody, keys: &[Bytes], signers: &
     };
     let header = Bytes::from(header.encode_to_vec());
     let _: v1::Header = canonical::decode(&header)?;
-    let signatures = dsse::sign(HEADER_TYPE, &header, signers);
+    let signatures = dsse::sign(HEADER_TYPE, &header, signers)?;
     Ok(v1::Submission { signed: Some(v1::SignedHeader { header, signatures }), wraps, content, tag: 0 })
 }
 

@@ -4,11 +4,11 @@
 
 use bytes::Bytes;
 use proto::v1::{self, SignedStatement, StatementHead, StatementKind};
-use tlog::ed25519::Verifier;
 
 use crate::canonical::{self, Canonical, EncodingError, address, digest, digest_or_empty, ensure, named, network};
 use crate::dsse::{self, SignatureFault, SignerKey};
-use crate::keys::SigningKey;
+use crate::identity::PublicKey;
+use crate::keys::{SignFault, Signer, Verifier};
 use crate::limits::{
     CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PURPOSE_BYTES_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX,
 };
@@ -48,11 +48,13 @@ pub enum StatementError {
 }
 
 /// Signs `statement` with each key, in order.
-#[must_use]
-pub fn sign<S: Statement>(statement: &S, keys: &[&SigningKey]) -> SignedStatement {
+///
+/// # Errors
+/// [`SignFault`] of the first key that cannot be used now.
+pub fn sign<S: Statement, K: Signer + ?Sized>(statement: &S, keys: &[&K]) -> Result<SignedStatement, SignFault> {
     let bytes = Bytes::from(statement.encode_to_vec());
-    let signatures = dsse::sign(S::PAYLOAD_TYPE, &bytes, keys);
-    SignedStatement { kind: S::KIND.into(), statement: bytes, signatures }
+    let signatures = dsse::sign(S::PAYLOAD_TYPE, &bytes, keys)?;
+    Ok(SignedStatement { kind: S::KIND.into(), statement: bytes, signatures })
 }
 
 /// Reads a statement of one kind; its signatures are not yet looked at.
@@ -68,7 +70,7 @@ pub fn read<S: Statement>(signed: &SignedStatement) -> Result<S, StatementError>
     Ok(canonical::decode(&signed.statement)?)
 }
 
-/// Reads a statement of one kind and checks that exactly `signers` (key id, raw Ed25519 key) signed it, in order.
+/// Reads a statement of one kind and checks that exactly `signers` (key id, key) signed it, in order.
 ///
 /// # Errors
 /// [`StatementError`] when form or a signature is wrong.
@@ -363,6 +365,10 @@ fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
     for kem in &policy.kems {
         named::<v1::KemId>(*kem, "policy.kems")?;
     }
+    ensure(policy.identity_algs.len() <= 2 && policy.identity_algs.is_sorted_by(|a, b| a < b), "policy.identity_algs", "do not ascend")?;
+    for alg in &policy.identity_algs {
+        named::<v1::SigAlg>(*alg, "policy.identity_algs")?;
+    }
     ensure(policy.grants.len() <= 64, "policy.grants", "are more than 64")?;
     for grant in &policy.grants {
         named::<v1::ParticipantClass>(grant.class, "policy.grants.class")?;
@@ -405,7 +411,7 @@ pub fn authority_signers(
 ) -> Result<Vec<SignerKey>, SignatureFault> {
     let too_few = SignatureFault::Signers { expected: threshold as usize, found: signatures.len() };
     let publics: Vec<[u8; 32]> = keys.iter().filter_map(|key| key.public.as_ref().try_into().ok()).collect();
-    let known: Vec<_> = publics.into_iter().map(|public| (crate::identity::ed25519_key_id(&public), public)).collect();
+    let known: Vec<SignerKey> = publics.into_iter().map(PublicKey::Ed25519).map(|public| (public.key_id(), public)).collect();
     let find = |signature: &v1::Signature| known.iter().find(|(key_id, _)| signature.key_id == key_id[..]).copied();
     let signers: Option<Vec<_>> = signatures.iter().map(find).collect();
     signers.filter(|signers| signers.len() >= threshold.max(1) as usize).ok_or(too_few)

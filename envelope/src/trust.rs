@@ -18,7 +18,7 @@ use crate::canonical::{self, EncodingError};
 use crate::dsse::{self, SignatureFault};
 use crate::genesis::hex;
 use crate::identity::{Anchors, IdentityError};
-use crate::keys::{Ring, SigningKey};
+use crate::keys::{Ring, SignFault, Signer};
 use crate::statement::{NETWORK_AUTHORITY, Statement, authority_signers};
 use crate::time::Timestamp;
 
@@ -169,8 +169,10 @@ impl Trust {
     }
 
     /// Signs as the network authority, with each key, in order.
-    #[must_use]
-    pub fn sign(&self, keys: &[&SigningKey]) -> Vec<Signature> {
+    ///
+    /// # Errors
+    /// [`SignFault`] of the first key that cannot be used now.
+    pub fn sign<K: Signer + ?Sized>(&self, keys: &[&K]) -> Result<Vec<Signature>, SignFault> {
         dsse::sign(v1::Trust::PAYLOAD_TYPE, &self.to_statement().encode_to_vec(), keys)
     }
 

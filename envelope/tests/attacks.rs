@@ -173,7 +173,7 @@ mod header_bytes {
         let submission = message(&posts[0], &[&posts[1]]);
         let header = &signed(&submission).header;
         for other in ["application/vnd.ecowire.header.v2+protobuf", "application/vnd.ecowire.keys.v1+protobuf", ""] {
-            let signatures = dsse::sign(other, header, &[&posts[0].identity]);
+            let signatures = dsse::sign(other, header, &[&posts[0].identity]).expect("signed");
             let mut bad = submission.clone();
             bad.signed = Some(v1::SignedHeader { header: header.clone(), signatures });
             assert_eq!(admit(&bad, &posts[0].address, &Enrolled(posts.iter().collect())).err(), Some("BAD_SIGNATURE"), "{other}");

@@ -6,9 +6,9 @@
 use std::ops::{Add, Mul};
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, Verifier as _, VerifyingKey};
-use envelope::keys::{AwsLc, Ring, Verifier};
+use envelope::keys::{AwsLc, Ring};
 use ring::digest::{SHA512, digest};
-use tlog::ed25519::verify;
+use tlog::ed25519::{Verifier as _, verify};
 
 struct Case {
     name: &'static str,

@@ -55,7 +55,7 @@ impl Stage {
         let item = v1::ReceiptItem { mailbox_seq: 1, message_id: vec![4; 32].into() };
         let mailbox =
             v1::MailboxStatement { head: Some(head), items: vec![item], at_ms: 1, clock: v1::ClockQuality::Ntp.into(), checkpoint_size: 9 };
-        let statement = statement::sign(&statement::Delivered(mailbox), &[&posts[1].identity]);
+        let statement = statement::sign(&statement::Delivered(mailbox), &[&posts[1].identity]).expect("signed");
         Self { posts, submission, statement }
     }
 
@@ -86,7 +86,7 @@ impl Stage {
             }
             S => {
                 let payload_type = "application/vnd.ecowire.delivered.v1+protobuf";
-                let signatures = dsse::sign(payload_type, &bytes, &[&self.posts[1].identity]);
+                let signatures = dsse::sign(payload_type, &bytes, &[&self.posts[1].identity]).expect("signed");
                 self.opened(&SignedStatement { kind: StatementKind::Delivered.into(), signatures, statement: bytes })
             }
             N => statement::decode_signed(&bytes).map_or_else(|_| "BAD_ENCODING".to_owned(), |signed| self.opened(&signed)),

@@ -5,7 +5,7 @@ mod stage;
 use bytes::Bytes;
 use envelope::Address;
 use envelope::header::{self, Header};
-use envelope::keys::SigningKey;
+use envelope::keys::{Signer as _, SigningKey};
 use envelope::seal::{self, DecryptionKey, OpenError, SealError, Sealed, padded_len};
 use proptest::prelude::*;
 use prost::Message as _;

@@ -10,8 +10,9 @@ use std::path::Path;
 use bytes::Bytes;
 use envelope::attachment::open_chunks;
 use envelope::canonical::{self, EncodingError};
+use envelope::dsse::SignerKey;
 use envelope::header::{Header, Wrap};
-use envelope::identity::{Anchors, NothingRevoked, Role, chain_sha256, ed25519_key_id};
+use envelope::identity::{Anchors, NothingRevoked, PublicKey, Role, chain_sha256};
 use envelope::key_id::encryption_key_id;
 use envelope::keys::{AwsLc, Ring};
 use envelope::message::{Envelope, Identity, Keyring, Peer, VerifyError};
@@ -21,7 +22,7 @@ use envelope::statement::{self, Acknowledged, Delivered, Statement};
 use envelope::trust::Trust;
 use envelope::{Address, Class, Network, Receipt, Reference, Timestamp, dsse};
 use prost::Message as _;
-use proto::v1::{self, KemId, SigAlg, StatementKind};
+use proto::v1::{self, KemId, StatementKind};
 use serde_json::{Value, json};
 use tlog::{Checkpoint, Hash, Note, VerifierKey, leaf_hash, small};
 
@@ -74,6 +75,7 @@ fn run(check: &str, case: &Value) -> Outcome {
         "reference" => reference(case),
         "canonical" => canonical_form(case),
         "ed25519" => ed25519(case),
+        "p256" => p256(case),
         "key_id" => Ok(key_id(case)),
         "chain_digest" => Ok(json!({"sha256": hex(chain_sha256(&list(case, "chain")))})),
         "dsse" => dsse_envelope(case),
@@ -152,10 +154,21 @@ fn ed25519(case: &Value) -> Outcome {
     ring.map(|()| json!({})).map_err(quiet)
 }
 
+/// As [`ed25519`]; a key or signature of another length is none.
+fn p256(case: &Value) -> Outcome {
+    let message = raw(case, "message");
+    let public: [u8; 65] = raw(case, "public")[..].try_into().map_err(quiet)?;
+    let signature: [u8; 64] = raw(case, "signature")[..].try_into().map_err(quiet)?;
+    let ring = envelope::p256::verify(&Ring, &public, &message, &signature);
+    let aws = envelope::p256::verify(&AwsLc, &public, &message, &signature);
+    assert_eq!(ring, aws, "the providers differ on {case}");
+    ring.map(|()| json!({})).map_err(quiet)
+}
+
 fn key_id(case: &Value) -> Value {
     let public = raw(case, "public");
     let id = match number(case, "kem") {
-        0 => ed25519_key_id(&public[..].try_into().unwrap()),
+        0 => public_key(&public).key_id(),
         kem => encryption_key_id(KemId::try_from(kem as i32).unwrap(), &public),
     };
     json!({"key_id": hex(id)})
@@ -209,9 +222,8 @@ impl Keyring for Keys {
 
 fn message(case: &Value) -> Outcome {
     let identity = |one: &Value| {
-        let public = unhex(&one[2])[..].try_into().unwrap();
         let address = Address::parse(one[1].as_str().unwrap()).unwrap();
-        (unhex(&one[0])[..].try_into().unwrap(), Identity { address, alg: SigAlg::Ed25519, public })
+        (unhex(&one[0])[..].try_into().unwrap(), Identity { address, public: public_key(&unhex(&one[2])) })
     };
     let keys = Keys(array(case, "identities").iter().map(identity).collect());
     let address = Address::parse(text(case, "peer")).unwrap();
@@ -348,8 +360,13 @@ fn numbered(size: u64) -> Vec<Hash> {
     (0..size).map(|at| leaf_hash(&at.to_be_bytes())).collect()
 }
 
-fn signers(case: &Value) -> Vec<([u8; 32], [u8; 32])> {
-    let pair = |pair: &Value| (unhex(&pair[0])[..].try_into().unwrap(), unhex(&pair[1])[..].try_into().unwrap());
+/// The length tells the algorithm: 32 bytes of Ed25519, 65 of P-256.
+fn public_key(bytes: &[u8]) -> PublicKey {
+    bytes.try_into().map(PublicKey::Ed25519).unwrap_or_else(|_| PublicKey::P256(bytes.try_into().unwrap()))
+}
+
+fn signers(case: &Value) -> Vec<SignerKey> {
+    let pair = |pair: &Value| (unhex(&pair[0])[..].try_into().unwrap(), public_key(&unhex(&pair[1])));
     array(case, "signers").iter().map(pair).collect()
 }
 

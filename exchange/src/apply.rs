@@ -4,7 +4,6 @@
 
 use envelope::entry::{Entry, MessageEntry};
 use envelope::genesis::{Genesis, GenesisError};
-use envelope::identity::PublicKey;
 use envelope::key_id::encryption_key_id;
 use envelope::keys::AwsLc;
 use envelope::statement::{self, Acknowledged, Delivered, StatementError};
@@ -90,12 +89,11 @@ fn genesis(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> R
         })),
     );
     for (participant, certified) in &genesis.participants {
-        let PublicKey::Ed25519(public) = &certified.public else { return Err(ApplyError::Field("participants")) };
         let row = v1::ParticipantRow {
             state: participant.state,
             key_id: certified.key_id.to_vec().into(),
-            alg: v1::SigAlg::Ed25519.into(),
-            public: public.to_vec().into(),
+            alg: certified.public.alg().into(),
+            public: certified.public.as_bytes().to_vec().into(),
             not_before_ms: certified.not_before.ms(),
             not_after_ms: certified.not_after.ms(),
             links: certified.links.iter().map(cert_link).collect(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use envelope::entry::Entry;
+use envelope::identity::PublicKey;
 use envelope::keys::Verifier;
 use envelope::message::{Identity, Keyring, Verified};
 use envelope::{Address, Position, Reference, Timestamp};
@@ -164,7 +165,7 @@ impl Keyring for Overlay<'_> {
 fn keyring(rows: &dyn Rows, key_id: &[u8; 32]) -> Option<Identity> {
     let address = Address::parse(&rows.identity_owner(key_id)?.address).ok()?;
     let row = rows.participant(&address)?;
-    Some(Identity { alg: row.alg(), public: row.public.as_ref().try_into().ok()?, address })
+    Some(Identity { public: PublicKey::read(row.alg(), &row.public)?, address })
 }
 
 /// Entries that will be appended together; each sees those before it. Dropping it leaves no trace.

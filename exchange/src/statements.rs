@@ -6,6 +6,7 @@ use envelope::canonical::EncodingError;
 use envelope::dsse::SignatureFault;
 use envelope::entry::Entry;
 use envelope::genesis::hex;
+use envelope::identity::PublicKey;
 use envelope::key_id::encryption_key_id;
 use envelope::keys::Verifier;
 use envelope::statement::{self, Acknowledged, Delivered, Head, Statement, StatementError};
@@ -163,7 +164,7 @@ impl<V: Verifier> Desk<'_, V> {
             return Err(Refusal::NoAuthority("a participant speaks for itself in this kind"));
         }
         let row = self.rows.participant(&issuer).ok_or_else(|| Refusal::NotSender(format!("{issuer} is not enrolled")))?;
-        let signer = (row.key_id.as_ref().try_into().ok()).zip(row.public.as_ref().try_into().ok());
+        let signer = (row.key_id.as_ref().try_into().ok()).zip(PublicKey::read(row.alg(), &row.public));
         let signer = signer.ok_or(Refusal::NoAuthority("the issuer has no identity key"))?;
         let statement: S = statement::open(self.verifier, signed, &[signer]).map_err(refuse)?;
         if !matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised) {

@@ -79,7 +79,7 @@ fn access(stage: &Stage, who: &str) -> Entry {
 fn clock_step(stage: &Stage, keys: &[envelope::keys::SigningKey]) -> Entry {
     let head = Some(stage.next_head("network", StatementKind::ClockStep));
     let statement = v1::ClockStep { head, now_ms: stage.now.ms() };
-    Entry::ClockStep(statement::sign(&statement, &keys.iter().collect::<Vec<_>>()))
+    Entry::ClockStep(statement::sign(&statement, &keys.iter().collect::<Vec<_>>()).expect("signed"))
 }
 
 fn entry(log: &[Logged], index: usize) -> Entry {

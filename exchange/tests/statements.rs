@@ -191,7 +191,7 @@ impl Change {
             "authority,np" => vec![&pki().authority[0], &actor_of("np").identity],
             names => names.split(',').map(|name| &actor_of(name).identity).collect(),
         };
-        statement::sign(statement, &keys)
+        statement::sign(statement, &keys).expect("signed")
     }
 }
 

@@ -57,8 +57,12 @@ pub fn fits(node: Node) -> Result<(), rustls::Error> {
 /// The reason as text, for the log.
 pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Peer, String> {
     let certified = anchors.judge(Role::Tls, chain, now, &RevokedByState(shared)).map_err(|error| error.to_string())?;
-    if shared.exchange().state().participant(&certified.address).is_none() {
+    let exchange = shared.exchange();
+    if exchange.state().participant(&certified.address).is_none() {
         return Err(format!("{} is not enrolled in this network", certified.address));
+    }
+    if exchange.state().identity_owner(&certified.key_id).is_some() {
+        return Err("the key of the tls certificate is an identity's; a key has one role".to_owned());
     }
     Ok(Peer {
         address: certified.address,

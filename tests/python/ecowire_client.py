@@ -16,11 +16,12 @@ from types import SimpleNamespace
 
 import grpc
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from google.protobuf.message import Message
 
 import ecowire
-from ecowire import ed25519, entries, forms, mlkem, profile, sealing, tree, trust, wire
+from ecowire import entries, forms, mlkem, p256, profile, sealing, tree, trust, wire
 
 TIMEOUT_S = 20
 BUSY_TRIES = 20
@@ -137,10 +138,14 @@ class Directory:
         name, genesis = sealing.read_statement(leaf, None)
         need(name == "genesis" and genesis["head"]["network"] == self.network, "no genesis of this network")
         self.policy = genesis["policy"]
+        cas = [der for one in genesis["participants"] for der in one["identity_chain"][1:]]
+        authorities = {profile.Certificate(der).key_sha256 for der in {*genesis["roots"], *cas}}
         for one in genesis["participants"]:
             judged = profile.judge("Identity", one["identity_chain"], genesis["roots"], self.network, genesis["head"]["created_ms"])
             need(judged["address"] == one["address"] and judged["key_id"] not in self.identities, "another's identity")
-            public = profile.Certificate(one["identity_chain"][0]).key.public_bytes_raw()
+            public = profile.Certificate(one["identity_chain"][0]).public
+            need(sealing.alg_of(public) in (genesis["policy"]["identity_algs"] or [1]), "a kind of key that the policy does not allow")
+            need(judged["key_id"] not in authorities, "a CA's key")
             self.participants[one["address"]] = one | {"key": (judged["key_id"], public), "chain": judged["chain_sha256"]}
             self.identities[judged["key_id"]] = (one["address"], public)
 
@@ -211,10 +216,11 @@ class Client:
         self.pb, folder = pb, Path(folder)
         self.trusted = trust.parse(Path(trust_path).read_text())
         self.network = self.trusted["head"]["network"]
-        self.seed = load_pem_private_key((folder / "identity.key").read_bytes(), None).private_bytes_raw()
+        private = load_pem_private_key((folder / "identity.key").read_bytes(), None)
+        self.seed = p256.Key(private) if isinstance(private, ec.EllipticCurvePrivateKey) else private.private_bytes_raw()
         self.chain = read_chain(folder / "identity.pem")
         judged = profile.judge("Identity", self.chain, self.trusted["roots"], self.network, now_ms())
-        need(judged["key_id"] == ed25519.key_id(ed25519.public_of(self.seed)), "identity.key is another's")
+        need(judged["key_id"] == sealing.key_id(sealing.public_of(self.seed)), "identity.key is another's")
         self.me, self.key_id, self.seeds = judged["address"], judged["key_id"], []
         self.tls_chain, self.sequence = read_chain(folder / "tls.pem"), {}
         self.node, leaf = judge_node(address, self.trusted, folder)
@@ -321,7 +327,7 @@ class Client:
         created = now_ms()
         context = self.pb.Context(
             version=1, network=self.network, sender=self.me, year=time.gmtime(created // 1000).tm_year, series=1, number=number,
-            signers=[self.pb.SignerRef(key_id=self.key_id, alg=self.pb.SIG_ALG_ED25519)], recipients=recipients, kind=kind,
+            signers=[self.pb.SignerRef(key_id=self.key_id, alg=sealing.alg_of(sealing.public_of(self.seed)))], recipients=recipients, kind=kind,
             priority=self.pb.PRIORITY_ROUTINE, classification=self.pb.CLASSIFICATION_RESTRICTED, handling=self.pb.HANDLING_H1,
             created_ms=created, expires_ms=created + self.directory.policy["lifetime_max_ms"], clock=self.pb.CLOCK_QUALITY_NTP,
             content_suite=self.pb.CONTENT_SUITE_AES_256_GCM, directory_size=size, directory_root=root,
@@ -394,7 +400,7 @@ class Client:
         signers = []
         for number, one in enumerate(context["signers"]):
             owner, public = self.directory.identities.get(one["key_id"], (None, None))
-            need(owner is not None and one["alg"] == 1 and (number > 0 or owner == context["sender"]), "signed by somebody else")
+            need(owner is not None and one["alg"] == sealing.alg_of(public) and (number > 0 or owner == context["sender"]), "signed by somebody else")
             signers.append((one["key_id"], public))
         sealing.dsse_verify(sealing.HEADER_TYPE, delivery.signed.header, signers, signatures)
         return header, context, proved

@@ -74,9 +74,9 @@ class Gateway:
         command = [str(self.binaries / name), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
-    def make(self, network, addresses):
-        """Mints the network and writes entry 0; the node is node/dev-1."""
-        minted = self.run("ecowire-certs", "mint", "--out", self.folder / "pki", "--network", network, *addresses)
+    def make(self, network, addresses, p256):
+        """Mints the network and writes entry 0; the node is node/dev-1. The identities of `p256` have P-256 keys."""
+        minted = self.run("ecowire-certs", "mint", "--out", self.folder / "pki", "--network", network, "--p256", ",".join(p256), *addresses)
         equal((minted.returncode, minted.stderr), (0, ""))
         pki = self.folder / "pki"
         paths = ["--config", self.config, "--genesis", pki / "genesis.bin", "--node", pki / "node_dev-1", "--data", self.folder / "data"]

@@ -633,7 +633,7 @@ def main():
     with tempfile.TemporaryDirectory() as name, Gateway(Path(name), binaries) as gateway:
         (gateway.folder / "stubs").mkdir()
         pb = compile_stubs(gateway.folder / "stubs")
-        gateway.make(NETWORK, [*PARTICIPANTS, "node/dev-1"])
+        gateway.make(NETWORK, [*PARTICIPANTS, "node/dev-1"], ["ke", "ke/cus/kemba"])
         story = Story(check, pb, gateway, gateway.start())
         try:
             story.tell()

@@ -330,9 +330,9 @@ async fn a_client_refuses_a_gateway_whose_log_has_another_key() {
     let authority = std::fs::read(stage.pki().join("authority/authority.key")).expect("a file");
     let authority = SigningKey::from_pem(&authority).expect("a key");
     let mut trust = stage.trust.clone();
-    trust.log_key = SigningKey::generate().expect("a key").0.public();
+    trust.log_key = SigningKey::generate().expect("a key").0.public().ed25519().expect("its algorithm");
     let path = stage.beside("other-trust.toml");
-    std::fs::write(&path, trust.to_toml(&trust.sign(&[&authority]))).expect("written");
+    std::fs::write(&path, trust.to_toml(&trust.sign(&[&authority]).expect("signed"))).expect("written");
     let origin = Origin { gateway: gateway.url.clone(), trust: path, identity: stage.folder_of("ke") };
     let refused = Client::init(&stage.beside("profile-deceived"), &origin).await.expect_err("another log's key");
     assert_eq!(refused.name(), Some("VERIFICATION_FAILED"), "{refused}");

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, missing_docs)]
 
-use certs_dev::forge::{Ca, Ed25519Public, Pair, Spec, generate_ed25519};
+use certs_dev::forge::{Ca, Certifiable, Pair, Spec, generate_ed25519};
 use envelope::address::{Address, Network};
 use envelope::identity::{Anchors, Certified, IdentityError, NothingRevoked, Role};
 use envelope::time::Timestamp;
@@ -60,7 +60,7 @@ impl Stage {
     /// A leaf that says what `spec` says, with the kind of key that `role` has.
     pub fn forge(&self, ca: &Ca, role: Role, spec: &Spec) -> Vec<u8> {
         match role {
-            Role::Identity => ca.issue(spec, &Ed25519Public(generate_ed25519().unwrap().0.public())),
+            Role::Identity => ca.issue(spec, &Certifiable(generate_ed25519().unwrap().0.public())),
             Role::Tls | Role::NodeTls => ca.issue(spec, &Pair::generate().unwrap()),
         }
         .unwrap()

@@ -40,7 +40,7 @@ fn message_slots(places: usize) -> Slots {
 
 pub(crate) fn entries(files: &mut Files) {
     let at = Timestamp(CREATED_MS);
-    let signed = statement::sign(&key_statement(), &[&signing_key(1)]).encode_to_vec();
+    let signed = statement::sign(&key_statement(), &[&signing_key(1)]).unwrap().encode_to_vec();
     let mut cases: Vec<(EntryKind, Slots)> = [0, 1, 2, 7, 512].map(|places| (EntryKind::Message, message_slots(places))).into();
     cases.push((EntryKind::Directory, Slots::new(EntryKind::Directory).with(1, signed.clone()).with(2, 9u64.to_be_bytes().to_vec())));
     cases.push((EntryKind::Mailbox, Slots::new(EntryKind::Mailbox).with(1, signed.clone()).with(2, vec![5; 32])));

@@ -10,6 +10,8 @@ mod headers;
 mod messages;
 mod names;
 mod notes;
+#[path = "../../tests/p256_cases/mod.rs"]
+mod p256_cases;
 mod signatures;
 mod statements;
 mod trees;
@@ -72,6 +74,15 @@ fn hexes(hashes: &[Hash]) -> Vec<String> {
     hashes.iter().map(hex).collect()
 }
 
+/// The P-256 key whose secret number is `secret`: PKCS#8 around an ECPrivateKey (RFC 5915) without its public key.
+fn p256_key(secret: u8) -> SigningKey {
+    let mut number = [0; 32];
+    number[31] = secret;
+    SigningKey::from_pkcs8(&[&unhex(P256_PKCS8_PREFIX)[..], &number].concat()).unwrap()
+}
+
+const P256_PKCS8_PREFIX: &str = "3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420";
+
 /// The Ed25519 key whose seed is one byte repeated.
 fn signing_key(seed: u8) -> SigningKey {
     let prefix = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
@@ -79,7 +90,7 @@ fn signing_key(seed: u8) -> SigningKey {
 }
 
 fn signer(key: &SigningKey) -> Value {
-    json!([hex(key.key_id()), hex(key.public())])
+    json!([hex(key.key_id()), hex(key.public().as_bytes())])
 }
 
 fn canonical_case<M: Canonical>(files: &mut Files, name: &str, bytes: &[u8]) {

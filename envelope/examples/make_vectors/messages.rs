@@ -1,18 +1,20 @@
 //! Submissions as the gateway checks them and deliveries as a recipient opens them.
 
 use bytes::Bytes;
-use envelope::header::{Header, message_id};
+use envelope::header::{HEADER_TYPE, Header, message_id};
 use envelope::keys::SigningKey;
 use envelope::message::{sealed_sha256, signatures_sha256};
 use envelope::seal::{DecryptionKey, Sealed, open, seal};
-use envelope::{Address, Network};
+use envelope::{Address, Network, dsse};
+use p256::elliptic_curve::PrimeField as _;
+use p256::{FieldBytes, Scalar};
 use prost::Message as _;
 use proto::v1;
 use serde_json::{Value, json};
 use tlog::{leaf_hash, small};
 
 use crate::headers::{context, full_context, headers};
-use crate::{Files, NETWORK, flip, hex, hexes, signing_key};
+use crate::{Files, NETWORK, flip, hex, hexes, p256_key, signing_key};
 
 pub(crate) fn messages(files: &mut Files) {
     let keys = [DecryptionKey::from_seed(&[1; 32]).unwrap(), DecryptionKey::from_seed(&[2; 32]).unwrap()];
@@ -25,6 +27,11 @@ pub(crate) fn messages(files: &mut Files) {
             add_delivery(files, &submission, me, held, &body);
         }
     }
+    let curve = p256_key(7);
+    let by_curve = v1::Context { signers: vec![curve.public().signer_ref()], ..context() };
+    let submission = seal(&by_curve, &body, &publics, &[&curve]).unwrap();
+    add_message(files, &submission, &curve);
+    bad_algorithms(files, &submission, &curve);
     let empty = v1::SealedBody { media_type: "t".to_owned(), content: Bytes::new() };
     let submission = seal(&context(), &empty, &publics, &[&key]).unwrap();
     add_delivery(files, &submission, "ke", &keys[0], &empty);
@@ -34,8 +41,35 @@ pub(crate) fn messages(files: &mut Files) {
     headers(files, &submission);
 }
 
+/// A header says which algorithm its signer's key has; the key itself knows better.
+fn bad_algorithms(files: &mut Files, good: &v1::Submission, key: &SigningKey) {
+    let me = "ke/cus/kemba";
+    let signed = good.signed.as_ref().unwrap();
+    let mut header = v1::Header::decode(&signed.header[..]).unwrap();
+    let mut context = v1::Context::decode(&header.context[..]).unwrap();
+    context.signers[0].alg = v1::SigAlg::Ed25519.into();
+    header.context = context.encode_to_vec().into();
+    let header = Bytes::from(header.encode_to_vec());
+    let signatures = dsse::sign(HEADER_TYPE, &header, &[key]).unwrap();
+    let misnamed = v1::Submission { signed: Some(v1::SignedHeader { header, signatures }), ..good.clone() };
+    let high = |signature: &[u8]| {
+        let mut signature: Vec<u8> = signature.to_vec();
+        let s = Scalar::from_repr(FieldBytes::try_from(&signature[32..]).unwrap()).unwrap();
+        signature[32..].copy_from_slice(&(-s).to_repr());
+        signature
+    };
+    let mut twin = good.clone();
+    let signature = &mut twin.signed.as_mut().unwrap().signatures[0].signature;
+    *signature = high(signature).into();
+    for (what, submission) in [("P-256 called Ed25519", misnamed), ("P-256 with n - s", twin)] {
+        let mut case = message_case(&submission, me, me, key);
+        case["refusal"] = "BAD_SIGNATURE".into();
+        files.bad("message", what, case);
+    }
+}
+
 fn message_case(submission: &v1::Submission, peer: &str, owner: &str, key: &SigningKey) -> Value {
-    let identities = json!([[hex(key.key_id()), owner, hex(key.public())]]);
+    let identities = json!([[hex(key.key_id()), owner, hex(key.public().as_bytes())]]);
     json!({"network": NETWORK, "peer": peer, "identities": identities, "submission": hex(submission.encode_to_vec())})
 }
 

@@ -3,24 +3,24 @@
 use envelope::header::HEADER_TYPE;
 use envelope::identity::{chain_sha256, ed25519_key_id};
 use envelope::key_id::encryption_key_id;
-use envelope::keys::SigningKey;
+use envelope::keys::{Signer as _, SigningKey};
 use envelope::seal::DecryptionKey;
 use envelope::{dsse, seal_sizes};
 use proto::v1::{self, KemId};
 use serde_json::json;
 
-use crate::{Files, hex, signer, signing_key, unhex};
+use crate::{Files, hex, p256_cases, p256_key, signer, signing_key, unhex};
 
 pub(crate) fn signatures(files: &mut Files) {
     let key = signing_key(7);
-    let public = key.public();
+    let public = key.public().ed25519().unwrap();
     let case = |public: &[u8], message: &[u8], signature: &[u8]| json!({"public": hex(public), "message": hex(message), "signature": hex(signature)});
     for message in [&b""[..], b"message", &[0xff; 300]] {
-        files.good("ed25519", case(&public, message, &key.sign(message)), json!({}));
+        files.good("ed25519", case(&public, message, &key.sign(message).unwrap()), json!({}));
     }
-    let good = key.sign(b"message");
+    let good = key.sign(b"message").unwrap();
     files.bad("ed25519", "another message", case(&public, b"massage", &good));
-    files.bad("ed25519", "another key", case(&signing_key(8).public(), b"message", &good));
+    files.bad("ed25519", "another key", case(signing_key(8).public().as_bytes(), b"message", &good));
     for at in [0, 31, 32, 63] {
         let mut bad = good;
         bad[at] ^= 1;
@@ -46,6 +46,14 @@ pub(crate) fn signatures(files: &mut Files) {
         );
     }
     files.bad("ed25519", "A is no point of the curve", case(&unhex(&("02".to_owned() + &"00".repeat(31))), b"message", &good));
+    for case in p256_cases::cases() {
+        let inputs = json!({"public": hex(case.public), "message": hex(case.message), "signature": hex(case.signature)});
+        if case.expected == "accepted" {
+            files.good("p256", inputs, json!({}));
+        } else {
+            files.bad("p256", case.name, inputs);
+        }
+    }
     for kem in [KemId::XWing, KemId::X25519, KemId::P256] {
         let public = vec![kem as u16 as u8; seal_sizes::public_key_bytes(kem)];
         files.good("key_id", json!({"kem": kem as u16, "public": hex(&public)}), json!({"key_id": hex(encryption_key_id(kem, &public))}));
@@ -53,6 +61,8 @@ pub(crate) fn signatures(files: &mut Files) {
     let seeded = DecryptionKey::from_seed(&[1; 32]).unwrap();
     files.good("key_id", json!({"kem": KemId::XWing as u16, "public": hex(seeded.public())}), json!({"key_id": hex(seeded.key_id())}));
     files.good("key_id", json!({"kem": 0, "public": hex(public)}), json!({"key_id": hex(ed25519_key_id(&public))}));
+    let public = p256_key(7).public();
+    files.good("key_id", json!({"kem": 0, "public": hex(public.as_bytes())}), json!({"key_id": hex(public.key_id())}));
     for chain in [vec![], vec!["aabb"], vec!["aa", "bb"], vec!["3082", "", "00"]] {
         let ders: Vec<_> = chain.iter().map(|text| unhex(text)).collect();
         files.good("chain_digest", json!({"chain": chain}), json!({"sha256": hex(chain_sha256(&ders))}));
@@ -70,11 +80,20 @@ fn envelopes(files: &mut Files) {
     for (kind, payload) in [(HEADER_TYPE, &b"payload"[..]), ("http://example.com/HelloWorld", b"hello world"), ("", b""), ("t", &[0; 1000])]
     {
         for keys in [vec![&one], vec![&one, &two]] {
-            let signed = dsse::sign(kind, payload, &keys);
+            let signed = dsse::sign(kind, payload, &keys).unwrap();
             files.good("dsse", case(kind, payload, &keys, &signed), json!({"pae": hex(dsse::pae(kind, payload))}));
         }
     }
-    let both = dsse::sign("t", b"payload", &[&one, &two]);
+    let curve = p256_key(7);
+    for keys in [vec![&curve], vec![&one, &curve], vec![&curve, &one]] {
+        let signed = dsse::sign("t", b"payload", &keys).unwrap();
+        files.good("dsse", case("t", b"payload", &keys, &signed), json!({"pae": hex(dsse::pae("t", b"payload"))}));
+    }
+    let by_curve = dsse::sign("t", b"payload", &[&curve]).unwrap();
+    files.bad("dsse", "P-256, another payload", case("t", b"payloae", &[&curve], &by_curve));
+    files.bad("dsse", "P-256, another type", case("u", b"payload", &[&curve], &by_curve));
+    files.bad("dsse", "P-256, another key", case("t", b"payload", &[&p256_key(8)], &by_curve));
+    let both = dsse::sign("t", b"payload", &[&one, &two]).unwrap();
     files.bad("dsse", "another type", case("u", b"payload", &[&one, &two], &both));
     files.bad("dsse", "another payload", case("t", b"payloae", &[&one, &two], &both));
     files.bad("dsse", "another order", case("t", b"payload", &[&two, &one], &both));

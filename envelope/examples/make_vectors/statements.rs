@@ -7,7 +7,7 @@ use prost::Message as _;
 use proto::v1::{self, KemId};
 use serde_json::json;
 
-use crate::{CREATED_MS, DAY_MS, Files, NETWORK, canonical_case, hex, signer, signing_key};
+use crate::{CREATED_MS, DAY_MS, Files, NETWORK, canonical_case, hex, p256_key, signer, signing_key};
 
 fn head(issuer: &str, subject: &str) -> Option<v1::StatementHead> {
     Some(v1::StatementHead {
@@ -46,19 +46,22 @@ pub(crate) fn statements(files: &mut Files) {
     (next.seq, next.prev_sha256) = (2, tlog::sha256(&keys.encode_to_vec()).to_vec().into());
     add_statement(files, &second, &key);
 
-    let signed = statement::sign(&keys, &[&key]);
+    add_statement(files, &keys, &p256_key(7));
+    let signed = statement::sign(&keys, &[&key]).unwrap();
     let case = |signed: &v1::SignedStatement, key: &SigningKey| json!({"signed": hex(signed.encode_to_vec()), "signers": [signer(key)]});
     files.bad("statement", "another signer", case(&signed, &signing_key(2)));
-    let as_other =
-        v1::SignedStatement { kind: v1::StatementKind::Acknowledged.into(), ..statement::sign(&Delivered(mailbox.clone()), &[&key]) };
+    let as_other = v1::SignedStatement {
+        kind: v1::StatementKind::Acknowledged.into(),
+        ..statement::sign(&Delivered(mailbox.clone()), &[&key]).unwrap()
+    };
     files.bad("statement", "DELIVERED shown as ACKNOWLEDGED", case(&as_other, &key));
-    let two = statement::sign(&keys, &[&key, &signing_key(2)]);
+    let two = statement::sign(&keys, &[&key, &signing_key(2)]).unwrap();
     files.bad("statement", "one signature too many", case(&two, &key));
     bad_statements(files, &keys, &mailbox, &access);
 }
 
 fn add_statement<S: Statement>(files: &mut Files, statement: &S, key: &SigningKey) {
-    let signed = statement::sign(statement, &[key]);
+    let signed = statement::sign(statement, &[key]).unwrap();
     let name = S::PAYLOAD_TYPE.trim_start_matches("application/vnd.ecowire.").trim_end_matches(".v1+protobuf");
     canonical_case::<S>(files, name, &signed.statement);
     canonical_case::<v1::SignedStatement>(files, "signed_statement", &signed.encode_to_vec());
@@ -106,7 +109,7 @@ fn bad_statements(files: &mut Files, keys: &v1::KeyStatement, mailbox: &v1::Mail
     bad("access", "without end", v1::AccessStatement { head: head("aud/network", "aud/network"), ..access.clone() }.encode_to_vec());
     bad("access", "an empty range", v1::AccessStatement { from_index: 100, ..access.clone() }.encode_to_vec());
     bad("clock-step", "no time", v1::ClockStep { head: head("network", "network"), now_ms: 0 }.encode_to_vec());
-    let signed = statement::sign(keys, &[&signing_key(1)]);
+    let signed = statement::sign(keys, &[&signing_key(1)]).unwrap();
     let one = signed.signatures[0].clone();
     bad("signed_statement", "kind 0", v1::SignedStatement { kind: 0, ..signed.clone() }.encode_to_vec());
     bad("signed_statement", "kind without a name", v1::SignedStatement { kind: 99, ..signed.clone() }.encode_to_vec());

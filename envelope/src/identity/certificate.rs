@@ -3,7 +3,6 @@
 //! It does not know the path: whose signature stands under the certificate is webpki's to say. **Invariant:** what is
 //! read here is read by webpki's strict parser, too, so that both speak of the same certificate.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
@@ -17,6 +16,7 @@ use super::scope::Scope;
 use super::{IDENTITY_POLICY_DER, IdentityError, PublicKey, Role};
 use crate::address::{Address, Class, Network};
 use crate::limits::CERTIFICATE_BYTES_MAX;
+use crate::p256;
 use crate::time::Timestamp;
 
 /// What the profile asks about a certificate.
@@ -155,7 +155,7 @@ impl Facts {
             return Err(IdentityError::KeyUsage);
         }
         match (&self.key, role) {
-            (PublicKey::Ed25519(_), Role::Identity) | (PublicKey::P256(_), Role::Tls | Role::NodeTls) => Ok(()),
+            (PublicKey::Ed25519(_), Role::Identity) | (PublicKey::P256(_), _) => Ok(()),
             _ => Err(IdentityError::KeyRole { at: self.at }),
         }
     }
@@ -242,11 +242,11 @@ fn read_key(at: usize, spki: &[u8]) -> Result<PublicKey, IdentityError> {
         return Ok(PublicKey::Ed25519(public));
     }
     let point = spki.strip_prefix(P256_SPKI_PREFIX).ok_or(IdentityError::Key { at })?;
-    if point.len() != P256_POINT_BYTES || point.first() != Some(&0x04) {
+    let point: [u8; p256::POINT_BYTES] = point.try_into().map_err(|_| IdentityError::Key { at })?;
+    if point[0] != 0x04 {
         return Err(IdentityError::Key { at });
     }
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).map_err(|_| IdentityError::WeakKey { at })?;
-    Ok(PublicKey::P256(point.to_vec()))
+    if p256::is_sound_public(&point) { Ok(PublicKey::P256(point)) } else { Err(IdentityError::WeakKey { at }) }
 }
 
 fn read_usage(usage: &ExtendedKeyUsage<'_>) -> Usage {
@@ -302,11 +302,10 @@ const SCHEME: &str = "spiffe://";
 /// RFC 8410 4: the SubjectPublicKeyInfo of Ed25519 before its 32 bytes.
 pub(super) const ED25519_SPKI_PREFIX: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// RFC 5480 2: the SubjectPublicKeyInfo of a P-256 key before its point of 65 bytes.
-const P256_SPKI_PREFIX: &[u8] = &[
+pub(super) const P256_SPKI_PREFIX: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
     0x07, 0x03, 0x42, 0x00,
 ];
-const P256_POINT_BYTES: usize = 65;
 /// RFC 5758 3.2: 1.2.840.10045.4.3.2, without parameters.
 pub(crate) const ECDSA_WITH_SHA256_DER: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// RFC 5280 4.2.1.3, bit 0.

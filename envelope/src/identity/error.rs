@@ -97,7 +97,7 @@ pub enum IdentityError {
         at: usize,
     },
     /// An allowed key in the wrong kind of certificate.
-    #[error("the key of certificate {at} has another role: cas and tls leaves have ecdsa p-256, identity leaves ed25519")]
+    #[error("the key of certificate {at} has another role: cas and tls leaves have ecdsa p-256, identity leaves that or ed25519")]
     KeyRole {
         /// Place in the chain.
         at: usize,

@@ -12,7 +12,7 @@ use envelope::message::{Envelope, Identity, Keyring, Peer, Verified, VerifyError
 use envelope::seal::{ContentKey, DecryptionKey, Sealed};
 use envelope::{Address, Network, dsse, seal};
 use prost::Message as _;
-use proto::v1::{self, SealedBody, SigAlg};
+use proto::v1::{self, SealedBody};
 use tlog::{Hash, leaf_hash, small};
 
 pub(crate) const CREATED_MS: u64 = 1_795_374_960_000;
@@ -50,13 +50,13 @@ pub(crate) struct Enrolled<'a>(pub(crate) Vec<&'a Post>);
 impl Keyring for Enrolled<'_> {
     fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
         let post = self.0.iter().find(|post| post.identity.key_id() == *key_id)?;
-        Some(Identity { address: post.address.clone(), alg: SigAlg::Ed25519, public: post.identity.public() })
+        Some(Identity { address: post.address.clone(), public: post.identity.public() })
     }
 }
 
 /// A context with only what must be there.
 pub(crate) fn context(signers: &[&Post], recipients: &[&Post]) -> v1::Context {
-    let signer = |post: &&Post| v1::SignerRef { key_id: post.identity.key_id().to_vec().into(), alg: SigAlg::Ed25519.into() };
+    let signer = |post: &&Post| post.identity.public().signer_ref();
     v1::Context {
         version: 1,
         network: network().to_string(),
@@ -119,7 +119,7 @@ pub(crate) fn message(sender: &Post, recipients: &[&Post]) -> v1::Submission {
 /// Signs `header` and puts it in the place of the submission's.
 pub(crate) fn resigned(submission: &v1::Submission, header: Bytes, signers: &[&Post]) -> v1::Submission {
     let keys: Vec<&SigningKey> = signers.iter().map(|post| &post.identity).collect();
-    let signatures = dsse::sign(HEADER_TYPE, &header, &keys);
+    let signatures = dsse::sign(HEADER_TYPE, &header, &keys).expect("signed");
     v1::Submission { signed: Some(v1::SignedHeader { header, signatures }), ..submission.clone() }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use certs_dev::forge::{Ca, Ed25519Public, Pair, Spec, generate_ed25519};
+use certs_dev::forge::{Ca, Certifiable, Pair, Spec, generate_ed25519};
 use envelope::entry::{Entry, message_key};
 use envelope::header::{HEADER_TYPE, wraps_root};
 use envelope::identity::{Anchors, Certified, NothingRevoked, Role, ca_certificate};
@@ -117,7 +117,7 @@ fn actor(text: &str, anchors: &Anchors, root: &Ca, ca: Option<&Ca>) -> Actor {
     if text == "np" {
         spec.not_after = NP_IDENTITY_END;
     }
-    let identity_chain = chain(&spec, &|ca, spec| ca.issue(spec, &Ed25519Public(identity.public())).expect("a certificate"));
+    let identity_chain = chain(&spec, &|ca, spec| ca.issue(spec, &Certifiable(identity.public())).expect("a certificate"));
     let certified = anchors.judge(Role::Identity, &identity_chain, START, &NothingRevoked).expect("of the profile");
     let pair = Pair::generate().expect("random bytes");
     let mut spec = Spec::tls(&network(), &address, START);
@@ -166,8 +166,8 @@ pub(crate) fn genesis() -> v1::Genesis {
         roots: vec![pki().root_der.clone().into()],
         authority: pki().authority.iter().map(authority_key).collect(),
         authority_threshold: 2,
-        log_key: pki().authority[0].public().to_vec().into(),
-        directory_key: pki().authority[1].public().to_vec().into(),
+        log_key: pki().authority[0].public().as_bytes().to_vec().into(),
+        directory_key: pki().authority[1].public().as_bytes().to_vec().into(),
         node: "node/dev-1".to_owned(),
         policy: Some(policy()),
         participants: CAST.iter().map(participant).collect(),
@@ -175,7 +175,7 @@ pub(crate) fn genesis() -> v1::Genesis {
 }
 
 pub(crate) fn authority_key(key: &SigningKey) -> v1::AuthorityKey {
-    v1::AuthorityKey { alg: v1::SigAlg::Ed25519.into(), public: key.public().to_vec().into() }
+    v1::AuthorityKey { alg: v1::SigAlg::Ed25519.into(), public: key.public().as_bytes().to_vec().into() }
 }
 
 /// It grants more than the rules of this version let anybody send.
@@ -207,6 +207,7 @@ fn policy() -> v1::Policy {
             grant(Ipsg, &kinds, &all, &low),
         ],
         flash_per_day: 3,
+        identity_algs: Vec::new(),
     }
 }
 
@@ -253,7 +254,7 @@ impl Stage {
     /// A network of another genesis, judged by `rules`.
     pub(crate) fn with(genesis: v1::Genesis, rules: Rules) -> Self {
         let keys: Vec<&SigningKey> = pki().authority.iter().take(genesis.authority_threshold as usize).collect();
-        let signed = statement::sign(&genesis, &keys);
+        let signed = statement::sign(&genesis, &keys).expect("signed");
         let mut stage = Self {
             exchange: Exchange::new(rules),
             log: Vec::new(),
@@ -519,7 +520,7 @@ pub(crate) fn judge(genesis_sha256: [u8; 32], log: &[Logged]) -> Judge<AwsLc> {
 
 /// Signs a statement with somebody's identity key.
 pub(crate) fn sign<S: Statement>(statement: &S, who: &str) -> SignedStatement {
-    statement::sign(statement, &[&actor_of(who).identity])
+    statement::sign(statement, &[&actor_of(who).identity]).expect("signed")
 }
 
 pub(crate) fn is_active(state: v1::ParticipantState) -> bool {
@@ -628,7 +629,7 @@ impl Letter {
     /// Wrapped, signed, and then broken as it was told.
     pub(crate) fn submission(&self) -> v1::Submission {
         let mut context = self.context.clone();
-        let signer = |key: &&SigningKey| v1::SignerRef { key_id: key.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() };
+        let signer = |key: &&SigningKey| key.public().signer_ref();
         context.signers = self.signers.iter().map(signer).collect();
         let wrap = |(index, (kem, key_id)): (usize, &(KemId, [u8; 32]))| {
             let enc = vec![1; envelope::seal_sizes::enc_bytes(*kem)].into();
@@ -646,7 +647,7 @@ impl Letter {
             attachments: self.attachments.clone(),
         };
         let header = Bytes::from(header.encode_to_vec());
-        let signatures = dsse::sign(HEADER_TYPE, &header, &self.signers);
+        let signatures = dsse::sign(HEADER_TYPE, &header, &self.signers).expect("signed");
         let mut submission = v1::Submission { signed: Some(v1::SignedHeader { header, signatures }), wraps, content, tag: 0 };
         self.broken.iter().for_each(|how| break_it(&mut submission, how));
         submission

@@ -177,6 +177,10 @@ def check_policy(m):
     need(1 <= len(m["kems"]) <= 4 and len(m["grants"]) <= 64, "kems or grants")
     for kem in m["kems"]:
         need_enum("KemId", kem, "kems")
+    algs = m["identity_algs"]
+    need(len(algs) <= 2 and all(a < b for a, b in zip(algs, algs[1:])), "identity_algs do not ascend")
+    for alg in algs:
+        need_enum("SigAlg", alg, "identity_algs")
     for grant in m["grants"]:
         need_enum("ParticipantClass", grant["class"], "grants.class")
         for field, kind in (("kinds", "Kind"), ("priorities", "Priority"), ("classifications", "Classification")):

@@ -7,8 +7,9 @@ import json
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from . import ed25519, entries, forms, mlkem, sealing, tree, trust, vectors, wire
-from .certificates import Ca, ed, p256
+from . import ed25519, entries, forms, mlkem, p256, sealing, tree, trust, vectors, wire
+from .certificates import Ca, ed
+from .certificates import p256 as p256_of
 
 NETWORK = "ecowire.test"
 CREATED = 1_795_374_960_000
@@ -88,6 +89,18 @@ def signatures(files):
         else:
             files.bad("ed25519", f"A has a part of order 8, k = {wanted} mod 8: only the equation with cofactor holds", made)
     files.bad("ed25519", "R has a part of order 8", case(plain, ed25519.add(r_point, torsion), b"message")[1])
+    curve = p256.Key.of_number(0x5EED << 200)
+    inputs = {"public": curve.public.hex(), "message": b"from python".hex()}
+    files.good("p256", inputs | {"signature": curve.sign(b"from python").hex()})
+    r, s = curve.sign(b"from python")[:32], int.from_bytes(curve.sign(b"from python")[32:], "big")
+    files.bad("p256", "n - s", inputs | {"signature": (r + (p256.N - s).to_bytes(32, "big")).hex()})
+    files.bad("p256", "an x that is not below p", inputs | {"public": (b"\4" + b"\xff" * 32 + curve.public[33:]).hex(), "signature": curve.sign(b"from python").hex()})
+    mixed = sealing.dsse_sign("t", b"from python", [seed(1), curve])
+    publics = [ed25519.public_of(seed(1)), curve.public]
+    files.good("dsse", {
+        "payload_type": "t", "payload": b"from python".hex(), "signers": [[sealing.key_id(one).hex(), one.hex()] for one in publics],
+        "signatures": [[one["key_id"].hex(), one["signature"].hex()] for one in mixed],
+    })
     for name, payload in (("application/vnd.ecowire.header.v1+protobuf", b"from python"), ("\u00e9", b"")):
         signed = sealing.dsse_sign(name, payload, [seed(1), seed(2)])
         pairs = [[one["key_id"].hex(), one["signature"].hex()] for one in signed]
@@ -465,10 +478,11 @@ def chains(files):
         trusted = [one.der for one in roots or [root]]
         return {"role": role, "chain": [der.hex() for der in ders], "roots": [der.hex() for der in trusted], "network": network, "now_ms": now}
 
-    key, tls = ed(22), p256(22)
+    key, tls = ed(22), p256_of(22)
     files.good("chain", case("Identity", ke.leaf("ke/cus/kemba", "Identity", key), ke))
     files.good("chain", case("Identity", ke.leaf("ke/cus/kemba", "Identity", key, subject=[]), ke))
     files.good("chain", case("Identity", ke.leaf("aud/ke", "Identity", key), ke))
+    files.good("chain", case("Identity", ke.leaf("ke", "Identity", tls), ke))
     files.good("chain", case("Identity", root.leaf("ipsg/ens", "Identity", key), roots=[other, root]))
     files.good("chain", case("Identity", hk.leaf("cn/hk", "Identity", key), hk, cn))
     files.good("chain", case("Identity", cn.leaf("cn/hk/cus/x-1", "Identity", key), cn))
@@ -509,12 +523,12 @@ def chains(files):
         "two usages": case("Tls", ke.leaf("ke", "Tls", tls, usages=[ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), ke),
         "a usage on an identity": case("Identity", ke.leaf("ke", "Identity", key, usages=[ExtendedKeyUsageOID.CLIENT_AUTH]), ke),
         "another key usage": case("Identity", ke.leaf("ke", "Identity", key, bits={"digital_signature", "content_commitment"}), ke),
-        "a P-256 key for an identity": case("Identity", ke.leaf("ke", "Identity", tls), ke),
         "an Ed25519 key for TLS": case("Tls", ke.leaf("ke", "Tls", key), ke),
         "an unknown critical extension": case("Identity", ke.leaf("ke", "Identity", key, extensions=[(odd, True)]), ke),
         "a CA that may not sign": case("Identity", stranger.leaf("ke", "Identity", key), stranger),
         "a path length of 2": case("Identity", Ca("ke", 2, root, 2).leaf("ke", "Identity", key), Ca("ke", 2, root, 2)),
         "no path length": case("Identity", Ca("ke", 2, root, None).leaf("ke", "Identity", key), Ca("ke", 2, root, None)),
-        "the leaf has its CA's key": case("Tls", ke.leaf("ke", "Tls", p256(2)), ke), "no root": case("Identity", leaf, ke, roots=[ke]),
+        "the leaf has its CA's key": case("Tls", ke.leaf("ke", "Tls", p256_of(2)), ke),
+        "the identity has its CA's key": case("Identity", ke.leaf("ke", "Identity", p256_of(2)), ke), "no root": case("Identity", leaf, ke, roots=[ke]),
     }.items():
         files.bad("chain", what, made)

@@ -5,7 +5,7 @@ import hmac
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from . import ed25519, forms, mlkem, tree, wire
+from . import ed25519, forms, mlkem, p256, tree, wire
 from .forms import Refused
 from .tree import sha256
 
@@ -48,9 +48,30 @@ def pae(kind, payload):
     return f"DSSEv1 {len(kind.encode())} {kind} {len(payload)} ".encode() + payload
 
 
-def dsse_sign(kind, payload, seeds):
-    keys = [(ed25519.key_id(ed25519.public_of(seed)), seed) for seed in seeds]
-    return [wire.new("Signature", key_id=key, signature=ed25519.sign(seed, pae(kind, payload))) for key, seed in keys]
+def public_of(key):
+    """The public half of a signing key: a seed of Ed25519, or a p256.Key."""
+    return key.public if isinstance(key, p256.Key) else ed25519.public_of(key)
+
+
+def algorithm(public):
+    """The module of a public key: its length tells the algorithm."""
+    return p256 if len(public) == 65 else ed25519
+
+
+def alg_of(public):
+    """The number of SigAlg."""
+    return 2 if len(public) == 65 else 1
+
+
+def key_id(public):
+    return algorithm(public).key_id(public)
+
+
+def dsse_sign(kind, payload, keys):
+    def sign(key):
+        return key.sign(pae(kind, payload)) if isinstance(key, p256.Key) else ed25519.sign(key, pae(kind, payload))
+
+    return [wire.new("Signature", key_id=key_id(public_of(key)), signature=sign(key)) for key in keys]
 
 
 def dsse_verify(kind, payload, signers, signatures):
@@ -60,7 +81,7 @@ def dsse_verify(kind, payload, signers, signatures):
         raise Refused("BAD_SIGNATURE", "not one signature for each signer, in order")
     for (_, public), one in zip(signers, signatures):
         try:
-            ed25519.verify(public, pae(kind, payload), one["signature"])
+            algorithm(public).verify(public, pae(kind, payload), one["signature"])
         except ed25519.SignatureRefused as error:
             raise Refused("BAD_SIGNATURE", str(error)) from None
 

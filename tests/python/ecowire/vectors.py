@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from . import ed25519, entries, forms, profile, sealing, tree, trust, wire
+from . import ed25519, entries, forms, p256, profile, sealing, tree, trust, wire
 from .forms import Refused
 
 ERRORS = (
@@ -49,10 +49,15 @@ def ed25519_rule(case):
     return {}
 
 
+def p256_rule(case):
+    p256.verify(raw(case["public"]), raw(case["message"]), raw(case["signature"]))
+    return {}
+
+
 def key_id(case):
     public = raw(case["public"])
     if case["kem"] == 0:
-        return {"key_id": ed25519.key_id(public).hex()}
+        return {"key_id": sealing.key_id(public).hex()}
     return {"key_id": sealing.encryption_key_id(case["kem"], public).hex()}
 
 
@@ -86,7 +91,7 @@ def padding(case):
 
 def message(case):
     submission = wire.decode("Submission", raw(case["submission"]))
-    identities = {raw(key): (owner, 1, raw(public)) for key, owner, public in case["identities"]}
+    identities = {raw(key): (owner, sealing.alg_of(raw(public)), raw(public)) for key, owner, public in case["identities"]}
     header, context = sealing.verify_submission(submission, case["network"], case["peer"], identities)
     signed = submission["signed"]
     return {
@@ -174,6 +179,7 @@ def chain(case):
 
 CHECKS = {
     "address": address, "network": network, "reference": reference, "canonical": canonical, "ed25519": ed25519_rule,
+    "p256": p256_rule,
     "key_id": key_id, "chain_digest": chain_digest, "dsse": dsse, "statement": statement, "padding": padding,
     "message": message, "delivery": delivery, "opening": opening, "receipt": receipt, "root": root,
     "inclusion": inclusion, "consistency": consistency, "disclosure": disclosure, "verifier_key": verifier_key,

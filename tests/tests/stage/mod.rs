@@ -226,7 +226,7 @@ impl Stage {
             year: created.year(),
             series: 1,
             number,
-            signers: vec![v1::SignerRef { key_id: key.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() }],
+            signers: vec![key.public().signer_ref()],
             recipients: vec!["th".to_owned()],
             kind: v1::Kind::Message.into(),
             priority: v1::Priority::Routine.into(),

@@ -55,6 +55,15 @@ impl Theatre {
 
     /// As `new`, with another genesis than a development network has.
     pub(crate) fn with_genesis(members: &[&str], change: impl FnOnce(&mut v1::Genesis)) -> Self {
+        Self::minted(members, &[], change)
+    }
+
+    /// As `new`; the identity keys of `p256` are P-256.
+    pub(crate) fn with_p256(members: &[&str], p256: &[&str]) -> Self {
+        Self::minted(members, p256, |_| ())
+    }
+
+    fn minted(members: &[&str], p256: &[&str], change: impl FnOnce(&mut v1::Genesis)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [a, b] = random::<2>().expect("random bytes");
         let ip = Ipv4Addr::new(127, 77, a, b.clamp(1, 254));
@@ -62,7 +71,8 @@ impl Theatre {
         let theatre = Self { folder, listen };
         let addresses = members.iter().chain([&NODE]).map(|text| address(text)).collect();
         let network = Network::parse("story.test").expect("a network");
-        certs_dev::mint(&MintOptions::new(theatre.pki(), network, addresses)).expect("a pki");
+        let p256 = p256.iter().map(|text| address(text)).collect();
+        certs_dev::mint(&MintOptions { p256, ..MintOptions::new(theatre.pki(), network, addresses) }).expect("a pki");
         theatre.sign_genesis(change);
         theatre.init("gateway.toml", "data");
         theatre
@@ -88,13 +98,13 @@ impl Theatre {
         let signed = statement::decode_signed(&std::fs::read(&path).expect("the genesis")).expect("a statement");
         let mut genesis: v1::Genesis = statement::read(&signed).expect("a genesis");
         change(&mut genesis);
-        let bytes = statement::sign(&genesis, &[&authority]).encode_to_vec();
+        let bytes = statement::sign(&genesis, &[&authority]).expect("signed").encode_to_vec();
         std::fs::write(&path, &bytes).expect("written");
         let mut trust = self.trust();
         trust.genesis_sha256 = tlog::sha256(&bytes);
         trust.log_origin = envelope::trust::log_origin(&trust.network, &trust.genesis_sha256);
         trust.directory_origin = envelope::trust::directory_origin(&trust.network, &trust.genesis_sha256);
-        let text = trust.to_toml(&trust.sign(&[&authority]));
+        let text = trust.to_toml(&trust.sign(&[&authority]).expect("signed"));
         std::fs::write(self.pki().join("trust.toml"), text).expect("written");
     }
 
@@ -195,7 +205,7 @@ impl Theatre {
             year: created.year(),
             series: 1,
             number,
-            signers: vec![v1::SignerRef { key_id: signer.key_id().to_vec().into(), alg: v1::SigAlg::Ed25519.into() }],
+            signers: vec![signer.public().signer_ref()],
             recipients: to.iter().map(|text| (*text).to_owned()).collect(),
             kind: v1::Kind::Message.into(),
             priority: v1::Priority::Routine.into(),
@@ -230,7 +240,7 @@ impl Theatre {
             created_ms: at.ms(),
             expires_ms: 0,
         };
-        statement::sign(&v1::ClockStep { head: Some(head), now_ms: at.ms() }, &[key])
+        statement::sign(&v1::ClockStep { head: Some(head), now_ms: at.ms() }, &[key]).expect("signed")
     }
 
     /// Publishes a statement over the connection of `member`.
