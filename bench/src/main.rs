@@ -10,12 +10,12 @@ use bench::fleet::Fleet;
 use bench::load::{Answer, drive};
 use bench::process::Process;
 use bench::yardstick::{fdatasync_us, verify_us};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::Receipt;
 
 /// Load and figures for an Ecowire gateway.
 #[derive(Parser)]
-#[command(name = "ecowire-bench", version)]
+#[command(name = "ecowire-bench", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Bench,
@@ -24,6 +24,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Bench {
     /// Submit sealed messages on streams, one participant a connection
+    #[command(after_help = EXAMPLES)]
     Submit {
         /// Connections, each a participant of its own
         #[arg(long, default_value_t = 8)]
@@ -42,6 +43,7 @@ enum Bench {
         json: bool,
     },
     /// Fill a ledger, kill the gateway, and count what the next start reads
+    #[command(after_help = EXAMPLES)]
     Restart {
         /// Entries, at least
         #[arg(long, default_value_t = 100_000)]
@@ -51,21 +53,30 @@ enum Bench {
         json: bool,
     },
     /// The gateway itself, as a process of its own
-    #[command(hide = true)]
+    #[command(hide = true, after_help = EXAMPLES)]
     Gateway {
         /// Its configuration
         #[arg(long)]
         config: PathBuf,
     },
+    #[command(flatten)]
+    Common(command::Common),
 }
 
+const EXAMPLES: &str = "Examples:
+  ecowire-bench submit --connections 8 --inflight 64 --size 1024 --json
+  ecowire-bench restart --entries 1000000";
+
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let version = commit::version!();
+    let cli = Cli::from_arg_matches(&command::dress(Cli::command(), version).get_matches()).unwrap_or_else(|error| error.exit());
+    let done = match cli.command {
+        Bench::Common(common) => common.carry_out(command::dress(Cli::command(), version)).map_err(Into::into),
         Bench::Submit { connections, inflight, size, messages, json } => run(submit(connections, inflight, size, messages, json)),
         Bench::Restart { entries, json } => run(restart(entries, json)),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
-            return gateway::cli::run(args.map(OsString::from));
+            return gateway::cli::run(args.map(OsString::from), version);
         }
     };
     match done {

@@ -7,6 +7,7 @@
 //! exactly that path is refused, so nobody can borrow the name of a CA by sending its public certificate along.
 
 mod certificate;
+mod describe;
 mod error;
 mod scope;
 
@@ -22,6 +23,7 @@ use crate::address::{Address, Network};
 use crate::limits::CHAIN_MAX;
 use crate::time::Timestamp;
 pub(crate) use certificate::{ECDSA_WITH_SHA256_DER, Facts, read_serial, timestamp};
+pub use describe::{Description, describe};
 pub use error::IdentityError;
 use scope::Scope;
 
@@ -261,6 +263,13 @@ pub fn ca_certificate(der: &[u8]) -> Result<CaFacts, IdentityError> {
     let facts = Facts::read(0, der)?;
     let (network, scope) = facts.any_ca()?;
     Ok(CaFacts { network, spki_sha256: facts.key_sha256, subject_path: scope.path().to_owned(), not_after: facts.not_after })
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo of a certificate in DER, which no profile and no path is asked about; `None` when
+/// it cannot be read.
+#[must_use]
+pub fn key_id(der: &[u8]) -> Option<[u8; 32]> {
+    Facts::read(0, der).ok().map(|facts| facts.key_sha256)
 }
 
 /// SHA-256("ecowire/1 chain\0" || for each certificate: u32be length || DER).

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::statement;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,7 +17,7 @@ use crate::{Config, Init, gateway};
 
 /// A gateway of an Ecowire network: routes sealed messages and keeps the log that nobody can quietly change.
 #[derive(Parser)]
-#[command(name = "ecowire-gateway", version, after_help = EXAMPLES)]
+#[command(name = "ecowire-gateway", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,6 +67,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Common(command::Common),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -77,13 +79,21 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 done, 1 anything not named here, 2 usage, 5 the store does not verify (the entry is named).
 Log levels: ECOWIRE_LOG=info,gateway=debug";
 
+/// What can be typed, for the help, the manual and completions.
+#[must_use]
+pub fn command(version: &'static str) -> clap::Command {
+    command::dress(Cli::command(), version)
+}
+
 /// Runs the command with its arguments, the program's name first.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = Cli::parse_from(args);
+pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> ExitCode {
+    // Wrong usage ends here, by clap, with code 2.
+    let cli = Cli::from_arg_matches(&command(version).get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
         Command::Init { config, genesis, node, data, listen } => init(&Init { config, genesis, node, data, listen }),
         Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
         Command::Check { config, json } => check(&config, json),
+        Command::Common(common) => common.carry_out(command(version)).map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -168,7 +178,7 @@ fn log_to_stderr(json: bool) -> anyhow::Result<()> {
     if json {
         registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).init();
     } else {
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let colour = command::colour(&std::io::stderr());
         registry.with(tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).init();
     }
     Ok(())

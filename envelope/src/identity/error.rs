@@ -6,6 +6,52 @@ use super::{ROOTS_MAX, Role};
 use crate::address::Address;
 use crate::limits::{CERTIFICATE_BYTES_MAX, CHAIN_MAX};
 
+impl IdentityError {
+    /// Which certificate is at fault, counted from the leaf; the root's place is one past the last. `None` when it is the
+    /// path as a whole.
+    #[must_use]
+    pub fn at(&self) -> Option<usize> {
+        match self {
+            Self::CertificateBytes { at, .. }
+            | Self::Malformed { at }
+            | Self::CriticalExtension { at }
+            | Self::SignatureAlgorithm { at }
+            | Self::Serial { at }
+            | Self::Key { at }
+            | Self::KeyRole { at }
+            | Self::WeakKey { at }
+            | Self::NotCa { at }
+            | Self::CaUsage { at }
+            | Self::PathLength { at }
+            | Self::NoName { at }
+            | Self::Names { at, .. }
+            | Self::OtherName { at }
+            | Self::NameSpelling { at }
+            | Self::Subject { at }
+            | Self::NotYetValid { at }
+            | Self::Expired { at }
+            | Self::RepeatedKey { at }
+            | Self::Revoked { at } => Some(*at),
+            Self::CaAuthenticates
+            | Self::RoleClass { .. }
+            | Self::ExtendedKeyUsage(_)
+            | Self::KeyUsage
+            | Self::PolicyMissing
+            | Self::PolicyOnTls => Some(0),
+            Self::ChainLength(_)
+            | Self::PathTooLong
+            | Self::Group(_)
+            | Self::UnknownIssuer
+            | Self::Signature
+            | Self::Path(_)
+            | Self::OutsideSubtree { .. }
+            | Self::NotThePath
+            | Self::Roots(_)
+            | Self::NotRoot { .. } => None,
+        }
+    }
+}
+
 /// A refusal of a certificate, a chain or a set of roots; always the fault of who made or sent it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
