@@ -269,7 +269,7 @@ pub(super) fn open(dir: &Path) -> Result<Open, Closed> {
     match Profile::open(dir) {
         Ok(profile) => return Ok(Open { profile: Some(profile), store: None }),
         Err(Error::InUse(_)) => return Err(Closed::InUse),
-        Err(error @ (Error::Store(_) | Error::File { .. })) => return Err(Closed::Fault(chain_text(&error))),
+        Err(error @ Error::Store(_)) => return Err(Closed::Fault(chain_text(&error))),
         Err(_) => {}
     }
     match Store::open(dir) {
