@@ -125,7 +125,7 @@ fn refused_certificate(facts: &CertificateFacts, error: &IdentityError, now: Tim
     let issuer = described.map_or("its issuer", |one| one.issuer.as_str());
     let (text, advice) = match (error, described) {
         (IdentityError::Expired { .. }, Some(one)) => {
-            let text = format!("{who} ended {} days ago, at {}", -days(now, one.not_after), one.not_after);
+            let text = format!("{who} ended {} days ago, at {}", days(one.not_after, now), one.not_after);
             (text, format!("ask {issuer} for a new certificate, and put chain and key in place"))
         }
         (IdentityError::NotYetValid { .. }, Some(one)) => {
