@@ -6,12 +6,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use commands::{deliver, fanout, growth, idle, power_cut, restart, stores, submit};
 
 /// Load and figures for an Ecowire gateway, which it starts as a second process.
 #[derive(Parser)]
-#[command(name = "ecowire-bench", version, after_help = EXAMPLES)]
+#[command(name = "ecowire-bench", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Bench,
@@ -46,7 +46,7 @@ enum Bench {
     /// QUIC against TCP on links that delay and lose packets; needs root, ip, python3 and /dev/net/tun
     Link(bench::link::Options),
     /// The gateway itself, as a process of its own
-    #[command(hide = true)]
+    #[command(hide = true, after_help = EXAMPLES)]
     Gateway {
         /// Its configuration
         #[arg(long)]
@@ -59,6 +59,8 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    #[command(flatten)]
+    Common(command::Common),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -73,7 +75,10 @@ Every output has verify_us, fdatasync_us and cores of the same run. bench/all ru
 Exit codes: 0 done (marks that were missed included), 2 usage, 1 anything else.";
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let version = commit::version!();
+    let cli = Cli::from_arg_matches(&command::dress(Cli::command(), version).get_matches()).unwrap_or_else(|error| error.exit());
+    let done = match cli.command {
+        Bench::Common(common) => common.carry_out(command::dress(Cli::command(), version)).map_err(Into::into),
         Bench::Submit(options) => run(submit::run(&options)),
         Bench::Deliver(options) => run(deliver::run(&options)),
         Bench::Fanout(options) => run(fanout::run(&options)),
@@ -83,10 +88,10 @@ fn main() -> ExitCode {
         Bench::PowerCut(options) => run(power_cut::run(&options)),
         Bench::Stores(options) => stores::run(&options),
         Bench::Link(options) => bench::link::run(&options),
-        Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args)),
+        Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args), version),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
-            return gateway::cli::run(args.map(OsString::from));
+            return gateway::cli::run(args.map(OsString::from), version);
         }
     };
     match done {

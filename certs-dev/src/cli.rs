@@ -6,14 +6,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::address::{Address, Network};
 
 use crate::{MintOptions, Minted, Revocation};
 
 /// Makes and changes a PKI for development: every key in one folder, every CA named DEV.
 #[derive(Parser)]
-#[command(name = "ecowire-certs", version, after_help = EXAMPLES)]
+#[command(name = "ecowire-certs", after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -60,13 +60,30 @@ enum Command {
         #[arg(long, value_name = "HEX", requires = "seq", value_parser = digest)]
         prev: Option<Digest>,
     },
+    #[command(flatten)]
+    Common(command::Common),
+}
+
+/// What can be typed, for the help, the manual and completions.
+#[must_use]
+pub fn command(version: &'static str) -> clap::Command {
+    command::dress(Arguments::command(), version)
 }
 
 /// Runs the command with its arguments, the program's name first.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> ExitCode {
     // Wrong usage ends here, by clap, with code 2.
-    let arguments = Arguments::parse_from(args);
+    let arguments = Arguments::from_arg_matches(&command(version).get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let done = match arguments.command {
+        Command::Common(common) => {
+            return common.carry_out(command(version)).map_or_else(
+                |error| {
+                    eprintln!("error: {error}");
+                    ExitCode::FAILURE
+                },
+                |()| ExitCode::SUCCESS,
+            );
+        }
         Command::Mint { out, network, p256, addresses } => {
             let p256 = holders(p256, &addresses);
             let options = MintOptions { p256, ..MintOptions::new(&out, network, addresses) };

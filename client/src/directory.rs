@@ -195,9 +195,9 @@ impl Directory {
 const NOTE_KEY: &str = "directory_note";
 const HEAD_KEY: &str = "directory_head";
 /// A withheld REVOKED key is noticed after a day.
-const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
+pub(crate) const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
 /// An offline post may still report to its own NCB.
-const HEAD_AGE_OWN_NCB_MAX_MS: u64 = 14 * 24 * 3_600_000;
+pub(crate) const HEAD_AGE_OWN_NCB_MAX_MS: u64 = 14 * 24 * 3_600_000;
 
 #[cfg(test)]
 mod tests {

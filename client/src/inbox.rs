@@ -415,7 +415,7 @@ impl Facts {
         Ok(Write::number(Table::Facts, self.mailbox_seq, row))
     }
 
-    fn received(&self, now: Timestamp) -> Result<Received, Error> {
+    pub(crate) fn received(&self, now: Timestamp) -> Result<Received, Error> {
         let malformed = || Error::Row("facts");
         let stored = RecipientState::try_from(self.state).map_err(|_| malformed())?;
         let over = stored == RecipientState::Available && self.expires_ms <= now.ms();

@@ -28,6 +28,7 @@ mod delivered;
 pub mod inbox;
 
 pub mod audit;
+pub mod doctor;
 pub mod receipt;
 
 pub mod cli;

@@ -7,7 +7,7 @@
 mod quic;
 mod route;
 mod tcp;
-mod tls;
+pub(crate) mod tls;
 mod watched;
 
 use std::error::Error as StdError;

@@ -1,5 +1,5 @@
 //! `ecowire`; the command itself is `client::cli`.
 
 fn main() -> std::process::ExitCode {
-    client::cli::run(std::env::args_os())
+    client::cli::run(std::env::args_os(), commit::version!())
 }

@@ -78,9 +78,46 @@ impl File {
         file.filter(|file| file.version == 1).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))
     }
 
+    /// What is wrong with a text as `profile.toml`, and the keys that it may have.
+    fn check(text: &str) -> Result<(), Wrong> {
+        let table: toml::Table = toml::from_str(text).map_err(|error| Wrong::Toml(error.message().to_owned()))?;
+        let known = Self::keys();
+        if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+            return Err(Wrong::Key(key.clone(), known));
+        }
+        let file: Self = toml::from_str(text).map_err(|error| Wrong::Toml(error.message().to_owned()))?;
+        match file.version {
+            1 => Ok(()),
+            other => Err(Wrong::Version(other)),
+        }
+    }
+
+    /// The keys that serde takes, in its own words, so that none can be forgotten here.
+    fn keys() -> Vec<String> {
+        let said = toml::from_str::<Self>("\"?\" = 0").err().map_or_else(String::new, |error| error.message().to_owned());
+        let known = said.split_once("expected").map_or("", |(_, known)| known);
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
     fn is_not(dir: &Path, wanted: &str) -> Error {
         Error::Content { path: dir.join("profile.toml"), wanted: wanted.to_owned() }
     }
+}
+
+/// What is wrong with a `profile.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// No TOML, or a value of the wrong type.
+    Toml(String),
+    /// A key that does not exist, and those that do.
+    Key(String, Vec<String>),
+    /// A later version.
+    Version(u32),
+}
+
+/// Checks the text of a `profile.toml`.
+pub(crate) fn check_file(text: &str) -> Result<(), Wrong> {
+    File::check(text)
 }
 
 impl Profile {

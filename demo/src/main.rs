@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Plays one story on a small network: a border post's report reaches two bureaus, and an auditor proves it.
 #[derive(Parser)]
-#[command(name = "ecowire-demo", version, after_help = EXAMPLES)]
+#[command(name = "ecowire-demo", version = commit::version!(), after_help = EXAMPLES)]
 struct Cli {
     /// Folder of the network; made when it is not there, used again when it is
     #[arg(long, default_value = "demo-network")]

@@ -266,6 +266,13 @@ pub fn ca_certificate(der: &[u8]) -> Result<CaFacts, IdentityError> {
     Ok(CaFacts { network, spki_sha256: facts.key_sha256, subject_path: scope.path().to_owned(), not_after: facts.not_after })
 }
 
+/// SHA-256 of the SubjectPublicKeyInfo of a certificate in DER, which no profile and no path is asked about; `None` when
+/// it cannot be read.
+#[must_use]
+pub fn key_id(der: &[u8]) -> Option<[u8; 32]> {
+    Facts::read(0, der).ok().map(|facts| facts.key_sha256)
+}
+
 /// SHA-256("ecowire/1 chain\0" || for each certificate: u32be length || DER).
 #[must_use]
 pub fn chain_sha256(chain: &[impl AsRef<[u8]>]) -> [u8; 32] {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::statement;
 use tokio::signal::unix;
 use tracing_subscriber::filter::Targets;
@@ -20,7 +20,7 @@ use crate::{Config, Init, gateway};
 
 /// A gateway of an Ecowire network: routes sealed messages and keeps the log that nobody can quietly change.
 #[derive(Parser)]
-#[command(name = "ecowire-gateway", version, after_help = EXAMPLES)]
+#[command(name = "ecowire-gateway", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -96,6 +96,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         check: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Common(command::Common),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -109,9 +111,16 @@ ECOWIRE_CONFIG names the configuration where --config does not. ECOWIRE_LOG=info
 
 const DOCTOR: &str = "Exit codes: 0 all well (a warning is for soon), 4 nothing is wrong but no gateway answers, 1 anything else.";
 
+/// What can be typed, for the help, the manual and completions.
+#[must_use]
+pub fn command(version: &'static str) -> clap::Command {
+    command::dress(Cli::command(), version)
+}
+
 /// Runs the command with its arguments, the program's name first.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = Cli::parse_from(args);
+pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> ExitCode {
+    // Wrong usage ends here, by clap, with code 2.
+    let cli = Cli::from_arg_matches(&command(version).get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
         Command::Init { config, genesis, node, data, listen, engine, metrics } => {
             init(&Init { config, genesis, node, data, listen, engine }, &metrics)
@@ -120,6 +129,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check { config, json } => check(&config, json),
         Command::Doctor { config, json } => doctor(&config, json),
         Command::Config { check, .. } => configuration(check.as_deref()),
+        Command::Common(common) => common.carry_out(command(version)).map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -292,7 +302,7 @@ fn log_to_stderr(telemetry: &Telemetry, json: bool) -> anyhow::Result<Levels> {
     if json || telemetry.log_format == LogFormat::Json {
         registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).init();
     } else {
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let colour = command::colour(&std::io::stderr());
         registry.with(tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).init();
     }
     Ok(Levels(from_env.is_none().then_some(handle)))

@@ -30,16 +30,18 @@ fn our_crates_depend_on_each_other_like_this() {
         .map(|(name, on)| format!("{name}: {}", on.iter().cloned().collect::<Vec<_>>().join(" ")).trim_end().to_owned())
         .collect();
     expect![[r#"
-        bench: certs-dev client envelope exchange gateway ledger proto tlog
-        certs-dev: envelope proto tlog
-        client: envelope exchange proto tlog
-        demo: certs-dev client envelope gateway proto tlog
+        bench: certs-dev client command commit envelope exchange gateway ledger proto tlog
+        certs-dev: command commit envelope proto tlog
+        client: command commit envelope exchange proto tlog
+        command:
+        commit:
+        demo: certs-dev client commit envelope gateway proto tlog
         envelope: proto tlog
         exchange: envelope proto tlog
-        gateway: envelope exchange ledger proto tlog
+        gateway: command commit envelope exchange ledger proto tlog
         ledger: envelope tlog
         proto:
-        tests: certs-dev client gateway
+        tests: certs-dev client commit gateway
         tlog:"#]]
     .assert_eq(&lines.join("\n"));
 }

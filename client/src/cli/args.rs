@@ -11,7 +11,7 @@ use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
-#[command(name = "ecowire", version, after_help = OVERVIEW)]
+#[command(name = "ecowire", after_help = OVERVIEW)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) way: Way,
@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Status(Status),
     Receipt(Receipt),
     Audit(Audit),
+    Doctor(Doctor),
+    #[command(flatten)]
+    Common(command::Common),
 }
 
 /// Makes a profile: copies trust file, certificates and keys, makes an encryption key and publishes it.
@@ -235,6 +238,26 @@ pub(crate) struct Replay {
     pub(crate) json: bool,
 }
 
+/// Looks at a profile and at the way to its gateway, and says what to do.
+///
+/// Certificates, keys, clock, directory, outbox, inbox and disk. Nothing that waits is sent. Exit codes: 0 all well (a "warn" can
+/// wait), 4 the gateway cannot be reached and nothing else is wrong, 1 anything else.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ecowire doctor --profile kemba\n  ecowire doctor --profile kemba --json | grep -v '\"verdict\":\"ok\"'"
+)]
+pub(crate) struct Doctor {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// How long to wait for the gateway at each step.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) wait: Duration,
+    /// One JSON object a check.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 fn word<W: Word>(text: &str) -> Result<W, String> {
     W::from_word(text).ok_or_else(|| format!("the words are {}", W::words().join(", ")))
 }
@@ -255,4 +278,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
-const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed";
+const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed";

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod auditing;
+mod doctor;
 mod mail;
 pub(crate) mod print;
 mod receipts;
@@ -14,20 +15,30 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::{CONNECT_TIMEOUT, Client, Error, Flushed, Link, Origin, Profile};
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Arguments, Command, Way};
 
+/// What can be typed, for the help, the manual and completions.
+#[must_use]
+pub fn command(version: &'static str) -> clap::Command {
+    command::dress(Arguments::command(), version)
+}
+
 /// Runs the command with its arguments, the program's name first.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(args) {
+pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> ExitCode {
+    let parsed = command(version).try_get_matches_from(args).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         // Help and version are done with 0, wrong usage with 2.
         Err(error) => error.exit(),
     };
+    if let Command::Common(common) = &arguments.command {
+        return print::done(common.carry_out(command(version)));
+    }
     logs();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -54,6 +65,9 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Ack(ack) => mail::acknowledge(&ack, way).await,
         Command::Receipt(receipt) => receipts::run(&receipt),
         Command::Audit(audit) => auditing::run(&audit, way).await,
+        Command::Doctor(doctor) => Ok(doctor::run(&doctor).await),
+        // It needs no runtime: `run` has done it.
+        Command::Common(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -62,7 +76,8 @@ fn logs() {
     let wanted = std::env::var("ECOWIRE_LOG").unwrap_or_default();
     let targets = wanted.parse::<tracing_subscriber::filter::Targets>().ok().filter(|_| !wanted.is_empty());
     let targets = targets.unwrap_or_else(|| tracing_subscriber::filter::Targets::new().with_default(tracing::Level::ERROR));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(targets);
+    let layer =
+        tracing_subscriber::fmt::layer().with_ansi(command::colour(&std::io::stderr())).with_writer(std::io::stderr).with_filter(targets);
     // Set once, at the start.
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }

@@ -25,6 +25,17 @@ pub(crate) fn line(text: &str) {
     }
 }
 
+/// The end of a command that only writes; a closed pipe is none of its business.
+pub(crate) fn done(written: std::io::Result<()>) -> ExitCode {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("ecowire: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// Says something beside the output.
 pub(crate) fn note(text: &str) {
     eprintln!("{}", Escaped(text));

@@ -43,7 +43,7 @@ pub(super) fn client_config(trust: &Trust, credentials: &Credentials, alpn: &[u8
 }
 
 /// X25519MLKEM768 first: without the feature `prefer-post-quantum` the library would offer it last.
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
     provider

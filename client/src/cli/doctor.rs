@@ -1,0 +1,50 @@
+//! `doctor`: what was found, a line a check, and below it what to do.
+
+use std::process::ExitCode;
+
+use crate::doctor::{Check, Verdict, examine};
+use crate::words::Escaped;
+
+use super::{args, print};
+
+pub(super) async fn run(doctor: &args::Doctor) -> ExitCode {
+    let report = examine(&doctor.profile, doctor.wait).await;
+    let colour = command::colour(&std::io::stdout());
+    for check in &report.checks {
+        if doctor.json {
+            print::json(check);
+        } else {
+            print::line(&render(check, colour));
+        }
+    }
+    ExitCode::from(report.exit())
+}
+
+fn render(check: &Check, colour: bool) -> String {
+    let (word, code) = match check.verdict {
+        Verdict::Ok => ("ok", 32),
+        Verdict::Warn => ("warn", 33),
+        Verdict::Bad => ("BAD", 31),
+        Verdict::Unreachable => ("DOWN", 31),
+    };
+    let word = if colour { format!("\u{1b}[{code}m{word:<5}\u{1b}[0m") } else { format!("{word:<5}") };
+    let mut text = format!("{word} {:<12} {}", check.name, Escaped(&check.text));
+    if !check.advice.is_empty() {
+        text += &format!("\n{:>20} {}", "->", Escaped(&check.advice));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_a_line_and_what_to_do_below_it() {
+        let check = |verdict, advice: &str| Check { name: "tls", verdict, text: "ends\u{1b}[2J".to_owned(), advice: advice.to_owned() };
+        assert_eq!(render(&check(Verdict::Ok, ""), false), "ok    tls          ends\\u{1b}[2J");
+        let expected = "BAD   tls          ends\\u{1b}[2J\n                  -> do";
+        assert_eq!(render(&check(Verdict::Bad, "do"), false), expected);
+        assert!(render(&check(Verdict::Warn, ""), true).starts_with("\u{1b}[33mwarn \u{1b}[0m tls"));
+    }
+}
