@@ -147,3 +147,25 @@ impl Pages {
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PATHS: &str = "/metrics, /livez and /readyz are here\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_the_store_is_open_the_process_lives_and_is_not_ready() {
+        let pages = Pages::default();
+        for (method, path, status, text) in [
+            (Method::GET, "/livez", 200, "alive\n"),
+            (Method::HEAD, "/livez", 200, "alive\n"),
+            (Method::GET, "/readyz", 503, "not ready: the store is being opened\n"),
+            (Method::GET, "/metrics", 503, "not ready: the store is being opened\n"),
+            (Method::GET, "/", 404, PATHS),
+            (Method::GET, "/metrics/", 404, PATHS),
+            (Method::POST, "/livez", 405, "only GET\n"),
+        ] {
+            let (found, kind, said) = pages.page(&method, path);
+            assert_eq!((found.as_u16(), kind, said.as_str()), (status, TEXT, text), "{method} {path}");
+        }
+    }
+}

@@ -149,3 +149,22 @@ impl ClientCertVerifier for Door {
         vec![rustls::SignatureScheme::ECDSA_NISTP256_SHA256]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_told_from_a_broken_handshake() {
+        use rustls::{CertificateError, Error};
+        for (error, class) in [
+            (Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure), HandshakeFailure::Certificate),
+            (Error::NoCertificatesPresented, HandshakeFailure::Certificate),
+            (Error::NoApplicationProtocol, HandshakeFailure::Protocol),
+            (Error::HandshakeNotComplete, HandshakeFailure::Tls),
+        ] {
+            assert_eq!(failure(&std::io::Error::new(std::io::ErrorKind::InvalidData, error)), class);
+        }
+        assert_eq!(failure(&std::io::ErrorKind::UnexpectedEof.into()), HandshakeFailure::Tls);
+    }
+}

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use client::{Compose, ReceiveOptions};
 use envelope::Timestamp;
 use gateway::clock::TimeSource;
+use gateway::config::LogFormat;
+use proto::v1;
+use proto::v1::messages_client::MessagesClient;
 use stage::{Stage, ask, at, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -220,7 +223,9 @@ async fn a_gateway_whose_clock_jumps_lives_but_is_not_ready_and_says_why() {
     assert_eq!(get(metrics, "/readyz").await, (200, "ready\n".to_owned()));
     assert_eq!(get(metrics, "/livez").await, (200, "alive\n".to_owned()));
     assert_eq!(get(metrics, "/").await.0, 404);
-    let link = stage.connect(&format!("https://{}", running.address), "ke").await;
+    let url = format!("https://{}", running.address);
+    let thailand = stage.member(&url, "th").await;
+    let link = stage.connect(&url, "ke").await;
     let mut health = HealthClient::with_origin(link.clone(), link.origin());
     let mut changes = soon("a watch", health.watch(HealthCheckRequest::default())).await.expect("watched").into_inner();
     let mut status = async || soon("a status", changes.message()).await.expect("an answer").expect("more").status();
@@ -231,14 +236,22 @@ async fn a_gateway_whose_clock_jumps_lives_but_is_not_ready_and_says_why() {
     let (code, text) = get(metrics, "/readyz").await;
     assert!(code == 503 && text.starts_with("not ready: nothing is written for now: CLOCK_JUMP"), "{code} {text}");
     assert_eq!(get(metrics, "/livez").await.0, 200, "a stopped clock is not mended by a restart");
+    let letter = v1::SubmitRequest { submission: Some(stage.seal(thailand.directory(), "ke", 1, |_| {})) };
+    let busy = MessagesClient::with_origin(link.clone(), link.origin()).submit(letter).await.expect_err("nothing is written");
+    assert_eq!(busy.code(), tonic::Code::ResourceExhausted, "{busy:?}");
     let page = get(metrics, "/metrics").await.1;
-    for (name, value) in
-        [("ecowire_clock_believed", 0.0), ("ecowire_writer_halted", 1.0), ("ecowire_ready", 0.0), ("ecowire_writer_stopped", 0.0)]
-    {
+    for (name, value) in [
+        ("ecowire_busy_total{bound=\"writer\"}", 1.0),
+        ("ecowire_admitted_total{kind=\"message\"}", 0.0),
+        ("ecowire_clock_believed", 0.0),
+        ("ecowire_writer_halted", 1.0),
+        ("ecowire_ready", 0.0),
+        ("ecowire_writer_stopped", 0.0),
+    ] {
         assert_eq!(sample(&page, name), value, "{name}");
     }
     assert_eq!(status().await, ServingStatus::NotServing);
-    drop((health, link, changes));
+    drop((health, link, changes, thailand));
     soon("the stop", running.stop()).await;
     assert!(TcpStream::connect(metrics).await.is_err(), "the port ends with the gateway");
     stage.audit();
@@ -279,4 +292,16 @@ async fn a_reload_takes_what_is_safe_and_a_broken_file_changes_nothing() {
     assert!(broken.contains("what held holds"), "{broken}");
     ask(&first).await.expect("the first is still served");
     gateway.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_the_form_and_the_levels_that_the_configuration_says() {
+    let stage = Stage::new();
+    stage.configure(|config| (config.telemetry.log_format, config.telemetry.log) = (LogFormat::Json, "warn,gateway=info".to_owned()));
+    let gateway = stage.serve_as_configured();
+    let line = gateway.logs(0, "\"serving\"").await;
+    let line: serde_json::Value = serde_json::from_str(&line).expect("one object a line");
+    assert_eq!((&line["level"], &line["target"]), (&"INFO".into(), &"gateway::gateway".into()));
+    let log = gateway.kill().await;
+    assert!(!log.contains("DEBUG") && log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
 }
