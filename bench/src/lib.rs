@@ -6,5 +6,6 @@ pub mod fleet;
 pub mod load;
 pub mod mailbox;
 pub mod process;
+pub mod replay;
 pub mod report;
 pub mod yardstick;

@@ -4,6 +4,7 @@ pub(crate) mod deliver;
 pub(crate) mod fanout;
 pub(crate) mod growth;
 pub(crate) mod idle;
+pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod submit;
 
