@@ -9,6 +9,7 @@ pub mod load;
 pub mod mailbox;
 pub mod power;
 pub mod process;
+pub mod replay;
 pub mod report;
 pub mod stores;
 pub mod yardstick;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use commands::{deliver, fanout, growth, idle, power_cut, restart, stores, submit};
+use commands::{deliver, fanout, growth, idle, power_cut, replay, restart, stores, submit};
 
 /// Load and figures for an Ecowire gateway, which it starts as a second process.
 #[derive(Parser)]
@@ -28,6 +28,9 @@ enum Bench {
     /// One sender, many recipients, with their statements
     #[command(after_help = EXAMPLES)]
     Fanout(fanout::Fanout),
+    /// Replay a ledger as an auditor: structure alone, then every signature and rule
+    #[command(after_help = EXAMPLES)]
+    Replay(replay::Options),
     /// Memory of connections that wait for mail
     #[command(after_help = EXAMPLES)]
     Idle(idle::Idle),
@@ -67,6 +70,7 @@ const EXAMPLES: &str = "Examples:
   ecowire-bench submit --connections 8 --inflight 64 --size 1024 --seconds 5
   ecowire-bench deliver --json
   ecowire-bench fanout --recipients 195
+  ecowire-bench replay --entries 50000
   ecowire-bench idle --connections 1000
   ecowire-bench restart --entries 1000000
   ecowire-bench growth --to 10000000
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
         Bench::Submit(options) => run(submit::run(&options)),
         Bench::Deliver(options) => run(deliver::run(&options)),
         Bench::Fanout(options) => run(fanout::run(&options)),
+        Bench::Replay(options) => run(replay::run(&options)),
         Bench::Idle(options) => run(idle::run(&options)),
         Bench::Restart(options) => run(restart::run(&options)),
         Bench::Growth(options) => run(growth::run(&options)),

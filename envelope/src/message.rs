@@ -160,8 +160,8 @@ impl Verified {
     ///
     /// # Errors
     /// [`VerifyError`] names the first check that fails.
-    pub fn again(record: Record, network: &Network, keys: &dyn Keyring, verifier: &impl Verifier) -> Result<Self, VerifyError> {
-        let header = Header::parse(&record.header, network)?;
+    pub fn again(record: Record, keys: &dyn Keyring, verifier: &impl Verifier) -> Result<Self, VerifyError> {
+        let header = record.header;
         let signers = check_sender(&header, &record.peer.address, keys)?;
         if record.wrap_keys.len() != header.context.recipients.len() {
             return Err(VerifyError::BadCommitment("the number of wraps"));
@@ -218,8 +218,8 @@ impl Verified {
 /// What a ledger shows of a message to somebody who judges it again.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Slot 1.
-    pub header: Bytes,
+    /// Slot 1, read for the ledger's network.
+    pub header: Header,
     /// From beside the opening; slot 2 is their digest.
     pub signatures: Vec<Signature>,
     /// Slot 8.

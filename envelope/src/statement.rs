@@ -76,8 +76,28 @@ pub fn read<S: Statement>(signed: &SignedStatement) -> Result<S, StatementError>
 /// [`StatementError`] when form or a signature is wrong.
 pub fn open<S: Statement>(verifier: &impl Verifier, signed: &SignedStatement, signers: &[SignerKey]) -> Result<S, StatementError> {
     let statement = read::<S>(signed)?;
-    dsse::verify(verifier, S::PAYLOAD_TYPE, &signed.statement, signers, &signed.signatures)?;
+    verify::<S>(verifier, signed, signers)?;
     Ok(statement)
+}
+
+/// Checks that exactly `signers` signed a statement that [`read`] has read as an `S`, in order.
+///
+/// # Errors
+/// [`SignatureFault`] says which signature is missing, superfluous or wrong.
+pub fn verify<S: Statement>(verifier: &impl Verifier, signed: &SignedStatement, signers: &[SignerKey]) -> Result<(), SignatureFault> {
+    dsse::verify(verifier, S::PAYLOAD_TYPE, &signed.statement, signers, &signed.signatures)
+}
+
+/// The DSSE payload type of a kind that a participant issues; `None` of the others.
+#[must_use]
+pub fn payload_type(kind: StatementKind) -> Option<&'static str> {
+    match kind {
+        StatementKind::Keys => Some(v1::KeyStatement::PAYLOAD_TYPE),
+        StatementKind::Access => Some(v1::AccessStatement::PAYLOAD_TYPE),
+        StatementKind::Delivered => Some(Delivered::PAYLOAD_TYPE),
+        StatementKind::Acknowledged => Some(Acknowledged::PAYLOAD_TYPE),
+        StatementKind::Genesis | StatementKind::Trust | StatementKind::ClockStep | StatementKind::Unspecified => None,
+    }
 }
 
 /// Decodes a [`SignedStatement`] in its one encoding, for instance a leaf of the directory.

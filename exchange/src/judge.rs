@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use envelope::crl::Crl;
 use envelope::entry::{Entry, MessageEntry};
+use envelope::header::Header;
 use envelope::keys::Verifier;
 use envelope::message::{Record, Verified, signatures_sha256};
 use envelope::slots::{Leaf, Opening};
@@ -15,6 +16,7 @@ use proto::v1::{self, RecipientState, Signature};
 
 use crate::admit::{Admission, admit};
 use crate::exchange::{Exchange, HEAD_INTERVAL_MS, head_of};
+use crate::prepared::{Ahead, Prepared, ReadHeader};
 use crate::rules::Rules;
 use crate::series;
 use crate::state::{Key, Overlay, Row, Rows};
@@ -51,7 +53,7 @@ pub struct Gap {
 pub struct Judge<V> {
     exchange: Exchange,
     rules: Rules,
-    verifier: V,
+    verifier: Ahead<V>,
     genesis_sha256: [u8; 32],
     next: u64,
     last_at: Timestamp,
@@ -70,7 +72,7 @@ impl<V: Verifier> Judge<V> {
         Self {
             exchange,
             rules,
-            verifier,
+            verifier: Ahead::new(verifier),
             genesis_sha256,
             next: 0,
             last_at: Timestamp(0),
@@ -82,6 +84,12 @@ impl<V: Verifier> Judge<V> {
 
     /// Judges the next entry; `signatures` are those kept beside a MESSAGE.
     pub fn feed(&mut self, leaf: &Leaf, opening: &Opening, signatures: &[Signature]) {
+        self.feed_prepared(Prepared::new(*leaf, opening, signatures.to_vec()));
+    }
+
+    /// Judges the next entry, of which some work may have been done already; what is found is the same.
+    pub fn feed_prepared(&mut self, prepared: Prepared) {
+        let Prepared { leaf, signatures, entry, header, known } = prepared;
         let index = self.next;
         self.next += 1;
         if leaf.at < self.last_at {
@@ -89,12 +97,9 @@ impl<V: Verifier> Judge<V> {
         }
         self.last_at = leaf.at.max(self.last_at);
         self.judge_deadlines(index, leaf.at);
-        if let Err(error) = opening.check(leaf) {
-            return self.find(index, "OPENING", error.to_string());
-        }
-        let entry = match Entry::read(opening) {
+        let entry = match entry {
             Ok(entry) => entry,
-            Err(error) => return self.find(index, "ENTRY", error.to_string()),
+            Err((check, why)) => return self.find(index, check, why),
         };
         if let Entry::Genesis(signed) = &entry
             && let Ok(genesis) = envelope::statement::read::<v1::Genesis>(signed)
@@ -103,7 +108,8 @@ impl<V: Verifier> Judge<V> {
             self.issuers.sort();
             self.issuers.dedup();
         }
-        if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures) {
+        self.verifier.learn(known);
+        if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures, header) {
             self.find(index, rule, text);
         }
         if let Err(error) = self.exchange.replay(index, leaf.at, &entry) {
@@ -147,7 +153,13 @@ impl<V: Verifier> Judge<V> {
         self.findings.push(Finding { index, rule, text });
     }
 
-    fn judge(&self, at: Timestamp, entry: &Entry, signatures: &[Signature]) -> Result<(), (&'static str, String)> {
+    fn judge(
+        &self,
+        at: Timestamp,
+        entry: &Entry,
+        signatures: Vec<Signature>,
+        header: Option<ReadHeader>,
+    ) -> Result<(), (&'static str, String)> {
         let state = self.exchange.state();
         let index = self.next - 1;
         match entry {
@@ -155,7 +167,7 @@ impl<V: Verifier> Judge<V> {
                 let digest = tlog::sha256(&envelope::entry::directory_leaf(signed));
                 ensure(digest == self.genesis_sha256, "GENESIS", "it is not the genesis that trust.toml names")
             }
-            Entry::Message(message) => self.judge_message(at, message, signatures),
+            Entry::Message(message) => self.judge_message(at, message, signatures, header),
             Entry::Directory { signed, directory_index } => {
                 let next = state.directory().map_or(0, |row| row.size);
                 ensure(*directory_index == next, "DIRECTORY", "its place in the directory is not the next one")?;
@@ -185,21 +197,23 @@ impl<V: Verifier> Judge<V> {
         ensure(!late, "HEAD", "no head was appended for two hours of entries")
     }
 
-    fn judge_message(&self, at: Timestamp, recorded: &MessageEntry, signatures: &[Signature]) -> Result<(), (&'static str, String)> {
+    fn judge_message(
+        &self,
+        at: Timestamp,
+        recorded: &MessageEntry,
+        signatures: Vec<Signature>,
+        header: Option<ReadHeader>,
+    ) -> Result<(), (&'static str, String)> {
         let state = self.exchange.state();
-        ensure(signatures_sha256(signatures) == recorded.signatures_sha256, "BAD_SIGNATURE", "the signatures are not those of slot 2")?;
+        ensure(signatures_sha256(&signatures) == recorded.signatures_sha256, "BAD_SIGNATURE", "the signatures are not those of slot 2")?;
         let network = state.network().and_then(|row| Network::parse(&row.network).ok()).ok_or(("GENESIS", "there is none".to_owned()))?;
         let sender = Address::parse(&recorded.stub.sender).map_err(|error| ("NOT_SENDER", error.to_string()))?;
         let peer = recorded.peer(sender).map_err(|error| ("ENTRY", error.to_string()))?;
-        let record = Record {
-            header: recorded.header.clone(),
-            signatures: signatures.to_vec(),
-            sealed_sha256: recorded.sealed_sha256,
-            wrap_keys: recorded.wrap_keys.clone(),
-            peer,
-        };
         let refused = |refusal: crate::Refusal| (refusal.name(), refusal.to_string());
-        let verified = Verified::again(record, &network, state, &self.verifier).map_err(|error| refused(error.into()))?;
+        let header = header.and_then(|header| header.take(&network)).unwrap_or_else(|| Header::parse(&recorded.header, &network));
+        let header = header.map_err(|error| refused(error.into()))?;
+        let record = Record { header, signatures, sealed_sha256: recorded.sealed_sha256, wrap_keys: recorded.wrap_keys.clone(), peer };
+        let verified = Verified::again(record, state, &self.verifier).map_err(|error| refused(error.into()))?;
         let overlay = Overlay::new(state);
         match admit(&overlay, &self.rules, at, None, verified).map_err(refused)? {
             Admission::New(admitted) => {

@@ -18,11 +18,13 @@ pub mod statements;
 pub mod apply;
 pub mod exchange;
 pub mod judge;
+pub mod prepared;
 
 pub use admit::{Admission, Admitted};
 pub use apply::{ApplyError, Effect};
 pub use exchange::{Batch, Exchange, STATE_CLAIM_INTERVAL, SnapshotPart};
 pub use judge::{Finding, Gap, Judge};
+pub use prepared::{Identities, Prepared};
 pub use refusal::Refusal;
 pub use rules::{Rule, Rules};
 pub use state::{Changes, Rows, State};

@@ -3,6 +3,8 @@
 //! Each rule reads the header, the peer and the rows; none writes. Encoding, sender, commitments and signatures were
 //! checked on the way to [`Verified`]; that a known message gets its receipt again is decided before the rules run.
 
+use std::sync::LazyLock;
+
 use envelope::header::Context;
 use envelope::identity::Link;
 use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
@@ -131,10 +133,8 @@ impl Case<'_> {
         &self.context().reference.sender
     }
 
-    /// The network's policy; without one nothing is allowed.
     fn policy(&self) -> &v1::Policy {
-        static NONE: std::sync::LazyLock<v1::Policy> = std::sync::LazyLock::new(v1::Policy::default);
-        self.rows.network().and_then(|network| network.policy.as_ref()).unwrap_or(&NONE)
+        self.rows.network().and_then(|network| network.policy.as_ref()).unwrap_or(&NO_POLICY)
     }
 
     fn no_grant(&self, what: &'static str) -> Refusal {
@@ -399,4 +399,6 @@ pub(crate) fn retention_class(kind: Kind) -> u32 {
 const GRANTABLE_KINDS: [Kind; 6] = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];
 /// Above it, an audience must be judged, which version 1 does not.
 const CLASSIFICATION_MAX: Classification = Classification::Restricted;
+/// Of a ledger without a genesis: it allows nothing.
+static NO_POLICY: LazyLock<v1::Policy> = LazyLock::new(v1::Policy::default);
 const IPSG_DESK: &str = "ipsg/ens";

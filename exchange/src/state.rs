@@ -297,6 +297,14 @@ impl State {
         })
     }
 
+    /// Ids of the enrolled identity keys, in order.
+    pub fn identity_keys(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.rows.range(Key::Identity([0; 32])..).map_while(|(key, _)| match key {
+            Key::Identity(id) => Some(id),
+            _ => None,
+        })
+    }
+
     /// Enrolled addresses from one on, in order.
     pub fn participants(&self, from: &Address) -> impl Iterator<Item = &Address> {
         self.rows.range(Key::Participant(from.clone())..).map_while(|(key, _)| match key {

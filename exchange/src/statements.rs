@@ -166,7 +166,7 @@ impl<V: Verifier> Desk<'_, V> {
         let row = self.rows.participant(&issuer).ok_or_else(|| Refusal::NotSender(format!("{issuer} is not enrolled")))?;
         let signer = (row.key_id.as_ref().try_into().ok()).zip(PublicKey::read(row.alg(), &row.public));
         let signer = signer.ok_or(Refusal::NoAuthority("the issuer has no identity key"))?;
-        let statement: S = statement::open(self.verifier, signed, &[signer]).map_err(refuse)?;
+        statement::verify::<S>(self.verifier, signed, &[signer]).map_err(|fault| refuse(fault.into()))?;
         if !matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised) {
             return Err(Refusal::Suspended { address: issuer, state: "not active" });
         }

@@ -3,14 +3,15 @@
 mod stage;
 
 use bytes::Bytes;
+use envelope::Timestamp;
 use envelope::entry::{Entry, MessageEntry};
+use envelope::keys::AwsLc;
 use envelope::message::Envelope;
 use envelope::seal::{DecryptionKey, seal};
 use envelope::slots::Opening;
 use envelope::statement::{self, Acknowledged, Delivered};
-use envelope::{Timestamp, keys::AwsLc};
 use exchange::rules::{Rule, all_rules};
-use exchange::{Admission, Rules};
+use exchange::{Admission, Identities, Judge, Prepared, Rules};
 use proto::v1::{self, KemId, KeyState, SealedBody, StatementKind};
 use stage::{HOUR_MS, Logged, START, Stage, actor_of, address, encryption_key, judge, pki};
 
@@ -20,6 +21,31 @@ fn check(genesis_sha256: [u8; 32], log: &[Logged], expected: &[(u64, &str)]) {
     let found: Vec<(u64, &str)> = judge.findings().iter().map(|finding| (finding.index, finding.rule)).collect();
     assert_eq!(found, expected, "{:#?}", judge.findings());
     assert_eq!(judge.size(), log.len() as u64);
+    // The same entries, prepared ahead with the keys of an older state: the same findings, the same state.
+    for late in [1, 7] {
+        let ahead = judge_ahead(genesis_sha256, log, late);
+        assert_eq!(ahead.findings(), judge.findings(), "pieces of {late}");
+        assert_eq!(ahead.exchange().state().digest(), judge.exchange().state().digest());
+    }
+}
+
+/// Judges a log in pieces of `late` entries, each prepared with the keys that were known before it.
+fn judge_ahead(genesis_sha256: [u8; 32], log: &[Logged], late: usize) -> Judge<AwsLc> {
+    let mut judge = Judge::new(genesis_sha256, AwsLc);
+    let mut identities = Identities::default();
+    for piece in log.chunks(late) {
+        let prepare = |logged: &Logged| {
+            let mut prepared = Prepared::new(logged.leaf, &logged.opening, logged.signatures.clone());
+            prepared.check_signatures(&identities, &AwsLc);
+            prepared
+        };
+        let prepared: Vec<Prepared> = piece.iter().map(prepare).collect();
+        prepared.into_iter().for_each(|prepared| judge.feed_prepared(prepared));
+        if !identities.is_of(judge.exchange().state()) {
+            identities = Identities::of(judge.exchange().state());
+        }
+    }
+    judge
 }
 
 /// What is found when the newest entry, and nothing else, is wrong.

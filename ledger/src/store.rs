@@ -77,6 +77,7 @@ impl Batch {
         self.0.entry(table).or_default().insert(key.into(), Some(value.into()));
     }
 
+    #[cfg(test)]
     pub(crate) fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
         self.0.entry(table).or_default().insert(key.into(), None);
     }

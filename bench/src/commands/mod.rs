@@ -5,6 +5,7 @@ pub(crate) mod fanout;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod power_cut;
+pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod stores;
 pub(crate) mod submit;

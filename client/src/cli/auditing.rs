@@ -93,7 +93,7 @@ async fn verify(verify: &args::Replay, way: &args::Way) -> Result<ExitCode, Erro
     Ok(code(&verdict))
 }
 
-async fn visit(profile: &Profile, replay: &args::Replay, way: &args::Way, each: impl FnMut(&Line, u64)) -> Result<Verdict, Error> {
+async fn visit(profile: &Profile, replay: &args::Replay, way: &args::Way, each: impl FnMut(&Line<'_>, u64)) -> Result<Verdict, Error> {
     let mut client = Client::connect(profile).await?;
     print::carrier(&client, way);
     let options = Options { from: replay.from, purpose: replay.purpose.clone() };
@@ -104,7 +104,7 @@ fn code(verdict: &Verdict) -> ExitCode {
     if verdict.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(5) }
 }
 
-fn entry(line: &Line, json: bool) {
+fn entry(line: &Line<'_>, json: bool) {
     let kind = line.kind_word();
     if json {
         let at_ms = line.leaf.map(|leaf| leaf.at.ms());
@@ -114,11 +114,11 @@ fn entry(line: &Line, json: bool) {
             at_ms,
             kind,
             shown: line.shown.word(),
-            summary: &line.summary,
+            summary: &line.summary(),
         });
     }
     let at = line.leaf.map_or_else(|| "-".to_owned(), |leaf| leaf.at.to_string());
-    print::line(&format!("{:>8}  {at:<24}  {kind:<16} {:<8} {}", line.index, line.shown.word(), Escaped(&line.summary)));
+    print::line(&format!("{:>8}  {at:<24}  {kind:<16} {:<8} {}", line.index, line.shown.word(), Escaped(&line.summary())));
 }
 
 fn print_verdict(verdict: &Verdict, json: bool) {
