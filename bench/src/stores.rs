@@ -62,7 +62,7 @@ fn append(ledger: &dyn Ledger, batch: usize, batches: u32) -> anyhow::Result<f64
 }
 
 fn draft() -> anyhow::Result<Draft> {
-    let slots = Slots::new(EntryKind::Message).with(1, Bytes::from(vec![7; HEADER_BYTES]));
+    let slots = Slots::new(EntryKind::Message).with(1, Bytes::from(vec![7; HEADER_BYTES])).with_each(7, [Bytes::from_static(b"to")]);
     let mut draft = Draft::new(EntryKind::Message, slots);
     draft.sealed = Some(vec![7; ENTRY_BYTES - HEADER_BYTES].into());
     draft.lookup_keys = vec![random::<32>()?];
