@@ -195,3 +195,14 @@ fn report(json: bool, figures: &[(&str, f64)]) {
         println!("{name:28} {:>12}", rounded(*value));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_can_be_typed_is_left_unsaid() {
+        let unsaid = command::unsaid(&command::dress(Cli::command(), "1"));
+        assert!(unsaid.is_empty(), "{unsaid:#?}");
+    }
+}
