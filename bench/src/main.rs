@@ -111,3 +111,14 @@ fn main() -> ExitCode {
 fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_can_be_typed_is_left_unsaid() {
+        let unsaid = command::unsaid(&command::dress(Cli::command(), "1"));
+        assert!(unsaid.is_empty(), "{unsaid:#?}");
+    }
+}

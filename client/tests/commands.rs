@@ -36,6 +36,9 @@ fn every_command_has_help_with_an_example() {
         &["audit"],
         &["audit", "replay"],
         &["audit", "verify"],
+        &["doctor"],
+        &["completions"],
+        &["man"],
     ] {
         let output = ecowire(&[command, &["--help"]].concat());
         let text = String::from_utf8(output.stdout).unwrap();

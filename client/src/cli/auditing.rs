@@ -1,5 +1,6 @@
 //! `audit replay` and `audit verify`.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use crate::audit::{self, Line, Options, Verdict};
@@ -65,7 +66,18 @@ pub(super) async fn run(audit: &args::Audit, way: &args::Way) -> Result<ExitCode
 
 async fn replay(replay: &args::Replay, way: &args::Way) -> Result<ExitCode, Error> {
     let profile = super::open(&replay.profile, super::PROFILE_WAIT, way).await?;
-    let verdict = visit(&profile, replay, way, |line, _| entry(line, replay.json)).await?;
+    let bar = bar();
+    // Where the entries go to the terminal, they are their own progress.
+    let aside = !std::io::stdout().is_terminal();
+    let verdict = visit(&profile, replay, way, |line, size| {
+        if aside {
+            advance(&bar, line, size);
+        }
+        entry(line, replay.json);
+    })
+    .await;
+    bar.finish_and_clear();
+    let verdict = verdict?;
     print::note(&format!("{} entries, root {}", verdict.size, verdict.root));
     Ok(code(&verdict))
 }
@@ -75,22 +87,27 @@ async fn verify(verify: &args::Replay, way: &args::Way) -> Result<ExitCode, Erro
         let text = "NOT JUDGED: verify judges the log from entry 0; `audit replay --from N` reads from entry N";
         return Err(Error::Argument(text.to_owned()));
     }
-    // On anything but a terminal nothing is drawn.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = bar();
     let profile = super::open(&verify.profile, super::PROFILE_WAIT, way).await?;
     if profile.address().class() != Class::Auditor {
         let text = "only an auditor's certificate sees openings; use `audit replay` for your own entries";
         return Err(Error::refused("NO_AUTHORITY", text));
     }
-    let verdict = visit(&profile, verify, way, |line, size| {
-        bar.set_length(size);
-        bar.set_position(line.index + 1);
-    })
-    .await;
+    let verdict = visit(&profile, verify, way, |line, size| advance(&bar, line, size)).await;
     bar.finish_and_clear();
     let verdict = verdict?;
     print_verdict(&verdict, verify.json);
     Ok(code(&verdict))
+}
+
+/// On anything but a terminal nothing is drawn.
+fn bar() -> ProgressBar {
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+}
+
+fn advance(bar: &ProgressBar, line: &Line<'_>, size: u64) {
+    bar.set_length(size);
+    bar.set_position(line.index + 1);
 }
 
 async fn visit(profile: &Profile, replay: &args::Replay, way: &args::Way, each: impl FnMut(&Line<'_>, u64)) -> Result<Verdict, Error> {

@@ -86,7 +86,7 @@ fn tls(key: KeyFact, now: Timestamp, other_root: bool) -> CertificateFacts {
     let leaf = kenya.certify(&spec, Pair::generate().unwrap()).unwrap();
     let root = if other_root { another } else { own };
     let chain = [leaf.der, kenya.der];
-    let anchors = Anchors::new(network.clone(), &[root.der.clone()]).unwrap();
+    let anchors = Anchors::new(network.clone(), std::slice::from_ref(&root.der)).unwrap();
     let described = chain.iter().chain([&root.der]).map(|der| describe(der).unwrap()).collect();
     let judged = anchors.judge(Role::Tls, &chain, now, &NothingRevoked);
     CertificateFacts { name: "tls", described, length: 2, judged, key, network }
@@ -105,8 +105,13 @@ fn the_failing_certificate_is_named_with_issuer_and_days() {
     check(&judge(KeyFact::Fits, 0, true), Verdict::Bad, &["tls.pem: ke (by DEV ke CA):", "(ecowire.test)", "must be a CA of this network"]);
     check(&judge(KeyFact::Other, 0, false), Verdict::Bad, &["tls.key is not the key of tls.pem (ke's by DEV ke CA)"]);
     check(&judge(KeyFact::Unread("no".to_owned()), 0, false), Verdict::Bad, &["no ->"]);
-    check(&judge::certificate(&tls(KeyFact::Fits, NOW, false), Some("th"), NOW), Verdict::Bad, &["is ke's by DEV ke CA, the profile is th's"]);
-    let empty = CertificateFacts { length: 0, judged: Err(envelope::identity::IdentityError::ChainLength(0)), ..tls(KeyFact::Fits, NOW, false) };
+    check(
+        &judge::certificate(&tls(KeyFact::Fits, NOW, false), Some("th"), NOW),
+        Verdict::Bad,
+        &["is ke's by DEV ke CA, the profile is th's"],
+    );
+    let empty =
+        CertificateFacts { length: 0, judged: Err(envelope::identity::IdentityError::ChainLength(0)), ..tls(KeyFact::Fits, NOW, false) };
     check(&judge::certificate(&empty, Some("ke"), NOW), Verdict::Bad, &["tls.pem holds no certificates"]);
 }
 
@@ -236,7 +241,11 @@ fn what_waits_says_why() {
     check(&why(Waiting { sent: true, ..whole.clone() }, false), Verdict::Warn, &["no answer yet"]);
     check(&why(Waiting { expires: NOW, ..whole.clone() }, true), Verdict::Warn, &["past its end"]);
     check(&why(Waiting { sealed: false, void: true, ..whole.clone() }, true), Verdict::Warn, &["closes its number"]);
-    check(&why(Waiting { sealed: false, reference: None, ..whole.clone() }, true), Verdict::Warn, &["a message without number (not sealed"]);
+    check(
+        &why(Waiting { sealed: false, reference: None, ..whole.clone() }, true),
+        Verdict::Warn,
+        &["a message without number (not sealed"],
+    );
     check(&judge::outbox(&vec![whole; 7], true, NOW), Verdict::Warn, &["7 wait", "and 2 more"]);
 }
 
