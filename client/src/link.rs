@@ -280,7 +280,7 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
 }
 
 /// Waits until links that were dropped have said so to their gateways; a program that ends calls it last, or the gateway
-/// keeps the place of a QUIC connection until it has been silent for long. At most [`FAREWELL_MAX`].
+/// keeps the place of a QUIC connection until it has been silent for long. At most a fifth of a second.
 pub async fn farewell() {
     LINES.close();
     // What has not been said by then stays unsaid.

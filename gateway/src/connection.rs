@@ -240,23 +240,31 @@ impl Door {
                     if let Err(error) = ended { tracing::debug!(peer = %peer.address, %error, "a connection broke"); }
                     return Ended::InOrder;
                 }
-                () = &mut end => return cut(tracing::warn!(peer = %peer.address, "cut: the certificate has reached its end")),
+                () = &mut end => {
+                    tracing::warn!(peer = %peer.address, "cut: the certificate has reached its end");
+                    return Ended::Cut;
+                }
                 changed = revocations.changed() => {
                     if changed.is_err() || peer.links.iter().any(|link| self.shared.is_revoked(link)) {
-                        return cut(tracing::warn!(peer = %peer.address, "cut: the certificate was revoked"));
+                        tracing::warn!(peer = %peer.address, "cut: the certificate was revoked");
+                        return Ended::Cut;
                     }
                 }
                 () = &mut preface, if !greeted => {
                     greeted = true;
                     if heard.load(Ordering::Relaxed) < PREFACE_BYTES {
-                        return cut(tracing::warn!(peer = %peer.address, "cut: no http/2 preface came"));
+                        tracing::warn!(peer = %peer.address, "cut: no http/2 preface came");
+                        return Ended::Cut;
                     }
                 }
                 Ok(()) = open.changed() => idle.as_mut().reset(Instant::now() + limits::IDLE_TIMEOUT),
                 () = &mut idle, if !ending && *open.borrow() == 0 => close = true,
                 () = &mut age, if !ending => close = true,
                 _ = stopping.wait_for(|stop| *stop), if !ending => close = true,
-                () = &mut grace, if ending => return cut(tracing::debug!(peer = %peer.address, "cut: calls were still open after the grace period")),
+                () = &mut grace, if ending => {
+                    tracing::debug!(peer = %peer.address, "cut: calls were still open after the grace period");
+                    return Ended::Cut;
+                }
             }
             if close {
                 ending = true;
@@ -265,11 +273,6 @@ impl Door {
             }
         }
     }
-}
-
-/// The end that was said in the log.
-fn cut((): ()) -> Ended {
-    Ended::Cut
 }
 
 /// The next that knocks over QUIC; never, where there is none.

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 use crate::connection::{Door, Ended, Guest};
 use crate::gateway::StartError;
@@ -99,8 +100,8 @@ impl Listener {
         let buffers = socket2::SockRef::from(&socket);
         // Best effort: the system may have a lower bound of its own.
         let _ = buffers.set_recv_buffer_size(limits::QUIC_SOCKET_BYTES).and(buffers.set_send_buffer_size(limits::QUIC_SOCKET_BYTES));
-        let secret = envelope::keys::random::<32>()?;
-        let tokens = Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&secret));
+        let secret = Zeroizing::new(envelope::keys::random::<32>()?);
+        let tokens = Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&*secret));
         let settings = Settings { transport: Arc::new(transport()), tokens };
         let drivers = TaskTracker::new();
         let runtime = Arc::new(Tracked(drivers.clone()));

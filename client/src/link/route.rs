@@ -124,7 +124,7 @@ fn worse(quic: Failure, tcp: Failure) -> Failure {
     }
 }
 
-/// A round trip of 600 ms with a lost packet fits in.
+/// Two round trips of 600 ms, which a handshake takes, fit in.
 const HEAD_START: Duration = Duration::from_millis(1_500);
 /// Shorter than the gateway's: whoever has a way out by TCP need not wait long.
 const QUIET: Duration = Duration::from_secs(20);
