@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_server(services)
         .build_transport(false)
         .bytes(".")
+        .codec_path("crate::codec::Lean")
         .compile_fds(prost_types::FileDescriptorSet::decode(bytes.as_slice())?)?;
     Ok(())
 }

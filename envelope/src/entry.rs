@@ -257,9 +257,22 @@ pub fn message_key(message_id: &[u8]) -> [u8; 32] {
     sha256_parts(&[b"ecowire/1 lookup message\0", message_id])
 }
 
-/// Lookup key of a reference.
+/// Lookup key of a reference: the sender's digest, cut to 16 bytes, year, series and number. A sender's keys lie side by
+/// side, so that a batch touches few pages of the store.
 #[must_use]
 pub fn reference_key(reference: &Reference) -> [u8; 32] {
+    let sender = sha256_parts(&[b"ecowire/1 lookup sender\0", reference.sender.as_str().as_bytes()]);
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&sender[..16]);
+    key[16..20].copy_from_slice(&reference.year.to_be_bytes());
+    key[20..24].copy_from_slice(&reference.series.to_be_bytes());
+    key[24..].copy_from_slice(&reference.number.to_be_bytes());
+    key
+}
+
+/// Lookup key of a reference in entries of stores of format 1.
+#[must_use]
+pub fn reference_key_v1(reference: &Reference) -> [u8; 32] {
     sha256_parts(&[b"ecowire/1 lookup reference\0", reference.to_string().as_bytes()])
 }
 

@@ -3,6 +3,9 @@
 //! SPEC.md beside this crate says what the types cannot: which bytes are signed, hashed and sealed.
 //! **Invariant:** nothing here checks anything; a decoded message is not yet a valid one (`envelope` makes it so).
 
+#[cfg(feature = "services")]
+pub mod codec;
+
 /// Package `ecowire.v1`. The comments of the items are those of the proto files.
 #[allow(missing_docs, clippy::all, rustdoc::invalid_html_tags, rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
 pub mod v1 {

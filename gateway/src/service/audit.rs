@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use envelope::entry::reference_key;
 use envelope::message::Peer;
 use envelope::slots::{Opening, SlotId};
 use envelope::{Address, Class, Receipt, Reference};
@@ -23,7 +22,7 @@ use tonic::{Request, Response, Status};
 use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::problem::Problem;
 use crate::receipts::{opened, shown_to_author};
-use crate::service::{Desk, peer};
+use crate::service::{Desk, messages, peer};
 
 /// The service.
 #[derive(Clone)]
@@ -205,7 +204,7 @@ impl AuditService {
         }
         drop(exchange);
         for reference in &sent {
-            indexes.extend(ledger.find(&reference_key(reference))?);
+            indexes.extend(messages::find(ledger, reference)?);
         }
         indexes.retain(|index| range.contains(index));
         Ok(Scope::Own { owner, indexes })

@@ -3,11 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use envelope::entry::{Entry, reference_key};
+use envelope::entry::{Entry, reference_key, reference_key_v1};
 use envelope::keys::AwsLc;
 use envelope::message::{Envelope, Peer, Verified};
 use envelope::{Address, Reference};
 use exchange::{Refusal, Rows as _, State};
+use ledger::Ledger;
 use proto::v1;
 use proto::v1::messages_server::Messages;
 use tokio::sync::mpsc;
@@ -142,7 +143,7 @@ impl MessagesService {
     fn status_of(&self, reference: &Reference) -> Result<v1::StatusResponse, Problem> {
         let ledger = self.0.shared.ledger();
         let last = last_of(self.0.shared.exchange().state(), &reference.sender);
-        let Some(index) = ledger.find(&reference_key(reference))? else {
+        let Some(index) = find(&*ledger, reference)? else {
             return Ok(v1::StatusResponse { last, ..v1::StatusResponse::default() });
         };
         let stored = ledger.read(index)?;
@@ -160,6 +161,17 @@ impl MessagesService {
         let recipients = message.places.iter().map(status).collect();
         Ok(v1::StatusResponse { known: true, message_id: message.stub.message_id.clone(), receipt, recipients, last })
     }
+}
+
+/// The entry of a reference; those of a store of format 1 stand under another key.
+///
+/// # Errors
+/// [`Problem`] when the ledger cannot be read.
+pub(crate) fn find(ledger: &dyn Ledger, reference: &Reference) -> Result<Option<u64>, Problem> {
+    Ok(match ledger.find(&reference_key(reference))? {
+        None => ledger.find(&reference_key_v1(reference))?,
+        found => found,
+    })
 }
 
 /// The highest number of a sender's latest series.
