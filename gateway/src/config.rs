@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::limits;
+pub use crate::bounds::{LimitError, Limits};
 
 /// The gateway's configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,28 +24,6 @@ pub struct Config {
     /// Bounds that an operator may lower or raise.
     #[serde(default)]
     pub limits: Limits,
-}
-
-/// Bounds of connections.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Connections of all participants.
-    pub connections: usize,
-    /// Connections of one participant.
-    pub connections_per_participant: usize,
-    /// TLS handshakes under way.
-    pub handshakes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: limits::CONNECTIONS_MAX,
-            connections_per_participant: limits::CONNECTIONS_PER_PARTICIPANT_MAX,
-            handshakes: limits::HANDSHAKES_MAX,
-        }
-    }
 }
 
 /// Why a configuration is not taken.
@@ -68,6 +46,9 @@ pub enum ConfigError {
         /// Line, key and what is wrong with it.
         message: String,
     },
+    /// A limit that cannot be taken.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
 }
 
 impl Config {
@@ -79,6 +60,7 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let mut config: Self =
             toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        config.limits.check()?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         for entry in [&mut config.data, &mut config.genesis, &mut config.node, &mut config.crls] {
             *entry = folder.join(&*entry);
@@ -91,7 +73,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
-        let Limits { connections, connections_per_participant, handshakes } = &self.limits;
+        let limits = self.limits.to_toml();
         format!(
             "# Configuration of an Ecowire gateway. Relative paths are relative to this file's folder.\n\
              \n\
@@ -110,12 +92,7 @@ impl Config {
              # Revocation lists of the issuing CAs, one .crl file each; read again when they change.\n\
              crls = {crls}\n\
              \n\
-             [limits]\n\
-             # Connections of all participants, and of one.\n\
-             connections = {connections}\n\
-             connections_per_participant = {connections_per_participant}\n\
-             # TLS handshakes under way; each ends after 10 s.\n\
-             handshakes = {handshakes}\n",
+             {limits}",
             self.listen
         )
     }
@@ -140,7 +117,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_by_name() {
-        let text = sample().to_toml().replace("handshakes", "handshake");
+        let text = sample().to_toml().replace("\nhandshakes =", "\nhandshake =");
         let error = toml::from_str::<Config>(&text).unwrap_err().to_string();
         assert!(error.contains("handshake"), "{error}");
     }

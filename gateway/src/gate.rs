@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use envelope::Address;
 
-use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MESSAGES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_FOR_FLASH, QUEUE_MESSAGES_MAX};
+use crate::bounds::Limits;
 
 /// The rooms.
 #[derive(Debug, Default)]
-pub struct Gate(Mutex<Rooms>);
+pub struct Gate {
+    limits: Arc<Limits>,
+    rooms: Mutex<Rooms>,
+}
 
 #[derive(Debug, Default)]
 struct Rooms {
@@ -34,18 +37,26 @@ pub struct Permit {
 }
 
 impl Gate {
+    /// Empty rooms of these bounds.
+    #[must_use]
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, rooms: Mutex::default() }
+    }
+
     /// Takes room for a message of `bytes`; FLASH may use the part that is kept for it.
     ///
     /// # Errors
     /// A text that names the bound that is reached.
     pub fn enter(self: &Arc<Self>, address: &Address, bytes: usize, flash: bool) -> Result<Permit, String> {
-        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let max = if flash { QUEUE_MESSAGES_MAX } else { QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH };
-        if rooms.all.messages >= max || rooms.all.bytes + bytes > QUEUE_BYTES_MAX {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let Limits { queue_messages, queue_bytes, in_flight_messages, in_flight_bytes, .. } = *self.limits;
+        // An eighth is kept free for FLASH.
+        let max = if flash { queue_messages } else { queue_messages - queue_messages / 8 };
+        if rooms.all.messages >= max || rooms.all.bytes + bytes > queue_bytes {
             return Err("the queue to the ledger is full".to_owned());
         }
         let own = rooms.each.get(address).copied().unwrap_or_default();
-        if own.messages >= IN_FLIGHT_MESSAGES_MAX || own.bytes + bytes > IN_FLIGHT_BYTES_MAX {
+        if own.messages >= in_flight_messages || own.bytes + bytes > in_flight_bytes {
             return Err(format!("{address} has {} messages and {} bytes in flight, the most that are allowed", own.messages, own.bytes));
         }
         rooms.all.add(bytes);
@@ -68,7 +79,7 @@ impl Room {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut rooms = self.gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = self.gate.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         rooms.all.remove(self.bytes);
         if let Some(own) = rooms.each.get_mut(&self.address) {
             own.remove(self.bytes);
@@ -83,6 +94,7 @@ impl Drop for Permit {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MESSAGES_MAX, QUEUE_MESSAGES_MAX};
 
     fn at(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -110,8 +122,21 @@ mod tests {
     fn an_eighth_is_kept_for_flash() {
         let gate = Arc::new(Gate::default());
         let fill = |n: usize, flash| gate.enter(&at(&format!("ke/cus/x-{}", n / IN_FLIGHT_MESSAGES_MAX)), 1, flash);
-        let _held: Vec<_> = (0..QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH).map(|n| fill(n, false).unwrap()).collect();
+        let _held: Vec<_> = (0..QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_MAX / 8).map(|n| fill(n, false).unwrap()).collect();
         assert!(gate.enter(&at("th"), 1, false).is_err());
         assert!(gate.enter(&at("th"), 1, true).is_ok());
+    }
+
+    #[test]
+    fn the_bounds_are_those_of_the_configuration() {
+        let limits = Limits { queue_messages: 16, in_flight_messages: 2, ..Limits::default() };
+        let gate = Arc::new(Gate::new(Arc::new(limits)));
+        let fill = |n: usize, flash| gate.enter(&at(&format!("ke/cus/x-{}", n / 2)), 1, flash);
+        let held: Vec<_> = (0..14).map(|n| fill(n, false).unwrap()).collect();
+        assert_eq!(fill(14, false).unwrap_err(), "the queue to the ledger is full");
+        assert!(fill(14, true).is_ok());
+        drop(held);
+        let _two: Vec<_> = (0..2).map(|_| gate.enter(&at("ke"), 1, false).unwrap()).collect();
+        assert!(gate.enter(&at("ke"), 1, false).unwrap_err().contains("ke has 2 messages"));
     }
 }

@@ -126,7 +126,7 @@ pub fn init(init: &Init) -> Result<Config, StartError> {
         node: absolute(&init.node)?,
         crls: genesis_path.parent().map(|pki| pki.join("crl")).unwrap_or_default(),
         genesis: genesis_path,
-        limits: crate::config::Limits::default(),
+        limits: crate::bounds::Limits::default(),
     };
     let (opener, genesis) = opener(&config)?;
     let now = SystemTimeSource::default().wall();
@@ -216,6 +216,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules, engine: Engine) -> Result<Running, StartError> {
+    config.limits.check().map_err(ConfigError::from)?;
     let (opener, genesis) = opener(config)?;
     let opener = Opener { rules, engine, ..opener };
     let node = Node::read(&config.node, &genesis, time.wall())?;
@@ -230,11 +231,12 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
     let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
     let convicted = convicted.map_err(|source| StoreError::Read { index: size, source })?;
-    let shared = Arc::new(Shared::new(genesis.network.clone(), genesis_node, anchors, genesis.log_verifier(), exchange, ledger));
+    let (network, log_key, bounds) = (genesis.network.clone(), genesis.log_verifier(), config.limits.clone());
+    let shared = Arc::new(Shared::new(network, genesis_node, anchors, log_key, exchange, ledger, bounds));
     if let Some(reason) = convicted {
         shared.stop_writing(reason);
     }
-    let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
+    let (commands, queue) = mpsc::channel(config.limits.queue_messages + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
     if !config.crls.is_dir() {
         return Err(StartError::Lists(config.crls.clone()));
@@ -256,7 +258,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let ticking = ticker.run(stopping.clone());
     let ticker = tokio::spawn(ticking);
     let own = desk.clone();
-    let door = Door::new(tls, shared.clone(), routes(desk), stopping, &config.limits);
+    let door = Door::new(tls, shared.clone(), routes(desk), stopping);
     let door = tokio::spawn(door.run(listener));
     tracing::info!(%address, entries = size, "serving");
     Ok(Running { address, size, shared, announced, key, desk: own, stop, door, ticker, writer })
@@ -373,7 +375,7 @@ fn routes(desk: Desk) -> Routes {
     let message = limits::SUBMISSION_BYTES_MAX;
     let messages = MessagesServer::new(MessagesService(desk.clone())).max_decoding_message_size(message).max_encoding_message_size(message);
     let directory = DirectoryServer::new(DirectoryService(desk.clone())).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
-    let audit = AuditServer::new(AuditService(desk)).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
+    let audit = AuditServer::new(AuditService::new(desk)).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     drop(reporter);
     let routes = Routes::new(messages)

@@ -4,6 +4,7 @@
 //! **Invariant:** the gateway is blind; it does not link what opens a message (`envelope`'s feature `seal`).
 //! **Invariant:** nothing is answered before its fsync has returned.
 
+pub mod bounds;
 pub mod limits;
 
 pub mod config;
@@ -12,11 +13,14 @@ pub mod node;
 pub mod clock;
 pub mod gate;
 pub mod problem;
+pub mod quiet;
 pub mod shared;
 pub mod store;
 
+pub mod allowance;
 pub mod connection;
 pub mod revocations;
+pub mod sources;
 pub mod tls;
 
 pub mod receipts;

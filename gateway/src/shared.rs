@@ -11,7 +11,9 @@ use ledger::Ledger;
 use tlog::VerifierKey;
 use tokio::sync::watch;
 
+use crate::bounds::Limits;
 use crate::gate::Gate;
+use crate::quiet::Quiet;
 
 /// The gateway's common knowledge.
 pub struct Shared {
@@ -23,6 +25,10 @@ pub struct Shared {
     pub anchors: Anchors,
     /// The key of the log's checkpoints.
     pub log_key: VerifierKey,
+    /// The bounds as the operator has set them.
+    pub limits: Arc<Limits>,
+    /// Who may still write a line about somebody turned away.
+    pub quiet: Quiet,
     /// Room for messages on their way to the writer.
     pub gate: Arc<Gate>,
     /// Changed by the writer only, after a commit has returned.
@@ -53,14 +59,18 @@ impl Shared {
         log_key: VerifierKey,
         exchange: Exchange,
         ledger: Arc<dyn Ledger>,
+        limits: Limits,
     ) -> Self {
+        let limits = Arc::new(limits);
         let size = exchange.state().directory().map_or(0, |row| row.size);
         Self {
             network,
             node,
             anchors,
             log_key,
-            gate: Arc::new(Gate::default()),
+            quiet: Quiet::new(limits.refusals_logged_per_minute),
+            gate: Arc::new(Gate::new(limits.clone())),
+            limits,
             exchange: RwLock::new(exchange),
             ledger: RwLock::new(ledger),
             mailboxes: Mutex::default(),

@@ -103,6 +103,13 @@ impl Stage {
         Config::read(&self.folder.path().join("gateway.toml")).expect("the configuration")
     }
 
+    /// Sets bounds in the configuration file.
+    pub(crate) fn limit(&self, change: impl FnOnce(&mut gateway::bounds::Limits)) {
+        let mut config = self.config();
+        change(&mut config.limits);
+        std::fs::write(self.folder.path().join("gateway.toml"), config.to_toml()).expect("written");
+    }
+
     /// A gateway in a process of its own.
     pub(crate) fn serve(&self) -> Gateway {
         self.serve_logging("info,gateway=debug")
@@ -302,6 +309,13 @@ impl Drop for Gateway {
 
 pub(crate) fn address_of(url: &str) -> SocketAddr {
     url.trim_start_matches("https://").parse().expect("an address and port")
+}
+
+/// A TCP connection from a loopback address of the caller's: 127.0.0.x.
+pub(crate) async fn connect_from(x: u8, to: SocketAddr) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, x], 0).into()).expect("loopback has 2^24 addresses");
+    socket.connect(to).await.expect("connected")
 }
 
 /// A small call that any member may make; `Err` says how it failed.
