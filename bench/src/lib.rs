@@ -4,5 +4,6 @@
 
 pub mod fleet;
 pub mod load;
+pub mod memory;
 pub mod process;
 pub mod yardstick;

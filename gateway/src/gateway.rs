@@ -231,7 +231,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
     let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
     let convicted = convicted.map_err(|source| StoreError::Read { index: size, source })?;
-    let (network, log_key, bounds) = (genesis.network.clone(), genesis.log_verifier(), config.limits.clone());
+    let (network, log_key, bounds) = (genesis.network.clone(), genesis.log_verifier(), crate::files::fit(config.limits.clone()));
     let shared = Arc::new(Shared::new(network, genesis_node, anchors, log_key, exchange, ledger, bounds));
     if let Some(reason) = convicted {
         shared.stop_writing(reason);

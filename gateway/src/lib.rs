@@ -11,6 +11,7 @@ pub mod config;
 pub mod node;
 
 pub mod clock;
+mod files;
 pub mod gate;
 pub mod problem;
 pub mod quiet;

@@ -5,6 +5,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod frames;
 pub(crate) mod tls;
 
 use std::io::{BufRead as _, BufReader};
@@ -118,6 +119,13 @@ impl Stage {
     /// As [`Stage::serve`], with log levels of the caller's.
     pub(crate) fn serve_logging(&self, levels: &str) -> Gateway {
         Gateway::start(&self.folder.path().join("gateway.toml"), levels)
+    }
+
+    /// As [`Stage::serve`], where the system allows so many open files.
+    pub(crate) fn serve_with_files(&self, files: usize) -> Gateway {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &files.to_string(), env!("CARGO_BIN_EXE_ecowire-all")]);
+        Gateway::start_by(shell, &self.folder.path().join("gateway.toml"), "info,gateway=debug")
     }
 
     /// A gateway in this process.
@@ -253,7 +261,10 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     fn start(config: &std::path::Path, levels: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ecowire-all"));
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_ecowire-all")), config, levels)
+    }
+
+    fn start_by(mut command: Command, config: &std::path::Path, levels: &str) -> Self {
         command.args(["ecowire-gateway", "serve", "--config"]).arg(config).env("ECOWIRE_LOG", levels);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the gateway starts");
         let lines = BufReader::new(child.stderr.take().expect("piped"));
@@ -272,6 +283,10 @@ impl Gateway {
 
     pub(crate) fn address(&self) -> SocketAddr {
         address_of(&self.url)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// How much has been logged.
