@@ -77,6 +77,13 @@ impl Room {
     }
 }
 
+impl Permit {
+    /// Who holds it.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut rooms = self.gate.rooms.lock().unwrap_or_else(PoisonError::into_inner);

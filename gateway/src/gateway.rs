@@ -256,7 +256,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     ticker.lists.refresh(&desk, SystemTimeSource::default().wall()).await;
     let (stop, stopping) = watch::channel(false);
     let ticking = ticker.run(stopping.clone());
-    let ticker = tokio::spawn(ticking);
+    let ticker = tokio::spawn(watched(ticking, shared.clone()));
     let own = desk.clone();
     let door = Door::new(tls, shared.clone(), routes(desk), stopping);
     let door = tokio::spawn(door.run(listener));
@@ -392,6 +392,13 @@ fn routes(desk: Desk) -> Routes {
     }
 }
 
+/// Runs the ticker to its end. Without it no revocation list would be read: should it panic, nothing is written any more.
+async fn watched(ticking: impl Future<Output = ()> + Send + 'static, shared: Arc<Shared>) {
+    if tokio::spawn(ticking).await.is_err() {
+        shared.stop_writing("TICKER_PANICKED: a defect of the gateway; start it again, and report what the log says before this");
+    }
+}
+
 /// Once a second: deadlines for the writer, revocation lists, the node's certificate.
 struct Ticker {
     desk: Desk,
@@ -413,7 +420,7 @@ impl Ticker {
             }
             let now = SystemTimeSource::default().wall();
             // A full queue ticks by itself: every batch looks at what is due.
-            let _ = self.desk.hand(Command::Tick);
+            self.desk.hand(Command::Tick);
             self.lists.refresh(&self.desk, now).await;
             self.reload_certificate(now);
         }

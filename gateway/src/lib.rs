@@ -28,6 +28,7 @@ pub mod receipts;
 pub mod service;
 pub mod status;
 
+pub mod queue;
 mod refusal_limiter;
 pub mod writer;
 

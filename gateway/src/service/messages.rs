@@ -19,7 +19,7 @@ use crate::allowance::Allowance;
 use crate::problem::Problem;
 use crate::receipts;
 use crate::service::{Desk, peer, receive};
-use crate::writer::{Answer, Command};
+use crate::writer::{Answer, Command, Reply};
 
 /// The service.
 #[derive(Clone)]
@@ -124,23 +124,14 @@ impl MessagesService {
             Err(problem) => return slot.send(response(tag, Err(problem))),
         };
         let (shared, runtime) = (self.0.shared.clone(), tokio::runtime::Handle::current());
-        let slot = Arc::new(std::sync::Mutex::new(Some(slot)));
-        let take = |slot: &std::sync::Mutex<Option<Slot>>| slot.lock().ok().and_then(|mut slot| slot.take());
-        let for_reply = slot.clone();
-        let reply = Box::new(move |answer: Answer| {
-            if let Some(slot) = take(&for_reply) {
-                // Off the writer's thread: a receipt is hashing.
-                runtime.spawn(async move {
-                    let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
-                    slot.send(response(tag, receipt));
-                });
-            }
+        let reply = Reply::new(move |answer: Answer| {
+            // Off the writer's thread: a receipt is hashing.
+            runtime.spawn(async move {
+                let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
+                slot.send(response(tag, receipt));
+            });
         });
-        if let Err(problem) = self.0.hand(Command::Message { verified: Box::new(verified), permit, reply })
-            && let Some(slot) = take(&slot)
-        {
-            slot.send(response(tag, Err(problem)));
-        }
+        self.0.hand(Command::Message { verified: Box::new(verified), permit, reply });
     }
 
     fn status_of(&self, reference: &Reference) -> Result<v1::StatusResponse, Problem> {
