@@ -2,6 +2,8 @@
 //!
 //! For the benchmark command and for tests that need a gateway under load. It measures; it claims nothing.
 
+pub mod attack;
+pub mod fair;
 pub mod fleet;
 pub mod load;
 pub mod memory;

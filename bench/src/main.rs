@@ -50,6 +50,22 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// One participant at ten times its rate: what the others feel
+    Fair {
+        #[command(flatten)]
+        options: bench::fair::Options,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Attacks below gRPC: what the others feel
+    Attack {
+        #[command(flatten)]
+        options: bench::fair::Options,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// The gateway itself, as a process of its own
     #[command(hide = true)]
     Gateway {
@@ -63,6 +79,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Bench::Submit { connections, inflight, size, messages, json } => run(submit(connections, inflight, size, messages, json)),
         Bench::Restart { entries, json } => run(restart(entries, json)),
+        Bench::Fair { options, json } => run(felt(bench::fair::fair(options), json)),
+        Bench::Attack { options, json } => run(felt(bench::fair::attack(options), json)),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
             return gateway::cli::run(args.map(OsString::from));
@@ -170,6 +188,12 @@ async fn restart(entries: u64, json: bool) -> anyhow::Result<()> {
         ("fdatasync_us", fdatasync),
     ];
     report(json, &figures);
+    Ok(())
+}
+
+async fn felt(measured: impl Future<Output = anyhow::Result<bench::fair::Figures>>, json: bool) -> anyhow::Result<()> {
+    let figures = measured.await?;
+    report(json, &figures.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -260,22 +260,7 @@ async fn who_never_reads_its_mailbox_costs_no_more_than_its_share() {
     // A window of nothing for every call: what is said can only wait.
     let mut raw = Raw::open(gateway.address(), &stage.folder_of("th"), &[(frames::INITIAL_WINDOW_SIZE, 0)]).await;
     let start = framed(&v1::ReceiveRequest { start: Some(v1::ReceiveStart::default()), credit: 1024, statement: None });
-    let (mut open, mut busy) = (BTreeSet::new(), BTreeSet::new());
-    for n in 0..CALLS {
-        let stream = frames::stream(n);
-        raw.say(&[frames::open(stream, RECEIVE), frame(frames::DATA, 0, stream, &start)].concat()).await.expect("written");
-        while !open.contains(&stream) && !busy.contains(&stream) {
-            let back = soon("an answer", raw.next()).await.expect("the connection lives");
-            if back.kind == frames::HEADERS {
-                let ended = back.flags & frames::END_STREAM != 0;
-                if ended {
-                    busy.insert(back.stream)
-                } else {
-                    open.insert(back.stream)
-                };
-            }
-        }
-    }
+    let (open, busy) = open_many(&mut raw, 0..CALLS, RECEIVE, &start).await;
     assert_eq!((open.len(), busy.len()), (8, 56), "eight may wait, the others are told that it is busy");
     for number in 1..=8 {
         let message = stage.seal(thailand.directory(), "ke", 24 + number, |_| {});
@@ -320,6 +305,55 @@ async fn answers_that_are_not_read_hold_up_their_own_participant_only() {
     }
     drop(raw);
     assert_eq!(soon("the own answer", waiting).await.expect("no panic").len(), 1);
+    gateway.kill().await;
+    stage.audit();
+}
+
+/// Opens many calls with this request, and nothing read; how many are open, and how many were told that it is busy.
+async fn open_many(raw: &mut Raw, calls: std::ops::Range<u32>, path: &str, request: &[u8]) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut open, mut busy) = (BTreeSet::new(), BTreeSet::new());
+    for n in calls {
+        let stream = frames::stream(n);
+        raw.say(&[frames::open(stream, path), frame(frames::DATA, 0, stream, request)].concat()).await.expect("written");
+        if path != RECEIVE {
+            raw.say(&frame(frames::DATA, frames::END_STREAM, stream, &[])).await.expect("written");
+        }
+        while !open.contains(&stream) && !busy.contains(&stream) {
+            let back = soon("an answer", raw.next()).await.expect("the connection lives");
+            if back.kind == frames::HEADERS {
+                // A refusal has no body: its head is its end.
+                let ended = back.flags & frames::END_STREAM != 0;
+                if ended {
+                    busy.insert(back.stream)
+                } else {
+                    open.insert(back.stream)
+                };
+            }
+        }
+    }
+    (open, busy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_and_replays_that_nobody_reads_are_bounded_and_given_back() {
+    let stage = Stage::new();
+    let gateway = stage.serve();
+    let thailand = stage.member(&gateway.url, "th").await;
+    let ke = stage.connect(&gateway.url, "ke").await;
+    // More entries than wait for a reader.
+    let sealed: Vec<_> = (1..=40).map(|number| stage.seal(thailand.directory(), "ke", number, |_| {})).collect();
+    assert_eq!(soon("answers", drive(ke.clone(), sealed, 8)).await.len(), 40);
+    for (path, most) in [("/ecowire.v1.Audit/Replay", 4), ("/ecowire.v1.Directory/Snapshot", 4)] {
+        for _ in 0..2 {
+            let mark = gateway.mark();
+            let mut raw = Raw::open(gateway.address(), &stage.folder_of("th"), &[(frames::INITIAL_WINDOW_SIZE, 0)]).await;
+            let (open, busy) = open_many(&mut raw, 0..20, path, &framed(&v1::ReplayRequest::default())).await;
+            assert_eq!((open.len(), busy.len()), (most, 20 - most), "{path}");
+            ask(&ke).await.expect("others are served");
+            drop(raw);
+            gateway.logs(mark, "disconnected peer=th").await;
+        }
+    }
     gateway.kill().await;
     stage.audit();
 }
