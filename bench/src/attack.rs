@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// What the attacker does, on one connection after the other.
@@ -44,7 +44,7 @@ impl Attack {
     }
 
     async fn once(self, to: SocketAddr, config: Arc<ClientConfig>) -> anyhow::Result<()> {
-        let stream = TlsConnector::from(config).connect(ServerName::try_from("localhost")?, TcpStream::connect(to).await?).await?;
+        let stream = TlsConnector::from(config).connect(ServerName::try_from("localhost")?, from_elsewhere(to).await?).await?;
         let (_read, mut write) = tokio::io::split(stream);
         write.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
         if self == Self::EmptyData {
@@ -80,7 +80,7 @@ async fn half_open(to: SocketAddr) {
     for _ in 0..HALF_OPEN {
         held.spawn(async move {
             loop {
-                let Ok(mut stream) = TcpStream::connect(to).await else { return };
+                let Ok(mut stream) = from_elsewhere(to).await else { return };
                 // Until it is dropped, for whatever reason; nothing comes back.
                 drop(stream.read(&mut [0]).await);
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -88,6 +88,13 @@ async fn half_open(to: SocketAddr) {
         });
     }
     while held.join_next().await.is_some() {}
+}
+
+/// From a loopback address that those who are measured do not come from: a share of handshakes is a source's.
+async fn from_elsewhere(to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 2], 0).into())?;
+    socket.connect(to).await
 }
 
 /// A client with a sound certificate that believes any server.
