@@ -2,12 +2,15 @@
 //!
 //! For the benchmark command and for tests that need a gateway under load. It measures; it claims nothing.
 
+pub mod attack;
+pub mod fair;
 pub mod fleet;
 pub mod lab;
 pub mod link;
 pub mod load;
 pub mod mailbox;
 pub mod power;
+pub mod memory;
 pub mod process;
 pub mod replay;
 pub mod report;

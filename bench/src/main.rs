@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use commands::{deliver, fanout, growth, idle, power_cut, replay, restart, stores, submit};
+use commands::{deliver, fanout, felt, growth, idle, power_cut, replay, restart, stores, submit};
 
 /// Load and figures for an Ecowire gateway, which it starts as a second process.
 #[derive(Parser)]
@@ -47,7 +47,14 @@ enum Bench {
     #[command(after_help = EXAMPLES)]
     Stores(stores::Stores),
     /// QUIC against TCP on links that delay and lose packets; needs root, ip, python3 and /dev/net/tun
+    #[command(after_help = EXAMPLES)]
     Link(bench::link::Options),
+    /// One participant at ten times its rate: what the others feel
+    #[command(after_help = EXAMPLES)]
+    Fair(felt::Felt),
+    /// Attacks below gRPC: what the others feel
+    #[command(after_help = EXAMPLES)]
+    Attack(felt::Felt),
     /// The gateway itself, as a process of its own
     #[command(hide = true, after_help = EXAMPLES)]
     Gateway {
@@ -56,7 +63,7 @@ enum Bench {
         config: PathBuf,
     },
     /// The gateway's command, whole
-    #[command(hide = true, name = "ecowire-gateway", disable_help_flag = true)]
+    #[command(hide = true, name = "ecowire-gateway", disable_help_flag = true, after_help = EXAMPLES)]
     Command {
         /// Its arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -74,6 +81,11 @@ const EXAMPLES: &str = "Examples:
   ecowire-bench idle --connections 1000
   ecowire-bench restart --entries 1000000
   ecowire-bench growth --to 10000000
+  ecowire-bench fair
+  ecowire-bench attack
+  ecowire-bench link --json
+  ecowire-bench power-cut --engine sled --rounds 50
+  ecowire-bench stores --engine redb
 
 Every output has verify_us, fdatasync_us and cores of the same run. bench/all runs everything and prints Markdown.
 Exit codes: 0 done (marks that were missed included), 2 usage, 1 anything else.";
@@ -94,6 +106,8 @@ fn main() -> ExitCode {
         Bench::Stores(options) => stores::run(&options),
         Bench::Link(options) => bench::link::run(&options),
         Bench::Command { args } => return gateway::cli::run(std::iter::once("ecowire-gateway".into()).chain(args), version),
+        Bench::Fair(options) => run(felt::fair(options)),
+        Bench::Attack(options) => run(felt::attack(options)),
         Bench::Gateway { config } => {
             let args = ["ecowire-gateway".into(), "serve".into(), "--config".into(), config.into_os_string()];
             return gateway::cli::run(args.map(OsString::from), version);

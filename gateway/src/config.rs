@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::limits;
+pub use crate::bounds::{LimitError, Limits};
 
 pub use keys::{Change, Changes, Keys, diff};
 pub use telemetry::{LogFormat, Telemetry, collector};
@@ -98,28 +98,6 @@ impl Quic {
     }
 }
 
-/// Bounds of connections.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Connections of all participants.
-    pub connections: usize,
-    /// Connections of one participant.
-    pub connections_per_participant: usize,
-    /// TLS handshakes under way.
-    pub handshakes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: limits::CONNECTIONS_MAX,
-            connections_per_participant: limits::CONNECTIONS_PER_PARTICIPANT_MAX,
-            handshakes: limits::HANDSHAKES_MAX,
-        }
-    }
-}
-
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -198,15 +176,7 @@ impl Config {
 
     /// Values out of their range, each with its key.
     fn problems(&self) -> Vec<String> {
-        let limits = &self.limits;
-        let ranges = [
-            ("limits.connections", limits.connections, 1..=1_000_000),
-            ("limits.connections_per_participant", limits.connections_per_participant, 1..=1_000_000),
-            ("limits.handshakes", limits.handshakes, 1..=65_536),
-        ];
-        let out = ranges.iter().filter(|(_, value, range)| !range.contains(value));
-        let mut problems: Vec<String> =
-            out.map(|(key, value, range)| format!("{key} is {value}; {} to {} are allowed", range.start(), range.end())).collect();
+        let mut problems: Vec<String> = self.limits.check().err().map(|error| error.to_string()).into_iter().collect();
         problems.extend(self.telemetry.problems());
         problems
     }
@@ -218,7 +188,7 @@ impl Config {
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
         let store = self.store.to_toml();
         let quic = self.quic.to_toml();
-        let Limits { connections, connections_per_participant, handshakes } = &self.limits;
+        let limits = self.limits.to_toml();
         format!(
             "# Configuration of an Ecowire gateway. Relative paths are relative to this file's folder.\n\
              \n\
@@ -241,12 +211,7 @@ impl Config {
              \n\
              {quic}\
              \n\
-             [limits]\n\
-             # Connections of all participants, and of one.\n\
-             connections = {connections}\n\
-             connections_per_participant = {connections_per_participant}\n\
-             # TLS handshakes under way; each ends after 10 s.\n\
-             handshakes = {handshakes}\n\
+             {limits}\
              {}",
             self.listen,
             self.telemetry.to_toml()
@@ -335,7 +300,7 @@ mod tests {
             ("listen =", "lisetn =", "lisetn is not a key; did you mean listen?"),
             ("crls =", "handshakes = 3\ncrls =", "handshakes is not a key; did you mean limits.handshakes?"),
             ("otlp =", "metrics_pbulic = true\notlp =", "telemetry.metrics_pbulic is not a key; did you mean telemetry.metrics_public?"),
-            ("[limits]", "[limits]\nzebra = 1", "limits.zebra is not a key; the keys there are limits.connections, "),
+            ("[limits]", "[limits]\nzebra = 1", "limits.zebra is not a key; the keys there are limits.answers_per_participant, limits.connection_age_s, "),
             ("[limits]", "[zoo]\nzebra = 1\n[limits]", "zoo.zebra is not a key; the sections are limits, "),
         ] {
             let error = parse(&sample().to_toml().replacen(from, to, 1)).unwrap_err();
@@ -349,9 +314,9 @@ mod tests {
     #[test]
     fn a_value_of_another_kind_or_out_of_range_is_named() {
         for (from, to, wanted) in [
-            ("handshakes = 1024", "handshakes = 0", "limits.handshakes is 0; 1 to 65536 are allowed"),
+            ("handshakes = 1024", "handshakes = 0", "limits.handshakes is 0; 8 to 65536 are allowed"),
             ("handshakes = 1024", "handshakes = -1", "handshakes = -1"),
-            ("connections = 12288", "connections = 1000001", "limits.connections is 1000001; 1 to 1000000 are allowed"),
+            ("connections = 12288", "connections = 1000001", "limits.connections is 1000001; 8 to 1000000 are allowed"),
             ("metrics = \"127.0.0.1:9247\"", "metrics = \"9247\"", "is no address and port"),
             ("log_format = \"text\"", "log_format = \"xml\"", "log_format"),
             ("metrics_public = false", "metrics_public = 1", "metrics_public"),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,12 +29,13 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 
+use crate::allowance::{Allowance, Held, Metered};
+use crate::bounds::Limits;
 use crate::clock::{SystemTimeSource, TimeSource as _};
-use crate::config::Limits;
-use crate::limits;
 use crate::metrics::{Connected, HandshakeFailure, Transport};
 use crate::quic;
 use crate::shared::Shared;
+use crate::sources::{Source, Sources};
 use crate::tls;
 
 /// The door: takes connections until it is told to stop.
@@ -49,9 +51,13 @@ pub struct Door {
     /// Room for connections, held by each as long as it lives.
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
+    sources: Arc<Sources>,
     counts: Arc<Counts>,
     quic: Option<quic::Listener>,
 }
+
+/// Room for a handshake, among all and among those of its source; given back when it has ended.
+pub(crate) type Handshake = (OwnedSemaphorePermit, Source);
 
 /// Somebody who was let in: who it is, and until when.
 pub(crate) struct Guest {
@@ -63,7 +69,7 @@ pub(crate) struct Guest {
     /// When the connection has grown old.
     age: Instant,
     /// Taken as long as the connection lasts.
-    _place: Place,
+    place: Place,
     _counted: Connected,
 }
 
@@ -76,28 +82,29 @@ pub(crate) enum Ended {
     Cut,
 }
 
-/// Connections of each participant.
-#[derive(Debug, Default)]
-struct Counts(Mutex<BTreeMap<Address, usize>>);
+/// Connections of each participant, and what it may hold over all of them.
+#[derive(Debug)]
+struct Counts {
+    limits: Arc<Limits>,
+    each: Mutex<BTreeMap<Address, (usize, Arc<Allowance>)>>,
+}
 
 /// One connection's place among its participant's.
 struct Place {
     counts: Arc<Counts>,
     address: Address,
+    allowance: Arc<Allowance>,
 }
 
 impl Door {
     /// A door with its limits.
     #[must_use]
-    pub fn new(
-        tls: Arc<ArcSwap<ServerConfig>>,
-        shared: Arc<Shared>,
-        routes: Routes,
-        stopping: watch::Receiver<bool>,
-        bounds: &Limits,
-    ) -> Self {
-        let connections = Arc::new(Semaphore::new(bounds.connections));
-        Self { tls, shared, routes, stopping, connections, handshakes: Arc::new(Semaphore::new(bounds.handshakes)), counts: Arc::default(), quic: None }
+    pub fn new(tls: Arc<ArcSwap<ServerConfig>>, shared: Arc<Shared>, routes: Routes, stopping: watch::Receiver<bool>) -> Self {
+        let limits = &shared.limits;
+        let counts = Arc::new(Counts { limits: limits.clone(), each: Mutex::default() });
+        let [connections, handshakes] = [limits.connections, limits.handshakes].map(|of| Arc::new(Semaphore::new(of)));
+        let sources = Arc::new(Sources::new(limits.handshakes_per_source));
+        Self { tls, shared, routes, stopping, connections, handshakes, sources, counts, quic: None }
     }
 
     /// Takes connections over QUIC, too.
@@ -122,10 +129,12 @@ impl Door {
                 _ = stopping.wait_for(|stop| *stop) => break,
             };
             match accepted {
-                Ok((stream, _)) => door.clone().greet(stream),
+                Ok((stream, from)) => door.clone().greet(stream, from.ip()),
                 Err(error) => {
                     // EMFILE and kin: wait for connections to end rather than spin.
-                    tracing::error!(%error, "accept failed");
+                    if let Some(unsaid) = door.shared.quiet.may_say("ACCEPT") {
+                        tracing::error!(%error, unsaid, "accept failed");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -136,7 +145,7 @@ impl Door {
         }
         // Each is cut at the end of the grace period at the latest.
         let drained = door.connections.acquire_many(u32::try_from(all).unwrap_or(u32::MAX));
-        if tokio::time::timeout(2 * limits::SHUTDOWN_GRACE, drained).await.is_err() {
+        if tokio::time::timeout(2 * door.shared.limits.shutdown_grace(), drained).await.is_err() {
             tracing::error!("connections were still open after the grace period");
         }
         if let Some(quic) = quic {
@@ -145,44 +154,48 @@ impl Door {
     }
 
     /// Room for one more connection and for its handshake.
-    pub(crate) fn room(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+    pub(crate) fn room(&self, from: IpAddr) -> Option<(OwnedSemaphorePermit, Handshake)> {
+        let Some(source) = self.sources.take(from) else {
+            self.turn_away("HANDSHAKES", "one source has too many handshakes under way");
+            return None;
+        };
         let room = self.connections.clone().try_acquire_owned().ok().zip(self.handshakes.clone().try_acquire_owned().ok());
         if room.is_none() {
-            self.shared.metrics.handshake_failed(HandshakeFailure::NoRoom);
-            tracing::warn!("no room for another connection");
+            self.turn_away("CONNECTIONS", "no room for another connection");
         }
-        room
+        room.map(|(connection, handshake)| (connection, (handshake, source)))
     }
 
-    fn greet(self: Arc<Self>, stream: TcpStream) {
-        let Some((connection, handshake)) = self.room() else { return };
+    fn greet(self: Arc<Self>, stream: TcpStream, from: IpAddr) {
+        let Some((connection, handshake)) = self.room(from) else { return };
         tokio::spawn(async move { self.serve(stream, connection, handshake).await });
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, connection: OwnedSemaphorePermit, handshake: OwnedSemaphorePermit) {
+    /// Says why nobody was let in, unless that has been said often enough.
+    fn turn_away(&self, reason: &'static str, detail: &str) {
+        self.shared.metrics.handshake_failed(HandshakeFailure::NoRoom);
+        if let Some(unsaid) = self.shared.quiet.may_say(reason) {
+            tracing::warn!(reason, detail, unsaid, "turned away at the door");
+        }
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, connection: OwnedSemaphorePermit, handshake: Handshake) {
         prepare(&stream);
         let mut stopping = self.stopping.clone();
         let accept = TlsAcceptor::from(self.tls.load_full()).accept(stream);
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, accept) => accepted,
+            accepted = tokio::time::timeout(self.shared.limits.handshake_timeout(), accept) => accepted,
             _ = stopping.wait_for(|stop| *stop) => return,
         };
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                self.shared.metrics.handshake_failed(tls::failure(&error));
-                return tracing::debug!(%error, "a handshake failed");
-            }
-            Err(_) => {
-                self.shared.metrics.handshake_failed(HandshakeFailure::Timeout);
-                return tracing::debug!("a handshake took too long");
-            }
+            Ok(Err(error)) => return self.handshake_failed(tls::handshake_reason(&error), &error, tls::failure(&error)),
+            Err(_) => return self.handshake_failed("HANDSHAKE_TIMEOUT", &"it took too long", HandshakeFailure::Timeout),
         };
         drop(handshake);
         // A client that names no protocol at all gets through the handshake.
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            self.shared.metrics.handshake_failed(HandshakeFailure::Protocol);
-            return tracing::debug!("a handshake failed: h2 was not agreed on");
+            return self.handshake_failed("NO_PROTOCOL", &"h2 was not agreed on", HandshakeFailure::Protocol);
         }
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let Some(guest) = self.welcome(chain, Transport::Tcp) else { return };
@@ -192,24 +205,38 @@ impl Door {
         drop(connection);
     }
 
+    /// The verifier has said by itself what it refuses; a peer that goes away in mid-handshake is nobody's news.
+    pub(crate) fn handshake_failed(&self, reason: &'static str, detail: &dyn std::fmt::Display, failure: HandshakeFailure) {
+        self.shared.metrics.handshake_failed(failure);
+        if ["CERTIFICATE", "CONNECTION_LOST"].contains(&reason) {
+            return tracing::debug!(reason, %detail, "a handshake failed");
+        }
+        if let Some(unsaid) = self.shared.quiet.may_say(reason) {
+            tracing::warn!(reason, %detail, unsaid, "a handshake failed");
+        }
+    }
+
     /// Judges a chain that has shaken hands, and gives its holder a place.
     pub(crate) fn welcome(&self, chain: &[CertificateDer<'_>], transport: Transport) -> Option<Guest> {
+        // Registered for revocations before the revoked set is looked at, so that none slips between.
         let revocations = self.shared.revocations();
         let judged = tls::judge(&self.shared.anchors, &self.shared, chain, SystemTimeSource::default().wall());
-        let refused = |reason: &String| {
+        let refused = |stranger: &tls::Stranger| {
             self.shared.metrics.handshake_failed(HandshakeFailure::Certificate);
-            tracing::warn!(reason, "a certificate was refused at the door");
+            tls::say_refused(&self.shared.quiet, stranger);
         };
         let peer = judged.inspect_err(refused).ok()?;
-        let max = self.shared.limits.load().connections_per_participant;
+        let max = self.shared.connections_per_participant.load(Ordering::Relaxed);
         let Some(place) = Place::take(&self.counts, &peer.address, max) else {
             self.shared.metrics.handshake_failed(HandshakeFailure::Participant);
-            tracing::warn!(peer = %peer.address, max, "too many connections of one participant");
+            if let Some(unsaid) = self.shared.quiet.may_say("CONNECTIONS_OF_ONE") {
+                tracing::warn!(peer = %peer.address, max, unsaid, "too many connections of one participant");
+            }
             return None;
         };
-        let (end, age) = (Instant::now() + certificate_left(&peer), Instant::now() + connection_age());
+        let (end, age) = (Instant::now() + certificate_left(&peer), Instant::now() + connection_age(&self.shared.limits));
         let counted = self.shared.metrics.connected(transport);
-        Some(Guest { peer: Arc::new(peer), revocations, end, age, _place: place, _counted: counted })
+        Some(Guest { peer: Arc::new(peer), revocations, end, age, place, _counted: counted })
     }
 
     /// Serves HTTP/2 until the peer ends it, its certificate ends or is revoked, or it has grown old or idle.
@@ -217,19 +244,21 @@ impl Door {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (peer, mut revocations) = (&guest.peer, guest.revocations.clone());
+        let (peer, allowance, mut revocations) = (&guest.peer, &guest.place.allowance, guest.revocations.clone());
         let heard = Arc::new(AtomicUsize::new(0));
-        let (routes, for_calls, counted) = (self.routes.clone(), peer.clone(), heard.clone());
+        let bounds = &self.shared.limits;
+        let (routes, for_calls, counted) = (self.routes.clone(), (peer.clone(), allowance.clone()), heard.clone());
         let io = TokioIo::new(InspectReader::new(stream, move |bytes: &[u8]| {
             counted.fetch_add(bytes.len(), Ordering::Relaxed);
         }));
         let calls = Arc::new(watch::Sender::new(0));
         let mut open = calls.subscribe();
         let service = hyper::service::service_fn(move |request| call(routes.clone(), for_calls.clone(), Call::begin(&calls), request));
-        let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
+        let mut serving = std::pin::pin!(http2_builder(bounds).serve_connection(io, service));
         let mut stopping = self.stopping.clone();
+        let idle_timeout = seconds(bounds.idle_timeout_s);
         let [mut end, mut age] = [guest.end, guest.age].map(|at| Box::pin(tokio::time::sleep_until(at)));
-        let [preface, idle, grace] = [limits::PREFACE_TIMEOUT, limits::IDLE_TIMEOUT, limits::SHUTDOWN_GRACE].map(tokio::time::sleep);
+        let [preface, idle, grace] = [seconds(bounds.preface_timeout_s), idle_timeout, bounds.shutdown_grace()].map(tokio::time::sleep);
         let mut grace = std::pin::pin!(grace);
         let (mut preface, mut idle) = (std::pin::pin!(preface), std::pin::pin!(idle));
         let (mut greeted, mut ending) = (false, false);
@@ -257,7 +286,7 @@ impl Door {
                         return Ended::Cut;
                     }
                 }
-                Ok(()) = open.changed() => idle.as_mut().reset(Instant::now() + limits::IDLE_TIMEOUT),
+                Ok(()) = open.changed() => idle.as_mut().reset(Instant::now() + idle_timeout),
                 () = &mut idle, if !ending && *open.borrow() == 0 => close = true,
                 () = &mut age, if !ending => close = true,
                 _ = stopping.wait_for(|stop| *stop), if !ending => close = true,
@@ -268,7 +297,7 @@ impl Door {
             }
             if close {
                 ending = true;
-                grace.as_mut().reset(Instant::now() + limits::SHUTDOWN_GRACE);
+                grace.as_mut().reset(Instant::now() + bounds.shutdown_grace());
                 serving.as_mut().graceful_shutdown();
             }
         }
@@ -301,20 +330,20 @@ impl Drop for Call {
 
 impl Place {
     fn take(counts: &Arc<Counts>, address: &Address, max: usize) -> Option<Self> {
-        let mut each = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = each.entry(address.clone()).or_default();
+        let mut each = counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, allowance) = each.entry(address.clone()).or_insert_with(|| (0, Arc::new(Allowance::new(&counts.limits))));
         if *count >= max {
             return None;
         }
         *count += 1;
-        Some(Self { counts: counts.clone(), address: address.clone() })
+        Some(Self { counts: counts.clone(), address: address.clone(), allowance: allowance.clone() })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut each = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = each.get_mut(&self.address) {
+        let mut each = self.counts.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((count, _)) = each.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
                 each.remove(&self.address);
@@ -323,37 +352,39 @@ impl Drop for Place {
     }
 }
 
-/// One call: the TLS identity travels with it.
+/// One call: the TLS identity travels with it, and what its holder may hold.
 async fn call(
     routes: Routes,
-    peer: Arc<Peer>,
+    (peer, allowance): (Arc<Peer>, Arc<Allowance>),
     open: Call,
     mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Body>, Infallible> {
     request.extensions_mut().insert(peer);
-    let response = routes.oneshot(request.map(Body::new)).await?;
+    request.extensions_mut().insert(allowance.clone());
+    let mut response = routes.oneshot(request.map(|body| Body::new(Metered::new(body, allowance)))).await?;
+    let held = response.extensions_mut().remove::<Held>();
     Ok(response.map(|body| {
-        // The call is open as long as its body is there.
+        // The call is open, and what it holds is held, as long as its body is there.
         Body::new(body.map_frame(move |frame| {
-            let _still = &open;
+            let _still = (&open, &held);
             frame
         }))
     }))
 }
 
-fn http2_builder() -> http2::Builder<TokioExecutor> {
+fn http2_builder(bounds: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits::STREAMS_MAX)
-        .max_local_error_reset_streams(limits::LOCAL_ERROR_RESETS_MAX)
-        .max_pending_accept_reset_streams(limits::PENDING_ACCEPT_RESETS_MAX)
-        .max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
-        .max_send_buf_size(limits::SEND_BUFFER_BYTES)
-        .keep_alive_interval(limits::KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT);
+        .max_concurrent_streams(bounds.streams_per_connection)
+        .max_local_error_reset_streams(bounds.local_error_resets)
+        .max_pending_accept_reset_streams(bounds.pending_accept_resets)
+        .max_header_list_size(bounds.header_list_bytes)
+        .initial_connection_window_size(bounds.connection_window_bytes)
+        .initial_stream_window_size(bounds.stream_window_bytes)
+        .max_send_buf_size(bounds.send_buffer_bytes)
+        .keep_alive_interval(seconds(bounds.keepalive_interval_s))
+        .keep_alive_timeout(seconds(bounds.keepalive_timeout_s));
     builder
 }
 
@@ -372,9 +403,14 @@ fn certificate_left(peer: &Peer) -> Duration {
     Duration::from_millis(Timestamp(peer.not_after_ms).ms().saturating_sub(now.ms())).min(Duration::from_secs(366 * 86_400))
 }
 
-fn connection_age() -> Duration {
+fn connection_age(bounds: &Limits) -> Duration {
     let jitter = u32::from(envelope::keys::random::<1>().unwrap_or_default()[0]);
-    limits::CONNECTION_AGE_MAX + limits::CONNECTION_AGE_MAX * jitter / 2560
+    let age = seconds(bounds.connection_age_s);
+    age + age * jitter / 2560
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
 }
 
 /// Of the client's preface (RFC 9113 3.4).

@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use envelope::Address;
 
-use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MESSAGES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_FOR_FLASH, QUEUE_MESSAGES_MAX};
+use crate::bounds::Limits;
 use crate::problem::{Bound, Problem};
 
 /// The rooms.
 #[derive(Debug, Default)]
-pub struct Gate(Mutex<Rooms>);
+pub struct Gate {
+    limits: Arc<Limits>,
+    rooms: Mutex<Rooms>,
+}
 
 #[derive(Debug, Default)]
 struct Rooms {
@@ -51,10 +54,16 @@ impl From<Full> for Problem {
 }
 
 impl Gate {
+    /// Empty rooms of these bounds.
+    #[must_use]
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, rooms: Mutex::default() }
+    }
+
     /// Messages and bytes that hold room now.
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
-        let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         (rooms.all.messages, rooms.all.bytes)
     }
 
@@ -63,13 +72,15 @@ impl Gate {
     /// # Errors
     /// [`Full`] names the bound that is reached.
     pub fn enter(self: &Arc<Self>, address: &Address, bytes: usize, flash: bool) -> Result<Permit, Full> {
-        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let max = if flash { QUEUE_MESSAGES_MAX } else { QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH };
-        if rooms.all.messages >= max || rooms.all.bytes + bytes > QUEUE_BYTES_MAX {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let Limits { queue_messages, queue_bytes, in_flight_messages, in_flight_bytes, .. } = *self.limits;
+        // An eighth is kept free for FLASH.
+        let max = if flash { queue_messages } else { queue_messages - queue_messages / 8 };
+        if rooms.all.messages >= max || rooms.all.bytes + bytes > queue_bytes {
             return Err(Full { bound: Bound::Queue, text: "the queue to the ledger is full".to_owned() });
         }
         let own = rooms.each.get(address).copied().unwrap_or_default();
-        if own.messages >= IN_FLIGHT_MESSAGES_MAX || own.bytes + bytes > IN_FLIGHT_BYTES_MAX {
+        if own.messages >= in_flight_messages || own.bytes + bytes > in_flight_bytes {
             let text = format!("{address} has {} messages and {} bytes in flight, the most that are allowed", own.messages, own.bytes);
             return Err(Full { bound: Bound::Participant, text });
         }
@@ -91,9 +102,16 @@ impl Room {
     }
 }
 
+impl Permit {
+    /// Who holds it.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut rooms = self.gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = self.gate.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         rooms.all.remove(self.bytes);
         if let Some(own) = rooms.each.get_mut(&self.address) {
             own.remove(self.bytes);
@@ -108,6 +126,7 @@ impl Drop for Permit {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::limits::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MESSAGES_MAX, QUEUE_MESSAGES_MAX};
 
     fn at(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -135,8 +154,21 @@ mod tests {
     fn an_eighth_is_kept_for_flash() {
         let gate = Arc::new(Gate::default());
         let fill = |n: usize, flash| gate.enter(&at(&format!("ke/cus/x-{}", n / IN_FLIGHT_MESSAGES_MAX)), 1, flash);
-        let _held: Vec<_> = (0..QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_FOR_FLASH).map(|n| fill(n, false).unwrap()).collect();
+        let _held: Vec<_> = (0..QUEUE_MESSAGES_MAX - QUEUE_MESSAGES_MAX / 8).map(|n| fill(n, false).unwrap()).collect();
         assert!(gate.enter(&at("th"), 1, false).is_err());
         assert!(gate.enter(&at("th"), 1, true).is_ok());
+    }
+
+    #[test]
+    fn the_bounds_are_those_of_the_configuration() {
+        let limits = Limits { queue_messages: 16, in_flight_messages: 2, ..Limits::default() };
+        let gate = Arc::new(Gate::new(Arc::new(limits)));
+        let fill = |n: usize, flash| gate.enter(&at(&format!("ke/cus/x-{}", n / 2)), 1, flash);
+        let held: Vec<_> = (0..14).map(|n| fill(n, false).unwrap()).collect();
+        assert_eq!(fill(14, false).unwrap_err().text, "the queue to the ledger is full");
+        assert!(fill(14, true).is_ok());
+        drop(held);
+        let _two: Vec<_> = (0..2).map(|_| gate.enter(&at("ke"), 1, false).unwrap()).collect();
+        assert!(gate.enter(&at("ke"), 1, false).unwrap_err().text.contains("ke has 2 messages"));
     }
 }

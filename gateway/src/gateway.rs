@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -213,7 +214,7 @@ impl Running {
                 "telemetry.log" => self.config.telemetry.log.clone_from(&wanted.telemetry.log),
                 "limits.connections_per_participant" => {
                     self.config.limits.connections_per_participant = wanted.limits.connections_per_participant;
-                    self.shared.limits.store(Arc::new(self.config.limits.clone()));
+                    self.shared.connections_per_participant.store(wanted.limits.connections_per_participant, Ordering::Relaxed);
                 }
                 key => tracing::error!(key, "a key is said to be taken on reload and is not"),
             }
@@ -289,9 +290,8 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let shared = common_knowledge(config, &genesis, exchange, Arc::from(ledger))?;
     shared.metrics.certificate(node.not_after);
     shared.metrics.watch_disk(&config.data);
-    shared.limits.store(Arc::new(config.limits.clone()));
     let exporter = Exporter::start(&config.telemetry.otlp, &shared);
-    let (commands, queue) = mpsc::channel(limits::QUEUE_MESSAGES_MAX + 64);
+    let (commands, queue) = mpsc::channel(config.limits.queue_messages + 64);
     let desk = Desk { shared: shared.clone(), writer: commands };
     if !config.crls.is_dir() {
         return Err(StartError::Lists(config.crls.clone()));
@@ -322,9 +322,9 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     ticker.report_health().await;
     port.watch(&shared);
     let (stop, stopping) = watch::channel(false);
-    let ticker = tokio::spawn(ticker.run(stopping.clone()));
+    let ticker = tokio::spawn(watched(ticker.run(stopping.clone()), shared.clone()));
     let own = desk.clone();
-    let door = Door::new(tls, shared.clone(), routes(desk, health_service), stopping, &config.limits).with_quic(quic);
+    let door = Door::new(tls, shared.clone(), routes(desk, health_service), stopping).with_quic(quic);
     let door = tokio::spawn(door.run(listener));
     tracing::info!(%address, quic = config.quic.enabled, entries = size, "serving");
     Ok(Running {
@@ -356,7 +356,8 @@ fn common_knowledge(
     let anchors = genesis.anchors().map_err(|source| StartError::Genesis { path: config.genesis.clone(), source })?;
     let convicted = crate::service::audit::convicted(&*ledger, &genesis.log_verifier());
     let convicted = convicted.map_err(|source| StoreError::Read { index: ledger.size(), source })?;
-    let shared = Arc::new(Shared::new(genesis.network.clone(), genesis_node, anchors, genesis.log_verifier(), exchange, ledger));
+    let (network, log_key, bounds) = (genesis.network.clone(), genesis.log_verifier(), crate::files::fit(config.limits.clone()));
+    let shared = Arc::new(Shared::new(network, genesis_node, anchors, log_key, exchange, ledger, bounds));
     if let Some(reason) = convicted {
         shared.stop_writing(reason);
     }
@@ -483,7 +484,7 @@ fn routes(desk: Desk, health: HealthServer<impl Health>) -> Routes {
     let message = limits::SUBMISSION_BYTES_MAX;
     let messages = MessagesServer::new(MessagesService(desk.clone())).max_decoding_message_size(message).max_encoding_message_size(message);
     let directory = DirectoryServer::new(DirectoryService(desk.clone())).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
-    let audit = AuditServer::new(AuditService(desk)).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
+    let audit = AuditServer::new(AuditService::new(desk)).max_decoding_message_size(limits::REQUEST_BYTES_MAX);
     let routes = Routes::new(messages)
         .add_service(directory.max_encoding_message_size(usize::MAX))
         .add_service(audit.max_encoding_message_size(usize::MAX));
@@ -495,6 +496,13 @@ fn routes(desk: Desk, health: HealthServer<impl Health>) -> Routes {
             tracing::error!(%error, "reflection is not offered");
             routes.prepare()
         }
+    }
+}
+
+/// Runs the ticker to its end. Without it no revocation list would be read: should it panic, nothing is written any more.
+async fn watched(ticking: impl Future<Output = ()> + Send + 'static, shared: Arc<Shared>) {
+    if tokio::spawn(ticking).await.is_err() {
+        shared.stop_writing("TICKER_PANICKED: a defect of the gateway; start it again, and report what the log says before this");
     }
 }
 
@@ -523,7 +531,7 @@ impl Ticker {
             }
             let now = SystemTimeSource::default().wall();
             // A full queue ticks by itself: every batch looks at what is due.
-            let _ = self.desk.hand(Command::Tick);
+            self.desk.hand(Command::Tick);
             self.lists.refresh(&self.desk, now).await;
             self.reload_certificate(now);
             self.report_health().await;

@@ -4,23 +4,28 @@
 //! **Invariant:** the gateway is blind; it does not link what opens a message (`envelope`'s feature `seal`).
 //! **Invariant:** nothing is answered before its fsync has returned.
 
+pub mod bounds;
 pub mod limits;
 
 pub mod config;
 pub mod node;
 
 pub mod clock;
+mod files;
 pub mod gate;
 pub mod health;
 pub mod metrics;
 pub mod problem;
+pub mod quiet;
 pub mod shared;
 pub mod spans;
 pub mod store;
 
+pub mod allowance;
 pub mod connection;
 pub mod quic;
 pub mod revocations;
+pub mod sources;
 pub mod tls;
 
 pub mod deliveries;
@@ -29,6 +34,7 @@ pub mod service;
 pub mod status;
 
 mod keeper;
+pub mod queue;
 mod refusal_limiter;
 pub mod writer;
 

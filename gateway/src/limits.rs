@@ -1,4 +1,9 @@
 //! Every bound of the gateway, a sentence each. Bounds of the formats stand in `envelope::limits`.
+//!
+//! Those that an operator may set have their default here, and their key and range in [`crate::bounds`]. The others are
+//! fixed: what a batch carries, since the ledger takes no more; sizes of requests, the mailbox credit and recorded refusals,
+//! since clients and auditors count on them; what guards the clock, since it guards against its operator, too; pages,
+//! ticks and the rest, since nothing gets better by another value.
 
 use std::time::Duration;
 
@@ -16,8 +21,6 @@ const _: () = assert!(BATCH_MESSAGES_MAX + OWN_ENTRIES_MAX <= ledger::BATCH_DRAF
 pub const QUEUE_MESSAGES_MAX: usize = 4096;
 /// Bytes that wait for the writer.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
-/// Of the queue's messages, kept free for FLASH.
-pub const QUEUE_MESSAGES_FOR_FLASH: usize = QUEUE_MESSAGES_MAX / 8;
 /// Messages of one participant between verification and answer.
 pub const IN_FLIGHT_MESSAGES_MAX: usize = 256;
 /// Bytes of one participant between verification and answer.
@@ -36,6 +39,8 @@ pub const CONNECTIONS_MAX: usize = 12_288;
 pub const CONNECTIONS_PER_PARTICIPANT_MAX: usize = 64;
 /// TLS handshakes under way.
 pub const HANDSHAKES_MAX: usize = 1024;
+/// TLS handshakes under way from one source: before the handshake nothing else is known of who knocks.
+pub const HANDSHAKES_PER_SOURCE_MAX: usize = HANDSHAKES_MAX / 8;
 /// A handshake takes no longer.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The HTTP/2 preface comes within.
@@ -62,6 +67,24 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// Bytes that wait to be sent on a stream.
 pub const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Bytes of one participant's large requests that have begun and not ended: four of the largest submissions.
+pub const UNFINISHED_BYTES_PER_PARTICIPANT_MAX: usize = 4 * SUBMISSION_BYTES_MAX;
+/// Answers of one participant's submissions that it has not read: four streams with all that it may have in flight.
+pub const ANSWERS_PER_PARTICIPANT_MAX: usize = 4 * IN_FLIGHT_MESSAGES_MAX;
+/// Calls of Receive of one participant: a bureau has a handful of desks.
+pub const MAILBOXES_PER_PARTICIPANT_MAX: usize = 8;
+/// Deliveries of one call of Receive that wait for its reader.
+pub const DELIVERIES_WAITING_MAX: usize = 2;
+/// Calls of Snapshot of one participant whose page has not been sent: a page may have [`SNAPSHOT_PAGE_BYTES`].
+pub const PAGES_PER_PARTICIPANT_MAX: usize = 4;
+/// Calls of Replay of all participants: each takes one of the runtime's 512 threads for blocking work.
+pub const REPLAYS_MAX: usize = 64;
+/// Calls of Replay of one participant: a client replays once.
+pub const REPLAYS_PER_PARTICIPANT_MAX: usize = 4;
+/// Entries of one call of Replay that wait for its reader.
+pub const REPLAYED_WAITING_MAX: usize = 16;
+/// Lines a minute that the log has of one reason for which somebody is turned away.
+pub const REFUSALS_LOGGED_PER_MINUTE: u32 = 60;
 /// Ping of an idle connection, and how long its answer may take.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a ping's answer may take.

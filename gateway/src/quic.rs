@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use crate::connection::{Door, Ended, Guest};
+use crate::connection::{Door, Ended, Guest, Handshake};
 use crate::gateway::StartError;
 use crate::limits;
 use crate::metrics::{HandshakeFailure, Transport};
@@ -132,7 +132,7 @@ impl Listener {
                 return;
             }
         };
-        let Some((connection, handshake)) = door.room() else {
+        let Some((connection, handshake)) = door.room(incoming.remote_address().ip()) else {
             return incoming.refuse();
         };
         let settings = match self.settings.accept(&door.tls.load_full()) {
@@ -235,7 +235,7 @@ async fn serve(
     door: &Arc<Door>,
     incoming: Incoming,
     settings: Arc<quinn::ServerConfig>,
-    permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    permits: (Handshake, Option<OwnedSemaphorePermit>),
 ) {
     let mut stopping = door.stopping.clone();
     let connecting = match incoming.accept_with(settings) {
@@ -243,25 +243,29 @@ async fn serve(
         Err(error) => return tracing::debug!(%error, "a handshake failed"),
     };
     let accepted = tokio::select! {
-        accepted = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, connecting) => accepted,
+        accepted = tokio::time::timeout(door.shared.limits.handshake_timeout(), connecting) => accepted,
         _ = stopping.wait_for(|stop| *stop) => return,
     };
     let connection = match accepted {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            door.shared.metrics.handshake_failed(failure(&error));
-            return tracing::debug!(%error, "a handshake failed");
-        }
-        Err(_) => {
-            door.shared.metrics.handshake_failed(HandshakeFailure::Timeout);
-            return tracing::debug!("a handshake took too long");
-        }
+        Ok(Err(error)) => return door.handshake_failed(reason(&error), &error, failure(&error)),
+        Err(_) => return door.handshake_failed("HANDSHAKE_TIMEOUT", &"it took too long", HandshakeFailure::Timeout),
     };
     drop(permits);
     let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok()).unwrap_or_default();
     let Some(guest) = door.welcome(&chain, Transport::Quic) else { return connection.close(CUT, b"") };
     tracing::debug!(peer = %guest.peer.address, over = "quic", "connected");
     converse(door, &connection, &Arc::new(guest)).await;
+}
+
+/// The stable name of why a handshake over QUIC failed; what is wrong with a certificate the verifier has said.
+fn reason(error: &quinn::ConnectionError) -> &'static str {
+    match (error, failure(error)) {
+        (quinn::ConnectionError::TransportError(_), HandshakeFailure::Certificate) => "CERTIFICATE",
+        (quinn::ConnectionError::TransportError(_), HandshakeFailure::Protocol) => "NO_PROTOCOL",
+        (quinn::ConnectionError::TransportError(_), _) => "TLS",
+        _ => "CONNECTION_LOST",
+    }
 }
 
 /// Which kind of failure a handshake's end was, by the TLS alert in it (RFC 9001 4.8: 0x0100 and the alert's number).
@@ -282,7 +286,7 @@ async fn converse(door: &Arc<Door>, connection: &Connection, guest: &Arc<Guest>)
     let (mut open, peer) = (JoinSet::new(), guest.peer.clone());
     let mut spoken = false;
     // The first stream comes as soon as the preface would; after the last one, its last bytes have to arrive.
-    let mut alone = std::pin::pin!(tokio::time::sleep(limits::PREFACE_TIMEOUT));
+    let mut alone = std::pin::pin!(tokio::time::sleep(Duration::from_secs(door.shared.limits.preface_timeout_s)));
     loop {
         tokio::select! {
             accepted = connection.accept_bi() => {

@@ -1,9 +1,9 @@
 //! What all tasks read: the durable state, the ledger, and who waits for what. Only the writer changes it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arc_swap::ArcSwap;
 use envelope::identity::{Anchors, Link};
 use envelope::message::{Identity, Keyring};
 use envelope::{Address, Network};
@@ -12,10 +12,11 @@ use ledger::Ledger;
 use tlog::VerifierKey;
 use tokio::sync::watch;
 
-use crate::config::Limits;
+use crate::bounds::Limits;
 use crate::deliveries::Deliveries;
 use crate::gate::Gate;
 use crate::metrics::Metrics;
+use crate::quiet::Quiet;
 use crate::spans::Spans;
 
 /// The gateway's common knowledge.
@@ -28,12 +29,16 @@ pub struct Shared {
     pub anchors: Anchors,
     /// The key of the log's checkpoints.
     pub log_key: VerifierKey,
+    /// The bounds as the operator has set them.
+    pub limits: Arc<Limits>,
+    /// Who may still write a line about somebody turned away.
+    pub quiet: Quiet,
     /// Room for messages on their way to the writer.
     pub gate: Arc<Gate>,
     /// Messages that several recipients fetch.
     pub deliveries: Deliveries,
-    /// Bounds of connections, as a reload has left them.
-    pub limits: ArcSwap<Limits>,
+    /// Connections of one participant, as a reload has left them.
+    pub connections_per_participant: AtomicUsize,
     /// What is counted; counted by everybody where it occurs.
     pub metrics: Arc<Metrics>,
     /// Where submissions spend their time.
@@ -66,16 +71,20 @@ impl Shared {
         log_key: VerifierKey,
         exchange: Exchange,
         ledger: Arc<dyn Ledger>,
+        limits: Limits,
     ) -> Self {
+        let limits = Arc::new(limits);
         let size = exchange.state().directory().map_or(0, |row| row.size);
         Self {
             network,
             node,
             anchors,
             log_key,
-            gate: Arc::new(Gate::default()),
+            quiet: Quiet::new(limits.refusals_logged_per_minute),
+            gate: Arc::new(Gate::new(limits.clone())),
+            connections_per_participant: AtomicUsize::new(limits.connections_per_participant),
+            limits,
             deliveries: Deliveries::default(),
-            limits: ArcSwap::default(),
             metrics: Arc::default(),
             spans: Spans::default(),
             exchange: RwLock::new(exchange),

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use envelope::Timestamp;
-use envelope::identity::{Anchors, Link, Revoked, Role};
+use envelope::identity::{Anchors, IdentityError, Link, Revoked, Role};
 use envelope::message::Peer;
+use envelope::{Address, Timestamp};
 use exchange::Rows as _;
 use rustls::DigitallySignedStruct;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -16,6 +16,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::metrics::HandshakeFailure;
 use crate::node::Node;
+use crate::quiet::Quiet;
 use crate::shared::Shared;
 
 /// The one provider of this program: hybrid post-quantum key exchange first.
@@ -51,18 +52,71 @@ pub fn fits(node: Node) -> Result<(), rustls::Error> {
     rustls::sign::CertifiedKey::new(node.chain, key).keys_match()
 }
 
+/// Why the holder of a certificate is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum Stranger {
+    /// The certificate, or its path.
+    #[error(transparent)]
+    Certificate(#[from] IdentityError),
+    /// Nobody whom the network knows.
+    #[error("{0} is not enrolled in this network")]
+    NotEnrolled(Address),
+    /// A key of another role.
+    #[error("the key of the tls certificate is an identity's; a key has one role")]
+    TwoRoles,
+}
+
+impl Stranger {
+    /// The reason's stable name, for the log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Certificate(error) => error.name(),
+            Self::NotEnrolled(_) => "NOT_ENROLLED",
+            Self::TwoRoles => "TWO_ROLES",
+        }
+    }
+}
+
+/// Says in the log who was refused and why, unless that has been said often enough.
+pub(crate) fn say_refused(quiet: &Quiet, stranger: &Stranger) {
+    if let Some(unsaid) = quiet.may_say(stranger.name()) {
+        tracing::warn!(reason = stranger.name(), detail = %stranger, unsaid, "a certificate was refused at the door");
+    }
+}
+
+/// The stable name, for the log, of why a handshake failed before or beside the judgement of the certificate.
+#[must_use]
+pub fn handshake_reason(error: &std::io::Error) -> &'static str {
+    use rustls::{CertificateError, Error};
+    match error.get_ref().and_then(|inside| inside.downcast_ref::<Error>()) {
+        None => "CONNECTION_LOST",
+        // Our verifier's, which has said more; what else there is comes of a certificate that rustls itself cannot read.
+        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => "CERTIFICATE",
+        Some(Error::InvalidCertificate(CertificateError::BadSignature)) => "KEY_NOT_PROVEN",
+        Some(Error::InvalidCertificate(_)) => "CERTIFICATE_UNREADABLE",
+        Some(Error::NoCertificatesPresented) => "NO_CERTIFICATE",
+        Some(Error::NoApplicationProtocol) => "NO_PROTOCOL",
+        Some(Error::PeerIncompatible(_)) => "INCOMPATIBLE",
+        Some(Error::PeerMisbehaved(_)) => "MISBEHAVED",
+        Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. }) => "BAD_MESSAGE",
+        Some(Error::AlertReceived(_)) => "CLIENT_ALERT",
+        Some(_) => "TLS",
+    }
+}
+
 /// Judges a client's chain as it is now, and that the network knows its holder.
 ///
 /// # Errors
-/// The reason as text, for the log.
-pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Peer, String> {
-    let certified = anchors.judge(Role::Tls, chain, now, &RevokedByState(shared)).map_err(|error| error.to_string())?;
+/// [`Stranger`] says why not.
+pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Peer, Stranger> {
+    let certified = anchors.judge(Role::Tls, chain, now, &RevokedByState(shared))?;
     let exchange = shared.exchange();
     if exchange.state().participant(&certified.address).is_none() {
-        return Err(format!("{} is not enrolled in this network", certified.address));
+        return Err(Stranger::NotEnrolled(certified.address));
     }
     if exchange.state().identity_owner(&certified.key_id).is_some() {
-        return Err("the key of the tls certificate is an identity's; a key has one role".to_owned());
+        return Err(Stranger::TwoRoles);
     }
     Ok(Peer {
         address: certified.address,
@@ -120,8 +174,8 @@ impl ClientCertVerifier for Door {
         let now = Timestamp(now.as_secs().saturating_mul(1000));
         match judge(&self.shared.anchors, &self.shared, &chain, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(reason) => {
-                tracing::warn!(reason, "a certificate was refused at the door");
+            Err(stranger) => {
+                say_refused(&self.shared.quiet, &stranger);
                 Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
             }
         }

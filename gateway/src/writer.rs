@@ -24,6 +24,7 @@ use crate::gate::Permit;
 use crate::keeper::Keeper;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, EXPIRED_PLACES_PER_TICK, OWN_ENTRIES_MAX};
 use crate::problem::{Bound, Problem};
+use crate::queue::{Place, Queue};
 use crate::refusal_limiter::RefusalLimiter;
 use crate::shared::Shared;
 use crate::store::{Opener, derive};
@@ -58,8 +59,30 @@ pub enum Command {
     Tick,
 }
 
-/// Takes the answer; called once, after the commit, on the runtime or, when the commit failed, on the writer's thread.
-pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+/// Takes the answer, once, after the commit. When the writer loses it, it says by itself that nobody knows.
+pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
+
+impl Reply {
+    /// Hears the answer; called on the runtime or, when the commit failed, on the writer's thread, so it must not wait.
+    pub fn new(hear: impl FnOnce(Answer) + Send + 'static) -> Self {
+        Self(Some(Box::new(hear)))
+    }
+
+    /// Gives the answer.
+    pub fn answer(mut self, answer: Answer) {
+        if let Some(hear) = self.0.take() {
+            hear(answer);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(hear) = self.0.take() {
+            hear(Err(Problem::not_known()));
+        }
+    }
+}
 
 /// What became of a command.
 pub type Answer = Result<Answered, Problem>;
@@ -109,20 +132,33 @@ impl Writer {
         Self { shared, opener, clock, refusals: RefusalLimiter::default(), keeper: Keeper::start(), runtime, last_at }
     }
 
-    /// Takes commands until the queue is closed and empty.
+    /// Takes commands until the queue is closed and empty. What waits is bounded by the permits that it holds.
     pub fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut waiting = Queue::default();
         while let Some(first) = queue.blocking_recv() {
-            let mut bytes = first.bytes();
-            let mut commands = vec![first];
-            while commands.len() < COMMANDS_MAX && bytes < BATCH_BYTES_MAX - envelope::limits::CIPHERTEXT_BYTES_MAX * 3 {
-                let Ok(next) = queue.try_recv() else { break };
-                bytes += next.bytes();
-                commands.push(next);
+            first.wait_in(&mut waiting);
+            loop {
+                while let Ok(next) = queue.try_recv() {
+                    next.wait_in(&mut waiting);
+                }
+                let commands = next_batch(&mut waiting);
+                if commands.is_empty() {
+                    break;
+                }
+                self.handle_or_stop(commands);
             }
-            self.handle(commands);
         }
         self.keeper.finish();
         self.shared.ledger().close();
+    }
+
+    /// A panic leaves a state that nobody can vouch for: the writer stops for good by name, and whoever waits is told.
+    fn handle_or_stop(&mut self, commands: Vec<Command>) {
+        // What the panic has left half done is never written: the writer is stopped before the next batch.
+        let handled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.handle(commands)));
+        if handled.is_err() {
+            self.shared.stop_writing("WRITER_PANICKED: a defect of the gateway; start it again, and report what the log says before this");
+        }
     }
 
     fn handle(&mut self, commands: Vec<Command>) {
@@ -202,7 +238,7 @@ impl Writer {
             if group.is_empty() {
                 return;
             }
-            self.runtime.spawn(async move { group.into_iter().for_each(|(reply, answer)| reply(answer)) });
+            self.runtime.spawn(async move { group.into_iter().for_each(|(reply, answer)| reply.answer(answer)) });
         }
     }
 
@@ -273,7 +309,7 @@ impl Writer {
                 Command::Statement { signed, reply, permit, peer } if signed.kind() == StatementKind::ClockStep => {
                     match self.believe_authority(&signed) {
                         Ok(()) => left.push(Command::Statement { signed, reply, permit, peer }),
-                        Err(problem) => reply(Err(problem)),
+                        Err(problem) => reply.answer(Err(problem)),
                     }
                 }
                 other => left.push(other),
@@ -310,7 +346,7 @@ impl Writer {
         for (reply, permit, _) in pending {
             drop(permit);
             if let Some(reply) = reply {
-                reply(Err(problem.clone()));
+                reply.answer(Err(problem.clone()));
             }
         }
         if unknown {
@@ -415,6 +451,31 @@ impl Filling<'_> {
 }
 
 impl Command {
+    /// Answers that it was not done.
+    pub(crate) fn refuse(self, problem: Problem) {
+        match self {
+            Self::Message { reply, .. } | Self::Statement { reply, .. } | Self::Revocations(_, _, reply) | Self::Started(_, reply) => {
+                reply.answer(Err(problem));
+            }
+            Self::Tick => {}
+        }
+    }
+
+    fn wait_in(self, waiting: &mut Queue<Self>) {
+        match &self {
+            Self::Message { verified, permit, .. } => {
+                let of = permit.address().clone();
+                let flash = verified.header().context.priority == v1::Priority::Flash;
+                waiting.push(if flash { Place::Flash(&of) } else { Place::Rest(&of) }, self);
+            }
+            Self::Statement { permit, .. } => {
+                let of = permit.address().clone();
+                waiting.push(Place::Rest(&of), self);
+            }
+            Self::Revocations(..) | Self::Started(..) | Self::Tick => waiting.push(Place::Own, self),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Message { verified, .. } => verified.sealed().len() + verified.header().bytes.len(),
@@ -427,15 +488,18 @@ impl Command {
 
 
 fn refuse_all(commands: Vec<Command>, text: &str) {
-    for command in commands {
-        match command {
-            Command::Message { reply, .. }
-            | Command::Statement { reply, .. }
-            | Command::Revocations(_, _, reply)
-            | Command::Started(_, reply) => reply(Err(Problem::busy(text))),
-            Command::Tick => {}
-        }
+    commands.into_iter().for_each(|command| command.refuse(Problem::busy(text)));
+}
+
+/// What one commit carries of what waits.
+fn next_batch(waiting: &mut Queue<Command>) -> Vec<Command> {
+    let (mut commands, mut bytes) = (Vec::new(), 0);
+    while commands.len() < COMMANDS_MAX && bytes < BATCH_BYTES_MAX - envelope::limits::CIPHERTEXT_BYTES_MAX * 3 {
+        let Some(next) = waiting.pop() else { break };
+        bytes += next.bytes();
+        commands.push(next);
     }
+    commands
 }
 
 /// Whether the statement's head names `peer` as issuer. Every published kind but the authority's opens with its head.

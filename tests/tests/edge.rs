@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use proto::v1;
 use proto::v1::directory_client::DirectoryClient;
 use proto::v1::messages_client::MessagesClient;
-use stage::{Stage, ask, at, soon, tls};
+use stage::{Stage, ask, at, connect_from, soon, tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -197,19 +197,29 @@ async fn the_65th_connection_of_a_participant_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_under_way_are_bounded_and_the_bound_is_given_back() {
+async fn handshakes_under_way_are_bounded_for_all_and_for_each_source() {
     let stage = Stage::new();
     let mut config = stage.config();
-    config.limits.handshakes = 4;
+    (config.limits.handshakes, config.limits.handshakes_per_source, config.limits.handshake_timeout_s) = (32, 4, 2);
     let running = gateway::start(&config).await.expect("the gateway starts");
     let url = format!("https://{}", running.address);
     let inside = stage.connect(&url, "th").await;
     let mut silent = Vec::new();
+    // Each source has its four; one more of the first is dropped at once, and takes nothing from anybody.
+    for x in 2..=8 {
+        for _ in 0..4 {
+            silent.push(connect_from(x, running.address).await);
+        }
+    }
+    let mut fifth = connect_from(2, running.address).await;
+    let ended = soon("the end of a fifth", fifth.read(&mut [0; 1])).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    ask(&stage.connect(&url, "ke").await).await.expect("28 are under way, none of them from here");
     for _ in 0..4 {
         silent.push(TcpStream::connect(running.address).await.expect("connected"));
     }
     let own = || Credentials::read(&stage.folder_of("ke")).expect("credentials");
-    let refused = stage.knock(&url, own()).await.expect_err("four are under way");
+    let refused = stage.knock(&url, own()).await.expect_err("32 are under way");
     assert!(matches!(refused, Error::Unreachable { .. }), "{refused}");
     ask(&inside).await.expect("who is in is served");
     // The gateway drops them when their time is over; then there is room.

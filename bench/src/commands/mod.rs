@@ -2,6 +2,7 @@
 
 pub(crate) mod deliver;
 pub(crate) mod fanout;
+pub(crate) mod felt;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod power_cut;

@@ -241,3 +241,48 @@ pub enum IdentityError {
         at: usize,
     },
 }
+
+impl IdentityError {
+    /// The reason's stable name, for logs and statistics; it names nobody.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ChainLength(_) => "CHAIN_LENGTH",
+            Self::CertificateBytes { .. } => "CERTIFICATE_BYTES",
+            Self::Malformed { .. } => "MALFORMED",
+            Self::CriticalExtension { .. } => "CRITICAL_EXTENSION",
+            Self::SignatureAlgorithm { .. } => "SIGNATURE_ALGORITHM",
+            Self::Serial { .. } => "SERIAL",
+            Self::Key { .. } => "KEY",
+            Self::KeyRole { .. } => "KEY_ROLE",
+            Self::WeakKey { .. } => "WEAK_KEY",
+            Self::CaAuthenticates => "CA_AUTHENTICATES",
+            Self::NotCa { .. } => "NOT_CA",
+            Self::CaUsage { .. } => "CA_USAGE",
+            Self::PathLength { .. } => "PATH_LENGTH",
+            Self::PathTooLong => "PATH_TOO_LONG",
+            Self::NoName { .. } => "NO_NAME",
+            Self::Names { .. } => "NAMES",
+            Self::OtherName { .. } => "OTHER_NAME",
+            Self::NameSpelling { .. } => "NAME_SPELLING",
+            Self::Subject { .. } => "SUBJECT",
+            Self::Group(_) => "GROUP",
+            Self::RoleClass { .. } => "ROLE_CLASS",
+            Self::ExtendedKeyUsage(_) => "EXTENDED_KEY_USAGE",
+            Self::KeyUsage => "KEY_USAGE",
+            Self::PolicyMissing => "POLICY_MISSING",
+            Self::PolicyOnTls => "POLICY_ON_TLS",
+            Self::NotYetValid { .. } => "NOT_YET_VALID",
+            Self::Expired { .. } => "EXPIRED",
+            Self::UnknownIssuer => "UNKNOWN_ISSUER",
+            Self::Signature => "SIGNATURE",
+            Self::Path(_) => "PATH",
+            Self::OutsideSubtree { .. } => "OUTSIDE_SUBTREE",
+            Self::NotThePath => "NOT_THE_PATH",
+            Self::RepeatedKey { .. } => "REPEATED_KEY",
+            Self::Revoked { .. } => "REVOKED",
+            Self::Roots(_) => "ROOTS",
+            Self::NotRoot { .. } => "NOT_ROOT",
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use envelope::message::Peer;
@@ -14,19 +15,34 @@ use prost::Message as _;
 use proto::v1::audit_server::Audit;
 use proto::v1::{self, EntryKind};
 use tlog::{Checkpoint, Hash, parse_tile_path};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::allowance::Allowance;
 use crate::clock::{SystemTimeSource, TimeSource as _};
+use crate::limits::REPLAYED_WAITING_MAX;
 use crate::problem::Problem;
 use crate::receipts::{opened, shown_to_author};
 use crate::service::{Desk, messages, peer};
 
 /// The service.
 #[derive(Clone)]
-pub struct AuditService(pub Desk);
+pub struct AuditService {
+    desk: Desk,
+    /// Room for calls of Replay, each of which takes a thread.
+    replays: Arc<Semaphore>,
+}
+
+impl AuditService {
+    /// The service at this desk.
+    #[must_use]
+    pub fn new(desk: Desk) -> Self {
+        let replays = Arc::new(Semaphore::new(desk.shared.limits.replays));
+        Self { desk, replays }
+    }
+}
 
 #[tonic::async_trait]
 impl Audit for AuditService {
@@ -39,7 +55,7 @@ impl Audit for AuditService {
 
     async fn consistency(&self, request: Request<v1::ConsistencyRequest>) -> Result<Response<v1::ConsistencyResponse>, Status> {
         let asked = request.into_inner();
-        let ledger = self.0.shared.ledger();
+        let ledger = self.desk.shared.ledger();
         in_log(&*ledger, asked.from_size <= asked.to_size && asked.to_size <= ledger.size())?;
         let path = ledger.consistency(asked.from_size, asked.to_size).map_err(Problem::from)?;
         Ok(Response::new(v1::ConsistencyResponse { path: to_bytes(&path) }))
@@ -47,7 +63,7 @@ impl Audit for AuditService {
 
     async fn inclusion(&self, request: Request<v1::InclusionRequest>) -> Result<Response<v1::InclusionResponse>, Status> {
         let asked = request.into_inner();
-        let ledger = self.0.shared.ledger();
+        let ledger = self.desk.shared.ledger();
         in_log(&*ledger, asked.index < asked.size && asked.size <= ledger.size())?;
         let leaf = ledger.leaf_hash(asked.index).map_err(Problem::from)?;
         let path = ledger.inclusion(asked.index, asked.size).map_err(Problem::from)?;
@@ -56,21 +72,26 @@ impl Audit for AuditService {
 
     async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
         let peer = peer(request.extensions())?;
+        let own = Allowance::of(request.extensions())?.replay()?;
+        let all = self.replays.clone().try_acquire_owned().map_err(|_| Problem::busy("as many calls of Replay are open as are allowed"))?;
         let asked = request.into_inner();
-        let (size, checkpoint) = self.0.shared.ledger().checkpoint().map_err(Problem::from)?;
+        let (size, checkpoint) = self.desk.shared.ledger().checkpoint().map_err(Problem::from)?;
         let to = if asked.to_index == 0 { size } else { asked.to_index };
-        in_log(&*self.0.shared.ledger(), asked.from_index <= to && to <= size)?;
+        in_log(&*self.desk.shared.ledger(), asked.from_index <= to && to <= size)?;
         self.check_access(&peer)?;
-        let (out, responses) = mpsc::channel(64);
+        let (out, responses) = mpsc::channel(REPLAYED_WAITING_MAX);
         let service = self.clone();
-        tokio::task::spawn_blocking(move || service.replay_range(&peer, asked.from_index..to, checkpoint, &out));
+        tokio::task::spawn_blocking(move || {
+            service.replay_range(&peer, asked.from_index..to, checkpoint, &out);
+            drop((own, all));
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 
     async fn tile(&self, request: Request<v1::TileRequest>) -> Result<Response<v1::TileResponse>, Status> {
         let path = request.into_inner().path;
         let (id, width) = parse_tile_path(&path).map_err(|error| refused(Refusal::BadEncoding(error.to_string())))?;
-        let ledger = self.0.shared.ledger();
+        let ledger = self.desk.shared.ledger();
         // Tile n of level l holds hashes of subtrees of 256^l leaves; the last one asked for must be complete.
         let span = 256u64.checked_pow(u32::from(id.level));
         let end = span.and_then(|span| (id.index.checked_mul(256)?).checked_add(u64::from(width))?.checked_mul(span));
@@ -112,7 +133,7 @@ impl AuditService {
     /// Compares the caller's checkpoint with ours. One that is larger or differs stops the writer: a log that is behind
     /// is never continued. The caller is shown ours all the same, so that it keeps both notes, too.
     fn compare(&self, held: &[u8]) -> Result<v1::CheckpointResponse, Problem> {
-        let ledger = self.0.shared.ledger();
+        let ledger = self.desk.shared.ledger();
         let (_, checkpoint) = ledger.checkpoint()?;
         let now_ms = SystemTimeSource::default().wall().ms();
         let response =
@@ -120,8 +141,9 @@ impl AuditService {
         if held.is_empty() {
             return Ok(response(Vec::new()));
         }
-        let ours = Checkpoint::open(&checkpoint, &self.0.shared.log_key).map_err(|error| Problem::fault("our own checkpoint", &error))?;
-        let theirs = Checkpoint::open(held, &self.0.shared.log_key).map_err(|error| Refusal::BadSignature(error.to_string()))?;
+        let ours =
+            Checkpoint::open(&checkpoint, &self.desk.shared.log_key).map_err(|error| Problem::fault("our own checkpoint", &error))?;
+        let theirs = Checkpoint::open(held, &self.desk.shared.log_key).map_err(|error| Refusal::BadSignature(error.to_string()))?;
         match extends(&*ledger, &ours, &theirs)? {
             Ok(path) => Ok(response(path)),
             Err(reason) => {
@@ -132,7 +154,7 @@ impl AuditService {
     }
 
     fn stop_writing(&self, ledger: &dyn Ledger, held: &[u8], reason: &str) {
-        self.0.shared.stop_writing(reason);
+        self.desk.shared.stop_writing(reason);
         if let Err(error) = ledger.keep_evidence(HELD_BY_A_PARTICIPANT, held) {
             tracing::error!(%error, "the evidence was not kept");
         }
@@ -144,7 +166,7 @@ impl AuditService {
         if peer.address.class() != Class::Auditor {
             return Ok(());
         }
-        let exchange = self.0.shared.exchange();
+        let exchange = self.desk.shared.exchange();
         // Of both clocks the later one: an idle ledger's time stands still.
         let now_ms = exchange.state().clock().map_or(0, |clock| clock.last_ms).max(SystemTimeSource::default().wall().ms());
         let access = exchange.state().access(&peer.address);
@@ -161,7 +183,7 @@ impl AuditService {
         checkpoint: Bytes,
         out: &mpsc::Sender<Result<v1::ReplayResponse, Status>>,
     ) {
-        let ledger = self.0.shared.ledger();
+        let ledger = self.desk.shared.ledger();
         let scope = match self.scope(&*ledger, peer) {
             Ok(scope) => scope,
             // A caller that has gone away needs no answer.
@@ -183,7 +205,7 @@ impl AuditService {
     /// and tells the same for all.
     fn scope(&self, ledger: &dyn Ledger, peer: &Peer) -> Result<Scope, Problem> {
         let address = &peer.address;
-        let exchange = self.0.shared.exchange();
+        let exchange = self.desk.shared.exchange();
         let state = exchange.state();
         let auditor = address.class() == Class::Auditor;
         let range = if auditor { state.access(address).map_or(0..0, |access| access.from_index..access.to_index) } else { 0..u64::MAX };

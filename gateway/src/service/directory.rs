@@ -9,6 +9,7 @@ use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
+use crate::allowance::Allowance;
 use crate::limits::SNAPSHOT_PAGE_BYTES;
 use crate::problem::{Bound, Problem};
 use crate::receipts;
@@ -23,8 +24,10 @@ impl Directory for DirectoryService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
     async fn snapshot(&self, request: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotResponse>, Status> {
-        let from = request.into_inner().from_size;
-        Ok(Response::new(self.page(from)?))
+        let held = Allowance::of(request.extensions())?.page()?;
+        let mut response = Response::new(self.page(request.into_inner().from_size)?);
+        response.extensions_mut().insert(held);
+        Ok(response)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

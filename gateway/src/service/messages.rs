@@ -12,17 +12,17 @@ use ledger::Ledger;
 use proto::v1;
 use proto::v1::messages_server::Messages;
 use tokio::sync::mpsc;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::limits::IN_FLIGHT_MESSAGES_MAX;
+use crate::allowance::Allowance;
 use crate::problem::Problem;
 use crate::receipts::{self, opened};
 use crate::service::{Desk, peer, receive};
 use crate::shared::Shared;
 use crate::spans::{Step, Trace};
-use crate::writer::{Answer, Command};
+use crate::writer::{Answer, Command, Reply};
 
 /// The service.
 #[derive(Clone)]
@@ -50,22 +50,30 @@ impl Messages for MessagesService {
         request: Request<Streaming<v1::SubmitStreamRequest>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
         let peer = peer(request.extensions())?;
+        let allowance = Allowance::of(request.extensions())?;
         let mut inbound = request.into_inner();
-        let (results, out) = mpsc::channel(2 * IN_FLIGHT_MESSAGES_MAX);
+        let (results, out) = mpsc::channel(2 * self.0.shared.limits.in_flight_messages);
         let service = self.clone();
         tokio::spawn(async move {
             while let Ok(Some(request)) = inbound.message().await {
                 // Room for the answer first: a client that does not read gets no further.
-                let Ok(slot) = results.clone().reserve_owned().await else { return };
+                let room = tokio::select! {
+                    room = allowance.answer() => room,
+                    () = results.closed() => return,
+                };
+                let Ok(place) = results.clone().reserve_owned().await else { return };
+                let slot = Slot { place, room };
                 service.submit_one(&peer, request.submission.unwrap_or_default(), slot);
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(out))))
+        // The room of an answer is given back when it is read.
+        Ok(Response::new(Box::pin(ReceiverStream::new(out).map(|(answer, _)| Ok(answer)))))
     }
 
     async fn receive(&self, request: Request<Streaming<v1::ReceiveRequest>>) -> Result<Response<Self::ReceiveStream>, Status> {
         let peer = peer(request.extensions())?;
-        let out = receive::start(self.0.clone(), peer, request.into_inner());
+        let open = Allowance::of(request.extensions())?.mailbox()?;
+        let out = receive::start(self.0.clone(), peer, request.into_inner(), open);
         Ok(Response::new(Box::pin(ReceiverStream::new(out))))
     }
 
@@ -77,7 +85,19 @@ impl Messages for MessagesService {
     }
 }
 
-type Slot = mpsc::OwnedPermit<Result<v1::SubmitStreamResponse, Status>>;
+type Room = tokio::sync::OwnedSemaphorePermit;
+
+/// Where one answer goes, and its room among those of its participant that wait to be read.
+struct Slot {
+    place: mpsc::OwnedPermit<(v1::SubmitStreamResponse, Room)>,
+    room: Room,
+}
+
+impl Slot {
+    fn send(self, answer: v1::SubmitStreamResponse) {
+        self.place.send((answer, self.room));
+    }
+}
 
 impl MessagesService {
     /// `bytes -> Envelope -> Verified`, on the caller's task: the costly part needs no lock.
@@ -86,8 +106,10 @@ impl MessagesService {
         let refuse = |error| Problem::Refused(Refusal::from(error));
         let envelope = Envelope::parse(submission, &self.0.shared.network).map_err(refuse)?;
         let verified = envelope.verify(peer, &*self.0.shared, &AwsLc).map_err(refuse);
-        if let Err(Problem::Refused(refusal)) = &verified {
-            tracing::warn!(peer = %peer.address, refusal = refusal.name(), "a submission does not verify");
+        if let Err(Problem::Refused(refusal)) = &verified
+            && let Some(unsaid) = self.0.shared.quiet.may_say("SUBMISSION")
+        {
+            tracing::warn!(peer = %peer.address, refusal = refusal.name(), unsaid, "a submission does not verify");
         }
         Ok((verified?, bytes))
     }
@@ -118,26 +140,17 @@ impl MessagesService {
         });
         let (verified, permit) = match verified {
             Ok(pair) => pair,
-            Err(problem) => return drop(slot.send(Ok(response(&self.0.shared, trace, tag, Err(problem))))),
+            Err(problem) => return slot.send(response(&self.0.shared, trace, tag, Err(problem))),
         };
         let shared = self.0.shared.clone();
-        let slot = Arc::new(std::sync::Mutex::new(Some((slot, trace))));
-        let take = |slot: &std::sync::Mutex<Option<(Slot, Trace)>>| slot.lock().ok().and_then(|mut slot| slot.take());
-        let for_reply = slot.clone();
-        let reply = Box::new(move |answer: Answer| {
-            if let Some((slot, mut trace)) = take(&for_reply) {
-                trace.step_until(Step::Wait, shared.metrics.batch_began());
-                trace.step(Step::Commit);
-                let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
-                trace.step(Step::Receipt);
-                slot.send(Ok(response(&shared, trace, tag, receipt)));
-            }
+        let reply = Reply::new(move |answer: Answer| {
+            trace.step_until(Step::Wait, shared.metrics.batch_began());
+            trace.step(Step::Commit);
+            let receipt = answer.and_then(|answered| receipts::for_author(&*shared.ledger(), &answered));
+            trace.step(Step::Receipt);
+            slot.send(response(&shared, trace, tag, receipt));
         });
-        if let Err(problem) = self.0.hand(Command::Message { verified: Box::new(verified), permit, reply })
-            && let Some((slot, trace)) = take(&slot)
-        {
-            slot.send(Ok(response(&self.0.shared, trace, tag, Err(problem))));
-        }
+        self.0.hand(Command::Message { verified: Box::new(verified), permit, reply });
     }
 
     fn status_of(&self, reference: &Reference) -> Result<v1::StatusResponse, Problem> {

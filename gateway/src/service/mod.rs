@@ -8,6 +8,7 @@ pub mod receive;
 use std::sync::Arc;
 
 use envelope::message::Peer;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Extensions, Status};
 
@@ -25,14 +26,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Hands a command to the writer without waiting.
-    ///
-    /// # Errors
-    /// [`Problem::Busy`] when the queue is full or the gateway is going down.
-    pub fn hand(&self, command: Command) -> Result<(), Problem> {
-        self.writer
-            .try_send(command)
-            .map_err(|_| Problem::busy_at(Bound::Queue, "the queue to the ledger is full, or the gateway is going down"))
+    /// Hands a command to the writer without waiting. When the queue is full or the gateway is going down, the command is
+    /// answered with [`Problem::Busy`].
+    pub fn hand(&self, command: Command) {
+        if let Err(TrySendError::Full(command) | TrySendError::Closed(command)) = self.writer.try_send(command) {
+            command.refuse(Problem::busy_at(Bound::Queue, "the queue to the ledger is full, or the gateway is going down"));
+        }
     }
 
     /// Hands a command to the writer and waits for the answer.
@@ -42,7 +41,7 @@ impl Desk {
     pub async fn ask(&self, command: impl FnOnce(Reply) -> Command) -> Answer {
         let (reply, answer) = oneshot::channel();
         // A caller that has gone away does not hinder the writer.
-        self.hand(command(Box::new(move |answer| drop(reply.send(answer)))))?;
+        self.hand(command(Reply::new(move |answer| drop(reply.send(answer)))));
         answer.await.unwrap_or_else(|_| Err(Problem::not_known()))
     }
 

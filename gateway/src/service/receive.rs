@@ -9,10 +9,10 @@ use envelope::message::Peer;
 use envelope::statement::digest_of;
 use exchange::Rows as _;
 use proto::v1::{self, ReceiveRequest, ReceiveResponse, ReceiveStart, StatementKind};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tonic::{Status, Streaming};
 
-use crate::limits::MAILBOX_CREDIT_MAX;
+use crate::limits::{DELIVERIES_WAITING_MAX, MAILBOX_CREDIT_MAX};
 use crate::problem::Problem;
 use crate::receipts;
 use crate::service::Desk;
@@ -24,9 +24,11 @@ pub(crate) fn start(
     desk: Desk,
     peer: Arc<Peer>,
     mut inbound: Streaming<ReceiveRequest>,
+    open: OwnedSemaphorePermit,
 ) -> mpsc::Receiver<Result<ReceiveResponse, Status>> {
-    let (out, responses) = mpsc::channel(8);
+    let (out, responses) = mpsc::channel(DELIVERIES_WAITING_MAX);
     tokio::spawn(async move {
+        let _open = open;
         let first = match inbound.message().await {
             Ok(Some(ReceiveRequest { start: Some(start), credit, .. })) => (start, credit),
             _ => {

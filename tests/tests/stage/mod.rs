@@ -5,6 +5,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod frames;
 pub(crate) mod tls;
 
 use std::io::{BufRead as _, BufReader};
@@ -113,6 +114,11 @@ impl Stage {
         std::fs::write(self.folder.path().join("gateway.toml"), config.to_toml()).expect("written");
     }
 
+    /// Sets bounds in the configuration file.
+    pub(crate) fn limit(&self, change: impl FnOnce(&mut gateway::bounds::Limits)) {
+        self.configure(|config| change(&mut config.limits));
+    }
+
     /// A gateway in a process of its own.
     pub(crate) fn serve(&self) -> Gateway {
         self.serve_logging("info,gateway=debug")
@@ -126,6 +132,13 @@ impl Stage {
     /// As [`Stage::serve`], with log levels as the configuration says.
     pub(crate) fn serve_as_configured(&self) -> Gateway {
         Gateway::start(&self.folder.path().join("gateway.toml"), None)
+    }
+
+    /// As [`Stage::serve`], where the system allows so many open files.
+    pub(crate) fn serve_with_files(&self, files: usize) -> Gateway {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &files.to_string(), env!("CARGO_BIN_EXE_ecowire-all")]);
+        Gateway::start_by(shell, &self.folder.path().join("gateway.toml"), Some("info,gateway=debug"))
     }
 
     /// A gateway in this process.
@@ -282,7 +295,10 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     fn start(config: &std::path::Path, levels: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ecowire-all"));
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_ecowire-all")), config, levels)
+    }
+
+    fn start_by(mut command: Command, config: &std::path::Path, levels: Option<&str>) -> Self {
         command
             .args(["ecowire-gateway", "serve", "--config"])
             .arg(config)
@@ -311,6 +327,10 @@ impl Gateway {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name]).arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(sent.success(), "{name}");
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// How much has been logged.
@@ -348,6 +368,13 @@ impl Drop for Gateway {
 
 pub(crate) fn address_of(url: &str) -> SocketAddr {
     url.trim_start_matches("https://").parse().expect("an address and port")
+}
+
+/// A TCP connection from a loopback address of the caller's: 127.0.0.x.
+pub(crate) async fn connect_from(x: u8, to: SocketAddr) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, x], 0).into()).expect("loopback has 2^24 addresses");
+    socket.connect(to).await.expect("connected")
 }
 
 /// A small call that any member may make; `Err` says how it failed.

@@ -46,6 +46,17 @@ pub(crate) fn quic(own: Option<KeyAndChain>, alpn: &[&str]) -> (quinn::Endpoint,
     (quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket"), quinn::ClientConfig::new(Arc::new(config)))
 }
 
+/// A client that shows any chain with any key, whether they fit or not, and believes any server.
+pub(crate) fn showing((chain, key): KeyAndChain) -> ClientConfig {
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13]).expect("tls 1.3");
+    let key = provider().key_provider.load_private_key(key).expect("a key");
+    let shown = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(chain, key));
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer));
+    let mut config = builder.with_client_cert_resolver(Arc::new(shown));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config
+}
+
 /// Shakes hands and reads the first bytes: in TLS 1.3 a client learns only then what the server thinks of it.
 pub(crate) async fn knock(to: SocketAddr, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(to).await?;

@@ -53,7 +53,7 @@ impl Middle {
         let service = Service { link: theatre.link(member).await, tricks: tricks.clone() };
         let routes = Routes::new(MessagesServer::new(service.clone()));
         let routes = routes.add_service(DirectoryServer::new(service.clone())).add_service(AuditServer::new(service)).prepare();
-        let door = Door::new(Arc::new(ArcSwap::from_pointee(tls)), running.shared().clone(), routes, stopping, &config.limits);
+        let door = Door::new(Arc::new(ArcSwap::from_pointee(tls)), running.shared().clone(), routes, stopping);
         let listener = tokio::net::TcpListener::bind((theatre.listen.ip(), 0)).await.expect("a free port");
         let local = listener.local_addr().expect("an address");
         assert_eq!(address(NODE).as_str(), genesis.statement.node);
