@@ -92,7 +92,8 @@ pub fn unsaid(command: &clap::Command) -> Vec<String> {
 
 fn collect(command: &clap::Command, found: &mut Vec<String>) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
-    if command.get_name() == "help" {
+    // What is hidden is typed by programs of ours only.
+    if command.get_name() == "help" || command.is_hide_set() {
         return;
     }
     if command.get_about().is_none() {
