@@ -63,13 +63,23 @@ struct File {
 impl File {
     fn read(dir: &Path) -> Result<Self, Error> {
         let text = files::read_text(&dir.join("profile.toml"))?;
-        let file: Option<Self> = toml::from_str(&text).ok();
-        file.filter(|file| file.version == 1).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))
+        Self::parse(&text).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let file: Option<Self> = toml::from_str(text).ok();
+        file.filter(|file| file.version == 1)
     }
 
     fn is_not(dir: &Path, wanted: &str) -> Error {
         Error::Content { path: dir.join("profile.toml"), wanted: wanted.to_owned() }
     }
+}
+
+/// Address and gateway of a profile's file.
+#[cfg(feature = "doors")]
+pub(crate) fn parse(text: &str) -> Option<(String, String)> {
+    File::parse(text).map(|file| (file.address, file.gateway))
 }
 
 impl Profile {

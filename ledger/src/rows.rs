@@ -123,11 +123,19 @@ pub(crate) struct Vault<'a> {
 impl Vault<'_> {
     /// The opening's row.
     pub(crate) fn seal_opening(&self, index: u64, key: &EntryKey, opened: &Opened) -> Vec<u8> {
+        self.seal_plain(index, key, &Self::plain(opened))
+    }
+
+    /// The opening's row before it is encrypted.
+    pub(crate) fn plain(opened: &Opened) -> Zeroizing<Vec<u8>> {
         let lookup_keys = opened.lookup_keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
         let opening = Bytes::from(opened.opening.encode());
-        let row = OpeningRow { opening, sealed: opened.sealed, lookup_keys };
-        let plain = Zeroizing::new(row.encode_to_vec());
-        key.seal(SLOT_OPENING, &self.place(index, Table::Opening), &plain)
+        Zeroizing::new(OpeningRow { opening, sealed: opened.sealed, lookup_keys }.encode_to_vec())
+    }
+
+    /// Encrypts what [`Vault::plain`] made.
+    pub(crate) fn seal_plain(&self, index: u64, key: &EntryKey, plain: &[u8]) -> Vec<u8> {
+        key.seal(SLOT_OPENING, &self.place(index, Table::Opening), plain)
     }
 
     /// Reads the opening's row; `None` when it is damaged.
