@@ -5,6 +5,8 @@
 //! called delivered; nothing is believed because the gateway says so; the gateway never gets a key.
 
 mod clock;
+#[cfg(feature = "doors")]
+pub mod doors;
 mod files;
 mod trouble;
 

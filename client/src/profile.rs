@@ -74,8 +74,12 @@ fn is_auto(transport: &Transport) -> bool {
 impl File {
     fn read(dir: &Path) -> Result<Self, Error> {
         let text = files::read_text(&dir.join("profile.toml"))?;
-        let file: Option<Self> = toml::from_str(&text).ok();
-        file.filter(|file| file.version == 1).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))
+        Self::parse(&text).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let file: Option<Self> = toml::from_str(text).ok();
+        file.filter(|file| file.version == 1)
     }
 
     /// What is wrong with a text as `profile.toml`, and the keys that it may have.
@@ -118,6 +122,12 @@ pub(crate) enum Wrong {
 /// Checks the text of a `profile.toml`.
 pub(crate) fn check_file(text: &str) -> Result<(), Wrong> {
     File::check(text)
+}
+
+/// Address and gateway of a profile's file.
+#[cfg(feature = "doors")]
+pub(crate) fn parse(text: &str) -> Option<(String, String)> {
+    File::parse(text).map(|file| (file.address, file.gateway))
 }
 
 impl Profile {

@@ -6,6 +6,8 @@
 //! **Invariant:** what is read is checked first: a leaf against its tile, an opening against its leaf, a proof
 //! against the signed root. A wrong value is never served; damage is an error that names its place.
 
+#[cfg(feature = "doors")]
+pub mod doors;
 mod error;
 #[cfg(any(test, feature = "faults"))]
 mod faulty;

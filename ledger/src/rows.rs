@@ -146,11 +146,20 @@ pub(crate) struct Vault<'a> {
 impl Vault<'_> {
     /// Appends the opening's bytes at rest.
     pub(crate) fn seal_opening(&self, index: u64, key: &EntryKey, opened: &Opened, out: &mut Vec<u8>) {
+        key.seal_onto(SLOT_OPENING, &self.place(index, Table::Opening), &Self::plain(opened), out);
+    }
+
+    /// The opening and what belongs to it, before they are encrypted.
+    pub(crate) fn plain(opened: &Opened) -> Zeroizing<Vec<u8>> {
         let lookup_keys = opened.lookup_keys.iter().map(|key| Bytes::copy_from_slice(key)).collect();
         let opening = Bytes::from(opened.opening.encode());
-        let row = OpeningRow { opening, sealed: opened.sealed, lookup_keys };
-        let plain = Zeroizing::new(row.encode_to_vec());
-        key.seal_onto(SLOT_OPENING, &self.place(index, Table::Opening), &plain, out);
+        Zeroizing::new(OpeningRow { opening, sealed: opened.sealed, lookup_keys }.encode_to_vec())
+    }
+
+    /// Encrypts what [`Vault::plain`] made, or anything in its place.
+    #[cfg(feature = "doors")]
+    pub(crate) fn seal_plain(&self, index: u64, key: &EntryKey, plain: &[u8]) -> Vec<u8> {
+        key.seal(SLOT_OPENING, &self.place(index, Table::Opening), plain)
     }
 
     /// Reads the opening's row; `None` when it is damaged.

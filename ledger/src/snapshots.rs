@@ -198,6 +198,19 @@ impl<'a> Iterator for Merge<'a> {
     }
 }
 
+/// The rows of a part, for `doors`.
+#[cfg(feature = "doors")]
+pub(crate) fn read_part(span: Span, bytes: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    let part = [sound(span, Bytes::copy_from_slice(bytes))?];
+    Some(Merge::new(&part).map(|(key, row)| (key.to_vec(), row.to_vec())).collect())
+}
+
+/// A part with these rows, for `doors`.
+#[cfg(feature = "doors")]
+pub(crate) fn part(span: Span, rows: &SnapshotRows) -> Vec<u8> {
+    encode(span, rows.iter().map(|(key, row)| (key.as_slice(), row.as_slice()))).to_vec()
+}
+
 /// The folder `snapshots`: a file a part, named by its span.
 #[derive(Debug)]
 pub(crate) struct SnapshotFiles {

@@ -40,6 +40,7 @@ fn our_crates_depend_on_each_other_like_this() {
         exchange: envelope proto tlog
         gateway: command commit envelope exchange ledger proto tlog
         ledger: envelope tlog
+        parsers: client envelope exchange gateway ledger proto tlog
         proto:
         tests: certs-dev client commit gateway
         tlog:"#]]

@@ -1,0 +1,5 @@
+//! `leaf` of the crate `parsers`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    parsers::body("leaf")(bytes);
+});
