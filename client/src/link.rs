@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use envelope::Address;
 use envelope::identity::{Anchors, NothingRevoked, Role};
+use envelope::locked::{Secret, is_locked};
 use envelope::trust::Trust;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,12 +21,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::clock;
+use crate::custody;
 use crate::error::Error;
 use crate::files;
 
@@ -53,9 +55,22 @@ impl Credentials {
     /// # Errors
     /// [`Error::File`] or [`Error::Content`].
     pub fn read(folder: &std::path::Path) -> Result<Self, Error> {
+        Self::read_unlocked(folder, None)
+    }
+
+    /// As [`Credentials::read`], of a key that may be encrypted under `passphrase`.
+    ///
+    /// # Errors
+    /// Also [`Error::Locked`] and [`Error::Passphrase`].
+    pub fn read_unlocked(folder: &std::path::Path, passphrase: Option<&Secret>) -> Result<Self, Error> {
         let path = folder.join("tls.key");
-        let key = PrivateKeyDer::from_pem_slice(&files::read(&path)?);
-        let key = key.map_err(|_| Error::Content { path, wanted: "a private key in PEM".to_owned() })?;
+        let text = files::read(&path)?;
+        let key = if is_locked(&text) {
+            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(custody::unlock(&path, &text, passphrase)?.to_vec()))
+        } else {
+            let key = PrivateKeyDer::from_pem_slice(&text);
+            key.map_err(|_| Error::Content { path, wanted: "a private key in PEM".to_owned() })?
+        };
         Ok(Self { chain: files::read_chain(&folder.join("tls.pem"))?, key })
     }
 }

@@ -43,6 +43,9 @@ enum Command {
         /// Address and port to listen on
         #[arg(long, default_value = "127.0.0.1:7247")]
         listen: SocketAddr,
+        /// File with the passphrase of the node's keys, when they are encrypted; it is written into the configuration
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Open the store by checking it, and serve until SIGINT or SIGTERM
     #[command(after_help = EXAMPLES)]
@@ -50,6 +53,9 @@ enum Command {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
+        /// File with the passphrase of the node's keys, instead of the one that the configuration names
+        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
+        passphrase_file: Option<PathBuf>,
         /// The network authority's clock-step.bin, when the gateway does not believe its clock
         #[arg(long, value_name = "FILE")]
         clock_step: Option<PathBuf>,
@@ -63,6 +69,9 @@ enum Command {
         /// The configuration file
         #[arg(long)]
         config: PathBuf,
+        /// File with the passphrase of the node's keys, instead of the one that the configuration names
+        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
+        passphrase_file: Option<PathBuf>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -81,9 +90,13 @@ Log levels: ECOWIRE_LOG=info,gateway=debug";
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
     let done = match cli.command {
-        Command::Init { config, genesis, node, data, listen } => init(&Init { config, genesis, node, data, listen }),
-        Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
-        Command::Check { config, json } => check(&config, json),
+        Command::Init { config, genesis, node, data, listen, passphrase_file } => {
+            init(&Init { config, genesis, node, data, listen }, passphrase_file.as_deref())
+        }
+        Command::Serve { config, passphrase_file, clock_step, log_json } => {
+            read(&config, passphrase_file).and_then(|config| serve(&config, clock_step.as_deref(), log_json))
+        }
+        Command::Check { config, passphrase_file, json } => read(&config, passphrase_file).and_then(|config| check(&config, json)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -93,19 +106,25 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-fn init(options: &Init) -> anyhow::Result<ExitCode> {
-    gateway::init(options)?;
+/// The configuration, with what the command line says otherwise.
+fn read(path: &std::path::Path, passphrase_file: Option<PathBuf>) -> anyhow::Result<Config> {
+    let mut config = Config::read(path).map_err(StartError::from)?;
+    config.keys.passphrase_file = passphrase_file.or(config.keys.passphrase_file);
+    Ok(config)
+}
+
+fn init(options: &Init, passphrase_file: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
+    gateway::init_locked(options, passphrase_file)?;
     println!("wrote {} and the first entries of the ledger in {}", options.config.display(), options.data.display());
     println!("next: ecowire-gateway serve --config {}", options.config.display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json: bool) -> anyhow::Result<ExitCode> {
+fn serve(config: &Config, clock_step: Option<&std::path::Path>, log_json: bool) -> anyhow::Result<ExitCode> {
     log_to_stderr(log_json)?;
-    let config = Config::read(path).map_err(StartError::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut running = gateway::start(&config).await?;
+        let mut running = gateway::start(config).await?;
         if let Some(file) = clock_step {
             let signed = statement::decode_signed(&std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?)?;
             if let Err(reason) = running.clock_step(signed).await {
@@ -123,9 +142,8 @@ fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json:
     })
 }
 
-fn check(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
-    let config = Config::read(path).map_err(StartError::from)?;
-    let checked = gateway::check(&config)?;
+fn check(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let checked = gateway::check(config)?;
     for damage in &checked.damage {
         match (json, damage.index) {
             (true, index) => println!("{}", finding_json(index, &damage.text)),

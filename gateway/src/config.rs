@@ -21,9 +21,33 @@ pub struct Config {
     pub node: PathBuf,
     /// Folder with the revocation lists of the issuing CAs.
     pub crls: PathBuf,
+    /// What opens the node's keys.
+    #[serde(default)]
+    pub keys: Keys,
     /// Bounds that an operator may lower or raise.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// What opens the node's keys.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// File with the passphrase of keys that are encrypted, for its owner's eyes only.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+impl Keys {
+    fn to_toml(&self) -> String {
+        let value = self.passphrase_file.as_ref().map(|path| toml::Value::String(path.display().to_string()).to_string());
+        let line = value
+            .map_or("# passphrase_file = \"/run/credentials/ecowire/passphrase\"".to_owned(), |path| format!("passphrase_file = {path}"));
+        format!(
+            "[keys]\n\
+             # Where the passphrase of encrypted keys of the node (tls.key, log.key, directory.key) lies, mode 0600.\n\
+             {line}\n"
+        )
+    }
 }
 
 /// Bounds of connections.
@@ -80,7 +104,8 @@ impl Config {
         let mut config: Self =
             toml::from_str(&text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        for entry in [&mut config.data, &mut config.genesis, &mut config.node, &mut config.crls] {
+        let passphrase = config.keys.passphrase_file.as_mut();
+        for entry in [&mut config.data, &mut config.genesis, &mut config.node, &mut config.crls].into_iter().chain(passphrase) {
             *entry = folder.join(&*entry);
         }
         Ok(config)
@@ -91,6 +116,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
+        let keys = self.keys.to_toml();
         let Limits { connections, connections_per_participant, handshakes } = &self.limits;
         format!(
             "# Configuration of an Ecowire gateway. Relative paths are relative to this file's folder.\n\
@@ -110,6 +136,7 @@ impl Config {
              # Revocation lists of the issuing CAs, one .crl file each; read again when they change.\n\
              crls = {crls}\n\
              \n\
+             {keys}\n\
              [limits]\n\
              # Connections of all participants, and of one.\n\
              connections = {connections}\n\
@@ -129,13 +156,24 @@ mod tests {
     fn sample() -> Config {
         let at = |name: &str| PathBuf::from(format!("/x/{name} \"q\""));
         let listen = "127.0.0.1:7247".parse().unwrap();
-        Config { listen, data: at("data"), genesis: at("g"), node: at("n"), crls: at("c"), limits: Limits::default() }
+        Config {
+            listen,
+            data: at("data"),
+            genesis: at("g"),
+            node: at("n"),
+            crls: at("c"),
+            keys: Keys::default(),
+            limits: Limits::default(),
+        }
     }
 
     #[test]
     fn what_init_writes_is_what_serve_reads() {
         let read: Config = toml::from_str(&sample().to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", sample()));
+        let locked = Config { keys: Keys { passphrase_file: Some("/run/\"q\"".into()) }, ..sample() };
+        let read: Config = toml::from_str(&locked.to_toml()).unwrap();
+        assert_eq!(read.keys.passphrase_file, locked.keys.passphrase_file);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::service::Routes;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Keys};
 use crate::connection::Door;
 use crate::limits;
 use crate::node::{Node, NodeError, hold_log_key};
@@ -112,6 +112,14 @@ pub struct Init {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub fn init(init: &Init) -> Result<Config, StartError> {
+    init_locked(init, None)
+}
+
+/// As [`init`], with the file of the passphrase that the node's keys are encrypted under.
+///
+/// # Errors
+/// [`StartError`] says what is in the way.
+pub fn init_locked(init: &Init, passphrase_file: Option<&Path>) -> Result<Config, StartError> {
     if init.config.exists() {
         return Err(StartError::Exists(init.config.clone()));
     }
@@ -126,11 +134,12 @@ pub fn init(init: &Init) -> Result<Config, StartError> {
         node: absolute(&init.node)?,
         crls: genesis_path.parent().map(|pki| pki.join("crl")).unwrap_or_default(),
         genesis: genesis_path,
+        keys: Keys { passphrase_file: passphrase_file.map(absolute).transpose()? },
         limits: crate::config::Limits::default(),
     };
     let (opener, genesis) = opener(&config)?;
     let now = SystemTimeSource::default().wall();
-    Node::read(&config.node, &genesis, now)?;
+    Node::read(&config.node, &config.keys, &genesis, now)?;
     let ledger = opener.create()?;
     let exchange = Exchange::new(Rules::default());
     let mut batch = exchange.batch(0, now);
@@ -218,7 +227,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
 pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules, engine: Engine) -> Result<Running, StartError> {
     let (opener, genesis) = opener(config)?;
     let opener = Opener { rules, engine, ..opener };
-    let node = Node::read(&config.node, &genesis, time.wall())?;
+    let node = Node::read(&config.node, &config.keys, &genesis, time.wall())?;
     let (ledger, exchange) = opener.open()?;
     let key = hold_log_key(&config.node)?;
     let (ledger, size): (Arc<dyn ledger::Ledger>, u64) = {
@@ -349,8 +358,8 @@ pub fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
         return Err(StartError::KeysInData(config.node.clone()));
     }
     let genesis = Arc::new(genesis);
-    let (data, node) = (config.data.clone(), config.node.clone());
-    Ok((Opener { data, node, genesis: genesis.clone(), rules: Rules::default(), engine: Engine::Redb }, genesis))
+    let (data, node, keys) = (config.data.clone(), config.node.clone(), config.keys.clone());
+    Ok((Opener { data, node, keys, genesis: genesis.clone(), rules: Rules::default(), engine: Engine::Redb }, genesis))
 }
 
 /// Each start is an entry of its own, so that two machines with one key never write the same log.
@@ -427,7 +436,7 @@ impl Ticker {
             return;
         }
         self.tls_seen = modified;
-        let config = Node::read(&self.config.node, &self.genesis, now).map_err(|error| error.to_string());
+        let config = Node::read(&self.config.node, &self.config.keys, &self.genesis, now).map_err(|error| error.to_string());
         match config.and_then(|node| tls::server_config(node, &self.desk.shared).map_err(|error| error.to_string())) {
             Ok(config) => {
                 self.tls.store(Arc::new(config));

@@ -6,7 +6,7 @@ mod theatre;
 use certs_dev::forge::{Ca, Certifiable, Spec};
 use client::link::{Credentials, Link};
 use client::{Client, Error, ReceiveOptions};
-use envelope::keys::{AwsLc, Signer as _};
+use envelope::keys::AwsLc;
 use envelope::{dsse, header};
 use p256::ecdsa::Signature;
 use prost::Message as _;

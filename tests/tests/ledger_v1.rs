@@ -30,7 +30,15 @@ impl Golden {
         let expected = serde_json::from_slice(&std::fs::read(golden.join("expected.json")).expect("a file")).expect("json");
         let listen = ([127, 0, 0, 1], 0).into();
         let (genesis, node) = (golden.join("genesis.bin"), golden.join("node"));
-        let config = Config { listen, data, genesis, node, crls: PathBuf::new(), limits: gateway::config::Limits::default() };
+        let config = Config {
+            listen,
+            data,
+            genesis,
+            node,
+            crls: PathBuf::new(),
+            keys: gateway::config::Keys::default(),
+            limits: gateway::config::Limits::default(),
+        };
         Self { expected, config, _folder: folder }
     }
 

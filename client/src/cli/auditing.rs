@@ -9,6 +9,7 @@ use envelope::Class;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
+use super::secrets::Secrets;
 use super::{args, print};
 
 #[derive(Serialize)]
@@ -56,28 +57,28 @@ struct GapLine {
     last: u64,
 }
 
-pub(super) async fn run(audit: &args::Audit) -> Result<ExitCode, Error> {
+pub(super) async fn run(audit: &args::Audit, secrets: &Secrets) -> Result<ExitCode, Error> {
     match &audit.command {
-        args::AuditCommand::Replay(replay) => self::replay(replay).await,
-        args::AuditCommand::Verify(verify) => self::verify(verify).await,
+        args::AuditCommand::Replay(replay) => self::replay(replay, secrets).await,
+        args::AuditCommand::Verify(verify) => self::verify(verify, secrets).await,
     }
 }
 
-async fn replay(replay: &args::Replay) -> Result<ExitCode, Error> {
-    let profile = super::open(&replay.profile, super::PROFILE_WAIT).await?;
+async fn replay(replay: &args::Replay, secrets: &Secrets) -> Result<ExitCode, Error> {
+    let profile = super::open(&replay.profile, secrets, super::PROFILE_WAIT).await?;
     let verdict = visit(&profile, replay, |line, _| entry(line, replay.json)).await?;
     print::note(&format!("{} entries, root {}", verdict.size, verdict.root));
     Ok(code(&verdict))
 }
 
-async fn verify(verify: &args::Replay) -> Result<ExitCode, Error> {
+async fn verify(verify: &args::Replay, secrets: &Secrets) -> Result<ExitCode, Error> {
     if verify.from > 0 {
         let text = "NOT JUDGED: verify judges the log from entry 0; `audit replay --from N` reads from entry N";
         return Err(Error::Argument(text.to_owned()));
     }
     // On anything but a terminal nothing is drawn.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let profile = super::open(&verify.profile, super::PROFILE_WAIT).await?;
+    let profile = super::open(&verify.profile, secrets, super::PROFILE_WAIT).await?;
     if profile.address().class() != Class::Auditor {
         let text = "only an auditor's certificate sees openings; use `audit replay` for your own entries";
         return Err(Error::refused("NO_AUTHORITY", text));

@@ -12,13 +12,14 @@ use crate::words::{Escaped, EscapedLines, Word as _};
 use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Profile, ReceiveOptions};
 use envelope::Reference;
 
+use super::secrets::Secrets;
 use super::{args, print};
 
-pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
+pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets) -> Result<ExitCode, Error> {
     if inbox.follow {
-        return follow(inbox).await;
+        return follow(inbox, secrets).await;
     }
-    let profile = super::open(&inbox.profile, super::PROFILE_WAIT).await?;
+    let profile = super::open(&inbox.profile, secrets, super::PROFILE_WAIT).await?;
     let visited = match super::connect(&profile).await {
         Ok(mut client) => client.receive(ReceiveOptions::default()).await,
         Err(error) => Err(error),
@@ -33,7 +34,9 @@ pub(super) async fn inbox(inbox: &args::Inbox) -> Result<ExitCode, Error> {
 
 /// Lists what is here, then what comes, until it is interrupted. The profile is open only during a visit, so that other
 /// commands work beside it; the connection is kept, and a lost one is made again.
-async fn follow(inbox: &args::Inbox) -> Result<ExitCode, Error> {
+async fn follow(inbox: &args::Inbox, secrets: &Secrets) -> Result<ExitCode, Error> {
+    // What the keys need is asked for once, before anything is listed.
+    drop(super::open(&inbox.profile, secrets, super::PROFILE_WAIT).await?);
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut follower = Follower { link: None, shown: BTreeSet::new(), missing: Vec::new() };
@@ -43,7 +46,7 @@ async fn follow(inbox: &args::Inbox) -> Result<ExitCode, Error> {
         let began = Instant::now();
         let visited = tokio::select! {
             _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
-            visited = follower.visit(inbox) => visited,
+            visited = follower.visit(inbox, secrets) => visited,
         };
         match visited {
             Ok(mail) => {
@@ -85,16 +88,22 @@ struct Follower {
 }
 
 impl Follower {
-    async fn visit(&mut self, inbox: &args::Inbox) -> Result<Mail, Error> {
+    async fn visit(&mut self, inbox: &args::Inbox, secrets: &Secrets) -> Result<Mail, Error> {
         let link = match self.link.take().filter(|link| !link.is_closed()) {
             Some(link) => Ok(link),
             // The profile is not held while nobody answers.
             None => {
                 let (gateway, trust) = Profile::server(&inbox.profile)?;
-                Link::connect(&gateway, &trust, Credentials::read(&inbox.profile)?, CONNECT_TIMEOUT).await
+                Link::connect(
+                    &gateway,
+                    &trust,
+                    Credentials::read_unlocked(&inbox.profile, secrets.unlock().passphrase.as_ref())?,
+                    CONNECT_TIMEOUT,
+                )
+                .await
             }
         };
-        let profile = Profile::open_within(&inbox.profile, super::PROFILE_WAIT).await?;
+        let profile = Profile::open_within(&inbox.profile, &secrets.unlock(), super::PROFILE_WAIT).await?;
         let visited = self.fetch(&profile, link).await;
         // What another command fetched is new to this list, too; and it is shown whatever the gateway says.
         for message in Client::offline(&profile)?.inbox()? {
@@ -134,11 +143,11 @@ fn report(mail: &Mail) -> ExitCode {
     if mail.unsound.is_empty() && !findings { ExitCode::SUCCESS } else { ExitCode::from(5) }
 }
 
-pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
+pub(super) async fn open(open: &args::Open, secrets: &Secrets) -> Result<ExitCode, Error> {
     if let Some(out) = open.out.as_ref().filter(|out| !open.force && out.symlink_metadata().is_ok()) {
         return Err(Error::Exists(out.clone()));
     }
-    let profile = super::open(&open.profile, super::PROFILE_WAIT).await?;
+    let profile = super::open(&open.profile, secrets, super::PROFILE_WAIT).await?;
     let opened = match Client::offline(&profile)?.open(&open.reference) {
         Err(Error::NotHere(_)) => fetch(&profile).await?.open(&open.reference)?,
         other => other?,
@@ -151,8 +160,8 @@ pub(super) async fn open(open: &args::Open) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn acknowledge(ack: &args::Ack) -> Result<ExitCode, Error> {
-    let profile = super::open(&ack.profile, super::PROFILE_WAIT).await?;
+pub(super) async fn acknowledge(ack: &args::Ack, secrets: &Secrets) -> Result<ExitCode, Error> {
+    let profile = super::open(&ack.profile, secrets, super::PROFILE_WAIT).await?;
     let mut client = super::connect(&profile).await?;
     if !is_here(&client, &ack.reference)? {
         client.receive(ReceiveOptions::default()).await?;

@@ -2,9 +2,11 @@
 
 pub(crate) mod args;
 mod auditing;
+mod key;
 mod mail;
 pub(crate) mod print;
 mod receipts;
+mod secrets;
 mod sending;
 
 use std::ffi::OsString;
@@ -13,13 +15,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{CONNECT_TIMEOUT, Client, Error, Flushed, Link, Origin, Profile};
+use crate::{CONNECT_TIMEOUT, Client, Custody, Error, Flushed, Link, Origin, Profile};
 use clap::Parser as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Arguments, Command};
+use secrets::Secrets;
 
 /// Runs the command with its arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -43,15 +46,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
+    let secrets = Secrets::new(arguments.passphrase_file);
     match arguments.command {
-        Command::Init(init) => self::init(&init).await,
-        Command::Send(send) => sending::send(&send).await,
-        Command::Status(status) => sending::status(&status).await,
-        Command::Inbox(inbox) => mail::inbox(&inbox).await,
-        Command::Open(open) => mail::open(&open).await,
-        Command::Ack(ack) => mail::acknowledge(&ack).await,
+        Command::Init(init) => self::init(&init, &secrets).await,
+        Command::Send(send) => sending::send(&send, &secrets).await,
+        Command::Status(status) => sending::status(&status, &secrets).await,
+        Command::Inbox(inbox) => mail::inbox(&inbox, &secrets).await,
+        Command::Open(open) => mail::open(&open, &secrets).await,
+        Command::Ack(ack) => mail::acknowledge(&ack, &secrets).await,
         Command::Receipt(receipt) => receipts::run(&receipt),
-        Command::Audit(audit) => auditing::run(&audit).await,
+        Command::Audit(audit) => auditing::run(&audit, &secrets).await,
+        Command::Key(key) => key::run(&key, &secrets),
     }
 }
 
@@ -65,7 +70,7 @@ fn logs() {
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
-async fn init(init: &args::Init) -> Result<ExitCode, Error> {
+async fn init(init: &args::Init, secrets: &Secrets) -> Result<ExitCode, Error> {
     let origin = Origin { gateway: init.gateway.clone(), trust: init.trust.clone(), identity: init.identity.clone() };
     for name in ["tls.key", "identity.key"] {
         let path = origin.identity.join(name);
@@ -76,7 +81,16 @@ async fn init(init: &args::Init) -> Result<ExitCode, Error> {
             ));
         }
     }
-    let client = Client::init(&init.profile, &origin).await?;
+    if init.passphrase || secrets.given()?.is_some() {
+        secrets.choose()?;
+    }
+    let client = loop {
+        let custody = Custody { unlock: secrets.unlock(), signing: init.signing.clone() };
+        match Client::init_kept(&init.profile, &origin, &custody).await {
+            Err(error) => secrets.learn(error)?,
+            Ok(client) => break client,
+        }
+    };
     if client.replaces_key() {
         let text = "warning: another profile of this member had published a key; messages sealed to that key open only there";
         print::note(text);
@@ -86,9 +100,14 @@ async fn init(init: &args::Init) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens a profile; while another command has it, waits at most `wait` for it.
-async fn open(dir: &Path, wait: Duration) -> Result<Profile, Error> {
-    let opened = Profile::open_within(dir, wait).await;
+/// Opens a profile, asking for what its keys need; while another command has it, waits at most `wait` for it.
+async fn open(dir: &Path, secrets: &Secrets, wait: Duration) -> Result<Profile, Error> {
+    let opened = loop {
+        match Profile::open_within(dir, &secrets.unlock(), wait).await {
+            Err(error @ (Error::Locked(_) | Error::Token(_))) => secrets.learn(error)?,
+            opened => break opened,
+        }
+    };
     if matches!(opened, Err(Error::InUse(_))) {
         print::note(&format!("{} s were waited for another command to end", wait.as_secs_f32()));
     }
