@@ -17,6 +17,7 @@ use tlog::{Checkpoint, Hash, verify_consistency};
 use tonic::Status;
 
 use crate::clock;
+use crate::custody::Custody;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::files;
@@ -100,15 +101,15 @@ impl Client {
     /// # Errors
     /// [`Error::Exists`], and what [`Client::connect`] and [`Client::publish_keys`] say.
     pub async fn init(dir: &Path, origin: &Origin) -> Result<Self, Error> {
-        Self::init_over(dir, origin, Transport::Auto).await
+        Self::init_kept(dir, origin, Transport::Auto, &Custody::default()).await
     }
 
-    /// As [`Client::init`], with a transport that the profile keeps.
+    /// As [`Client::init`], with a transport that the profile keeps, and keys that are kept as `custody` says.
     ///
     /// # Errors
-    /// As [`Client::init`].
-    pub async fn init_over(dir: &Path, origin: &Origin, transport: Transport) -> Result<Self, Error> {
-        let draft = Draft::new(dir, origin, transport)?;
+    /// As [`Client::init`], and what [`Profile::create_kept`] says.
+    pub async fn init_kept(dir: &Path, origin: &Origin, transport: Transport, custody: &Custody) -> Result<Self, Error> {
+        let draft = Draft::new(dir, origin, transport, custody)?;
         let mut client = Self::connect(&draft.profile()?).await.map_err(|error| draft.rename(error))?;
         let replaces_key = client.directory.current_key(client.address()).is_some();
         client.publish_keys().await.map_err(|error| draft.rename(error))?;

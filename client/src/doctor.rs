@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock;
+use crate::custody::Unlock;
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,8 +86,8 @@ impl Report {
     }
 }
 
-/// Looks at the profile at `dir`, and at its gateway for at most `wait` a step.
-pub async fn examine(dir: &Path, wait: Duration) -> Report {
+/// Looks at the profile at `dir`, with what is known of its secrets, and at its gateway for at most `wait` a step.
+pub async fn examine(dir: &Path, unlock: &Unlock, wait: Duration) -> Report {
     let now = clock::now();
     let mut checks = Vec::new();
     let file = look::file(dir);
@@ -104,10 +105,11 @@ pub async fn examine(dir: &Path, wait: Duration) -> Report {
     }
     checks.push(judge::disk(&look::disk(dir)));
     checks.push(judge::evidence(&look::evidence(dir)));
-    let opened = look::open(dir);
+    let opened = look::open(dir, unlock);
     checks.push(judge::store(&opened));
     if let (Some(own), Ok(trust)) = (&own, trust) {
-        let met = look::meet(dir, own, trust, opened.as_ref().ok().and_then(|open| open.profile.as_ref()), wait).await;
+        let met =
+            look::meet(look::credentials(dir, unlock), own, trust, opened.as_ref().ok().and_then(|open| open.profile.as_ref()), wait).await;
         let sound = checks.iter().all(|check| check.name != "tls" || check.verdict != Verdict::Bad);
         checks.push(judge::gateway(&own.gateway, &met.reach, sound));
         if let Some(times) = met.times {

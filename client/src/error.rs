@@ -110,6 +110,23 @@ pub enum Error {
     /// No random bytes, or a key that is none.
     #[error(transparent)]
     Key(#[from] envelope::keys::KeyFileError),
+    /// A key file is encrypted, and there is no passphrase.
+    #[error("KEY_LOCKED: {} is encrypted: a passphrase is needed", .0.display())]
+    Locked(PathBuf),
+    /// Another passphrase than the key's.
+    #[error("WRONG_PASSPHRASE: the passphrase does not open {}", .0.display())]
+    Passphrase(PathBuf),
+    /// A key file is locked in a way that is not taken, or what was given is no passphrase.
+    #[error("{}: {cause}", .path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: envelope::locked::LockError,
+    },
+    /// The token that holds the identity key.
+    #[error(transparent)]
+    Token(#[from] crate::token::TokenError),
     /// The identity key does not sign now.
     #[error(transparent)]
     Sign(#[from] envelope::keys::SignFault),
@@ -123,13 +140,21 @@ pub enum Error {
 
 impl Error {
     /// The exit code of a command that ends with this error: 2 usage, 3 refused, 4 not reachable, 5 verification
-    /// failed, 1 anything else.
+    /// failed, 6 a key is locked, 1 anything else.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Argument(_) => 2,
             Self::Refused { .. } | Self::CertificateRefused { .. } => 3,
             Self::Unreachable { .. } => 4,
+            Self::Locked(_) | Self::Passphrase(_) => 6,
+            Self::Token(error) => {
+                if error.is_locked() {
+                    6
+                } else {
+                    1
+                }
+            }
             Self::Server(_) | Self::Forked { .. } | Self::Unsound(_) | Self::Finding { .. } | Self::Open(_) | Self::Receipt(_) => 5,
             Self::Gateway(_)
             | Self::InUse(_)
@@ -142,6 +167,7 @@ impl Error {
             | Self::Seal(_)
             | Self::Key(_)
             | Self::Sign(_)
+            | Self::Lock { .. }
             | Self::Identity(_)
             | Self::Trust(_) => 1,
         }
@@ -157,6 +183,9 @@ impl Error {
             Self::Forked { .. } => Some("LOG_FORKED"),
             Self::Unsound(_) | Self::Open(_) | Self::Receipt(_) => Some("VERIFICATION_FAILED"),
             Self::Finding { .. } => Some("FINDING"),
+            Self::Token(error) => Some(error.name()),
+            Self::Locked(_) => Some("KEY_LOCKED"),
+            Self::Passphrase(_) => Some("WRONG_PASSPHRASE"),
             _ => None,
         }
     }

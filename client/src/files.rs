@@ -1,9 +1,10 @@
 //! Files of a profile: keys never readable by others, nothing overwritten, everything synced before it counts.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use envelope::trust::{Trust, TrustError};
 use rustls_pki_types::CertificateDer;
@@ -62,14 +63,59 @@ pub(crate) fn ensure_private(path: &Path) -> Result<(), Error> {
 
 /// Puts `bytes` in the place of the file at `path` in one step: a reader sees the old file or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    replace_dated(path, bytes, None)
+}
+
+/// As [`replace`]; the new file is as old as the old one.
+pub(crate) fn replace_in_time(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let made = fs::metadata(path).and_then(|metadata| metadata.modified());
+    replace_dated(path, bytes, Some(made.map_err(|cause| Error::File { what: "read", path: path.into(), cause })?))
+}
+
+fn replace_dated(path: &Path, bytes: &[u8], made: Option<SystemTime>) -> Result<(), Error> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.new", std::process::id()));
     let next = path.with_file_name(name);
     // One of an earlier process with this number that was killed.
     let _ = fs::remove_file(&next);
     write_new(&next, bytes)?;
+    if let Some(made) = made {
+        let dated = OpenOptions::new().write(true).open(&next).and_then(|file| file.set_modified(made).and_then(|()| file.sync_all()));
+        dated.map_err(|cause| Error::File { what: "date", path: next.clone(), cause })?;
+    }
     fs::rename(&next, path).map_err(|cause| Error::File { what: "replace", path: path.into(), cause })?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// The files of a folder with this extension, the newest first.
+pub(crate) fn newest_first(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Error> {
+    let failed = |cause| Error::File { what: "read", path: folder.into(), cause };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let made = entry.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
+        found.push((std::cmp::Reverse(made), entry.path()));
+    }
+    found.retain(|(_, path)| path.extension().is_some_and(|found| found == extension));
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Reads a file that holds a secret: nobody but its owner may read it.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let failed = |cause| Error::File { what: "read", path: path.into(), cause };
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(Error::Content {
+            path: path.into(),
+            wanted: "for its owner's eyes only: take the rights of others away (chmod 600)".to_owned(),
+        });
+    }
+    let mut text = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX));
+    let read = std::io::Read::by_ref(&mut file).take(SECRET_BYTES_MAX as u64).read_to_string(&mut text);
+    read.map_err(failed)?;
+    Ok(text)
 }
 
 /// Makes a folder for its owner only; folders above it that are missing are made, too.
@@ -90,3 +136,6 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
     let synced = fs::File::open(path).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| Error::File { what: "sync", path: path.into(), cause })
 }
+
+/// Bytes that are read of a file with a passphrase: more than the longest, which is then refused.
+const SECRET_BYTES_MAX: usize = 2 * envelope::limits::PASSPHRASE_BYTES_MAX;

@@ -13,6 +13,7 @@ mod trouble;
 pub mod error;
 pub mod words;
 
+pub mod custody;
 pub mod link;
 pub mod profile;
 pub mod store;
@@ -20,6 +21,9 @@ pub mod store;
 pub mod compose;
 pub mod directory;
 pub mod outbox;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
+pub mod token;
 
 pub mod client;
 mod send;
@@ -37,6 +41,7 @@ pub mod cli;
 
 pub use client::{CONNECT_TIMEOUT, Client};
 pub use compose::Compose;
+pub use custody::{Custody, Unlock};
 pub use error::Error;
 pub use inbox::{Mail, Opened, ReceiveOptions, Received};
 pub use link::{Carrier, Credentials, Link, Route, Transport};

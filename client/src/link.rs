@@ -17,16 +17,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use envelope::Address;
+use envelope::locked::{Secret, is_locked};
 use envelope::trust::Trust;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::AlertDescription;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_util::task::TaskTracker;
 
 pub use route::{Carrier, Route, Transport};
 
+use crate::custody;
 use crate::error::Error;
 use crate::files;
 
@@ -54,9 +56,22 @@ impl Credentials {
     /// # Errors
     /// [`Error::File`] or [`Error::Content`].
     pub fn read(folder: &std::path::Path) -> Result<Self, Error> {
+        Self::read_unlocked(folder, None)
+    }
+
+    /// As [`Credentials::read`], of a key that may be encrypted under `passphrase`.
+    ///
+    /// # Errors
+    /// Also [`Error::Locked`] and [`Error::Passphrase`].
+    pub fn read_unlocked(folder: &std::path::Path, passphrase: Option<&Secret>) -> Result<Self, Error> {
         let path = folder.join("tls.key");
-        let key = PrivateKeyDer::from_pem_slice(&files::read(&path)?);
-        let key = key.map_err(|_| Error::Content { path, wanted: "a private key in PEM".to_owned() })?;
+        let text = files::read(&path)?;
+        let key = if is_locked(&text) {
+            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(custody::unlock(&path, &text, passphrase)?.to_vec()))
+        } else {
+            let key = PrivateKeyDer::from_pem_slice(&text);
+            key.map_err(|_| Error::Content { path, wanted: "a private key in PEM".to_owned() })?
+        };
         Ok(Self { chain: files::read_chain(&folder.join("tls.pem"))?, key })
     }
 }

@@ -1,7 +1,7 @@
 //! A member's profile: who it is, whom it trusts, its keys and its store, in one folder that only its owner can read.
 //!
-//! `profile.toml`, `trust.toml`, `tls.pem` and `.key`, `identity.pem` and `.key`, `keys/*.key` (seeds of encryption
-//! keys), `store.redb`, `receipts/*.receipt`, `evidence/`. It does not know the gateway. **Invariant:** nothing here is
+//! `profile.toml`, `trust.toml`, `tls.pem` and `.key`, `identity.pem` and `.key` (or a key in a token, which
+//! `profile.toml` names), `keys/*.key` (seeds of encryption keys), `store.redb`, `receipts/*.receipt`, `evidence/`. It does not know the gateway. **Invariant:** nothing here is
 //! fetched: what a profile trusts came with the certificates.
 
 use std::fs;
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::identity::{Anchors, NothingRevoked, Role, chain_sha256};
+use envelope::identity::{Anchors, NothingRevoked, PublicKey, Role, chain_sha256};
 use envelope::keys::{Signer, SigningKey};
+use envelope::locked::Secret;
 use envelope::seal::DecryptionKey;
 use envelope::trust::Trust;
 use envelope::{Address, Network, Reference};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tlog::VerifierKey;
 
 use crate::clock;
+use crate::custody::{self, Custody, Unlock};
 use crate::error::Error;
 use crate::files;
 use crate::link::{Credentials, Route, Transport};
@@ -36,6 +38,8 @@ struct Inner {
     log: VerifierKey,
     directory: VerifierKey,
     identity: Box<dyn Signer>,
+    /// Opens the other key files when they are needed.
+    passphrase: Option<Secret>,
     chain_sha256: [u8; 32],
     store: Store,
 }
@@ -65,6 +69,9 @@ struct File {
     gateway: String,
     #[serde(default, skip_serializing_if = "is_auto")]
     transport: Transport,
+    /// Where the identity key is, when it is not `identity.key`: a PKCS#11 URI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing: Option<String>,
 }
 
 fn is_auto(transport: &Transport) -> bool {
@@ -137,22 +144,38 @@ impl Profile {
     /// # Errors
     /// [`Error::Exists`] when anything is at `dir`; otherwise what is wrong with a file.
     pub fn create(dir: &Path, origin: &Origin) -> Result<Self, Error> {
-        let draft = Draft::new(dir, origin, Transport::Auto)?;
+        Self::create_kept(dir, origin, Transport::Auto, &Custody::default())
+    }
+
+    /// As [`Profile::create`], with a transport that the profile keeps, and keys that are kept as `custody` says.
+    ///
+    /// # Errors
+    /// Also [`Error::Locked`] and [`Error::Passphrase`] of a key that is copied.
+    pub fn create_kept(dir: &Path, origin: &Origin, transport: Transport, custody: &Custody) -> Result<Self, Error> {
+        let draft = Draft::new(dir, origin, transport, custody)?;
         draft.finish()
+    }
+
+    /// Opens the profile at `dir`, whose keys are not encrypted.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another process has it open; [`Error::Locked`]; otherwise what is wrong with a file.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_unlocked(dir, &Unlock::default())
     }
 
     /// Opens the profile at `dir`.
     ///
     /// # Errors
-    /// [`Error::InUse`] when another process has it open; otherwise what is wrong with a file.
-    pub fn open(dir: &Path) -> Result<Self, Error> {
+    /// As [`Profile::open`], and [`Error::Passphrase`].
+    pub fn open_unlocked(dir: &Path, unlock: &Unlock) -> Result<Self, Error> {
         let file = File::read(dir)?;
         let trust = files::read_trust(&dir.join("trust.toml"))?;
         let anchors = trust.anchors()?;
         let chain = files::read_chain(&dir.join("identity.pem"))?;
         let identity = anchors.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?;
         let tls = anchors.judge(Role::Tls, &files::read_chain(&dir.join("tls.pem"))?, clock::now(), &NothingRevoked)?;
-        let key = SigningKey::from_pem(&files::read(&dir.join("identity.key"))?)?;
+        let key = signer(dir, &file, unlock, identity.public)?;
         let own = identity.address == tls.address && identity.address.as_str() == file.address;
         if !own || identity.public != key.public() || identity.key_id == tls.key_id {
             return Err(File::is_not(dir, "the profile of its own certificates and keys"));
@@ -166,7 +189,8 @@ impl Profile {
             directory: trust.directory_verifier()?,
             anchors,
             trust,
-            identity: Box::new(key),
+            identity: key,
+            passphrase: unlock.passphrase.clone(),
             chain_sha256: chain_sha256(&chain),
             store: Store::open(dir)?,
         };
@@ -185,14 +209,14 @@ impl Profile {
         &self.1
     }
 
-    /// As [`Profile::open`], but while another process has the profile open, waits at most `wait` for it.
+    /// As [`Profile::open_unlocked`], but while another process has the profile open, waits at most `wait` for it.
     ///
     /// # Errors
-    /// As [`Profile::open`].
-    pub async fn open_within(dir: &Path, wait: Duration) -> Result<Self, Error> {
+    /// As [`Profile::open_unlocked`].
+    pub async fn open_within(dir: &Path, unlock: &Unlock, wait: Duration) -> Result<Self, Error> {
         let deadline = Instant::now() + wait;
         loop {
-            match Self::open(dir) {
+            match Self::open_unlocked(dir, unlock) {
                 Err(Error::InUse(_)) if Instant::now() < deadline => tokio::time::sleep(OPEN_AGAIN).await,
                 opened => return opened,
             }
@@ -277,7 +301,7 @@ impl Profile {
     /// # Errors
     /// [`Error`] when a file cannot be read.
     pub fn credentials(&self) -> Result<Credentials, Error> {
-        Credentials::read(&self.0.dir)
+        Credentials::read_unlocked(&self.0.dir, self.0.passphrase.as_ref())
     }
 
     /// All encryption keys that this profile can open with, the newest first.
@@ -285,23 +309,8 @@ impl Profile {
     /// # Errors
     /// [`Error`] when a key file cannot be read.
     pub fn decryption_keys(&self) -> Result<Vec<DecryptionKey>, Error> {
-        let folder = self.0.dir.join("keys");
-        let failed = |cause| Error::File { what: "read", path: folder.clone(), cause };
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let made = entry.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
-            found.push((std::cmp::Reverse(made), entry.path()));
-        }
-        found.retain(|(_, path)| path.extension().is_some_and(|extension| extension == "key"));
-        found.sort();
-        let mut keys = Vec::new();
-        for (_, path) in found {
-            let seed = files::read(&path)?;
-            let wrong = |_| Error::Content { path, wanted: "the 32-byte seed of an encryption key".to_owned() };
-            keys.push(DecryptionKey::from_seed(&seed).map_err(wrong)?);
-        }
-        Ok(keys)
+        let paths = files::newest_first(&self.0.dir.join("keys"), "key")?;
+        paths.iter().map(|path| custody::read_seed(path, self.0.passphrase.as_ref())).collect()
     }
 
     /// Where the receipt of one's own message lies.
@@ -317,15 +326,26 @@ impl Profile {
     }
 }
 
+/// The identity key: in its file, or in a token.
+fn signer(dir: &Path, file: &File, unlock: &Unlock, public: PublicKey) -> Result<Box<dyn Signer>, Error> {
+    if let Some(uri) = &file.signing {
+        return custody::token(uri, unlock.pin.as_ref(), public);
+    }
+    let path = dir.join("identity.key");
+    let der = custody::unlock(&path, &files::read(&path)?, unlock.passphrase.as_ref())?;
+    Ok(Box::new(SigningKey::from_pkcs8(&der)?))
+}
+
 /// A profile in its temporary folder beside the place where it belongs. Dropped, it is removed.
 pub(crate) struct Draft {
     dir: PathBuf,
     temporary: PathBuf,
+    unlock: Unlock,
     profile: Option<Profile>,
 }
 
 impl Draft {
-    pub(crate) fn new(dir: &Path, origin: &Origin, transport: Transport) -> Result<Self, Error> {
+    pub(crate) fn new(dir: &Path, origin: &Origin, transport: Transport, custody: &Custody) -> Result<Self, Error> {
         if fs::symlink_metadata(dir).is_ok() {
             return Err(Error::Exists(dir.to_owned()));
         }
@@ -333,8 +353,8 @@ impl Draft {
         let temporary = dir.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
         // One of an earlier process with this number that was killed.
         let _ = fs::remove_dir_all(&temporary);
-        let mut draft = Self { dir: dir.to_owned(), temporary, profile: None };
-        let opened = draft.fill(origin, transport).and_then(|()| Profile::open(&draft.temporary));
+        let mut draft = Self { dir: dir.to_owned(), temporary, unlock: custody.unlock.clone(), profile: None };
+        let opened = draft.fill(origin, transport, custody).and_then(|()| Profile::open_unlocked(&draft.temporary, &custody.unlock));
         draft.profile = Some(opened.map_err(|error| draft.rename(error))?);
         Ok(draft)
     }
@@ -347,6 +367,8 @@ impl Draft {
             Error::Content { path, wanted } => Error::Content { path: named(path), wanted },
             Error::Exists(path) => Error::Exists(named(path)),
             Error::InUse(path) => Error::InUse(named(path)),
+            Error::Locked(path) => Error::Locked(named(path)),
+            Error::Passphrase(path) => Error::Passphrase(named(path)),
             other => other,
         }
     }
@@ -364,29 +386,35 @@ impl Draft {
         }
         fs::rename(&self.temporary, &self.dir).map_err(|cause| Error::File { what: "make", path: self.dir.clone(), cause })?;
         files::sync_folder(self.dir.parent().unwrap_or(Path::new(".")))?;
-        Profile::open(&self.dir)
+        Profile::open_unlocked(&self.dir, &self.unlock)
     }
 
-    fn fill(&self, origin: &Origin, transport: Transport) -> Result<(), Error> {
+    fn fill(&self, origin: &Origin, transport: Transport, custody: &Custody) -> Result<(), Error> {
         let at = |name: &str| self.temporary.join(name);
         files::make_folder(&self.temporary)?;
         for folder in ["keys", "receipts", "evidence"] {
             files::make_folder(&at(folder))?;
         }
         files::write_new(&at("trust.toml"), &files::read(&origin.trust)?)?;
-        for name in ["tls.pem", "tls.key", "identity.pem", "identity.key"] {
+        for name in ["tls.pem", "identity.pem"] {
             files::write_new(&at(name), &files::read(&origin.identity.join(name))?)?;
+        }
+        let passphrase = custody.unlock.passphrase.as_ref();
+        for name in if custody.signing.is_some() { &["tls.key"][..] } else { &["tls.key", "identity.key"] } {
+            files::write_new(&at(name), &custody::copied(&origin.identity.join(name), passphrase)?)?;
         }
         let trust = files::read_trust(&origin.trust)?;
         let chain = files::read_chain(&origin.identity.join("identity.pem"))?;
         let address = trust.anchors()?.judge(Role::Identity, &chain, clock::now(), &NothingRevoked)?.address;
         crate::link::parse_gateway(&origin.gateway)?;
-        let file = File { version: 1, address: address.to_string(), gateway: origin.gateway.clone(), transport };
+        let signing = custody.signing.clone();
+        let file = File { version: 1, address: address.to_string(), gateway: origin.gateway.clone(), transport, signing };
         let text = toml::to_string(&file).map_err(|_| Error::Argument("the gateway's url cannot be written as toml".to_owned()))?;
         files::write_new(&at("profile.toml"), text.as_bytes())?;
         let key = DecryptionKey::generate()?;
         let name = envelope::genesis::hex(&key.key_id()[..8]);
-        files::write_new(&at("keys").join(format!("{name}.key")), key.seed())?;
+        let path = at("keys").join(format!("{name}.key"));
+        files::write_new(&path, &custody::seed_text(&path, &key, passphrase)?)?;
         files::sync_folder(&at("keys"))?;
         files::sync_folder(&self.temporary)
     }

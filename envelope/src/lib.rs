@@ -17,6 +17,8 @@ pub mod identity;
 pub mod key_id;
 pub mod keys;
 pub mod limits;
+#[cfg(feature = "locked")]
+pub mod locked;
 pub mod message;
 pub mod p256;
 pub mod receipt;

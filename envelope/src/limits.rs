@@ -50,3 +50,11 @@ pub const PADDED_BYTES_MIN: usize = 256;
 pub const NUMBER_LEAP_MAX: u64 = 1024;
 /// Gaps that a series may have at once.
 pub const SERIES_GAPS_MAX: usize = 1024;
+/// Bytes of a passphrase or PIN.
+pub const PASSPHRASE_BYTES_MAX: usize = 1024;
+/// Memory that scrypt may ask for when a key is opened: 128·N·r bytes, sixteen times what our own keys take.
+pub const SCRYPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Work that scrypt may ask for, N·r·p: twelve times what our own keys take, some seconds.
+pub const SCRYPT_WORK_MAX: u64 = 1 << 23;
+/// Rounds of PBKDF2 that a key made by others may ask for: eight times what is recommended today, some seconds.
+pub const PBKDF2_ROUNDS_MAX: u32 = 5_000_000;

@@ -111,6 +111,20 @@ impl DecryptionKey {
         Ok(Self { seed: Zeroizing::new(seed.to_vec()), public: XWing::sk_to_pk(&private).to_bytes().to_vec().into() })
     }
 
+    /// Takes a key from a PKCS#8 document in DER, as [`DecryptionKey::to_pkcs8`] makes it.
+    ///
+    /// # Errors
+    /// [`OpenError::Key`] when it is no X-Wing key.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, OpenError> {
+        Self::from_seed(der.strip_prefix(XWING_PKCS8_PREFIX).ok_or(OpenError::Key)?)
+    }
+
+    /// A PKCS#8 document in DER, version 1, for a file under a passphrase.
+    #[must_use]
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new([XWING_PKCS8_PREFIX, &self.seed].concat())
+    }
+
     /// The seed, for its file.
     #[must_use]
     pub fn seed(&self) -> &[u8] {
@@ -368,6 +382,10 @@ pub fn padded_len(length: usize) -> usize {
     let mask = (1usize << (exponent - kept)) - 1;
     (length + mask) & !mask
 }
+
+/// OneAsymmetricKey version 1 of X-Wing (1.3.6.1.4.1.62253.25722) before its seed of 32 bytes (draft-connolly-cfrg-xwing-kem).
+const XWING_PKCS8_PREFIX: &[u8] =
+    &[0x30, 0x34, 0x02, 0x01, 0x00, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe6, 0x2d, 0x81, 0xc8, 0x7a, 0x04, 0x20];
 
 /// HKDF of an attachment's chunks; see `attachment`.
 pub(crate) fn attachment_key(cek: &ContentKey, context_hash: &[u8; 32], index: u32) -> Zeroizing<[u8; 32]> {

@@ -226,7 +226,8 @@ mod tests {
         let identities = Identities { keys: [(key.public().key_id(), raw(&key))].into(), ..Identities::default() };
         let payload = Bytes::from_static(b"a header");
         let message = pae(HEADER_TYPE, &payload);
-        let signed = |signature: [u8; 64]| Signature { key_id: key.public().key_id().to_vec().into(), signature: signature.to_vec().into() };
+        let signed =
+            |signature: [u8; 64]| Signature { key_id: key.public().key_id().to_vec().into(), signature: signature.to_vec().into() };
         let (good, bad) = (key.sign(&message).unwrap(), other.sign(&message).unwrap());
         let mut verifier = Ahead::new(Nothing);
         let found = known(&identities, &AwsLc, HEADER_TYPE, &payload, &[signed(good), signed(bad)]);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use envelope::entry::{Entry, MessageEntry};
 use envelope::{Address, Timestamp};
+use exchange::exchange::SnapshotError;
 use exchange::rules::Rule;
 use exchange::state::{Key, Overlay, Row, Rows as _, State};
-use exchange::exchange::SnapshotError;
 use exchange::{Exchange, Rules};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
 
-use crate::config::{Change, EngineName, LogFormat, Telemetry};
+use crate::config::{Change, ConfigError, EngineName, LogFormat, Telemetry};
 use crate::gateway::StartError;
 use crate::{Config, Init, gateway};
 
@@ -52,6 +52,9 @@ enum Command {
         /// Loopback address and port for metrics and probes; "" for none
         #[arg(long, default_value = "127.0.0.1:9247", env = "ECOWIRE_METRICS")]
         metrics: String,
+        /// File with the passphrase of the node's keys, when they are encrypted; it is written into the configuration
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Open the store by checking it, and serve until SIGINT or SIGTERM; SIGHUP reads the configuration again
     #[command(after_help = EXAMPLES)]
@@ -59,6 +62,9 @@ enum Command {
         /// The configuration file
         #[arg(long, env = "ECOWIRE_CONFIG")]
         config: PathBuf,
+        /// File with the passphrase of the node's keys, instead of the one that the configuration names
+        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
+        passphrase_file: Option<PathBuf>,
         /// The network authority's clock-step.bin, when the gateway does not believe its clock
         #[arg(long, value_name = "FILE")]
         clock_step: Option<PathBuf>,
@@ -72,6 +78,9 @@ enum Command {
         /// The configuration file
         #[arg(long, env = "ECOWIRE_CONFIG")]
         config: PathBuf,
+        /// File with the passphrase of the node's keys, instead of the one that the configuration names
+        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
+        passphrase_file: Option<PathBuf>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -82,6 +91,9 @@ enum Command {
         /// The configuration file
         #[arg(long, env = "ECOWIRE_CONFIG")]
         config: PathBuf,
+        /// File with the passphrase of the node's keys, instead of the one that the configuration names
+        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
+        passphrase_file: Option<PathBuf>,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -122,12 +134,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
     // Wrong usage ends here, by clap, with code 2.
     let cli = Cli::from_arg_matches(&command(version).get_matches_from(args)).unwrap_or_else(|error| error.exit());
     let done = match cli.command {
-        Command::Init { config, genesis, node, data, listen, engine, metrics } => {
-            init(&Init { config, genesis, node, data, listen, engine }, &metrics)
+        Command::Init { config, genesis, node, data, listen, engine, metrics, passphrase_file } => {
+            init(&Init { config, genesis, node, data, listen, engine }, &metrics, passphrase_file.as_deref())
         }
-        Command::Serve { config, clock_step, log_json } => serve(&config, clock_step.as_deref(), log_json),
-        Command::Check { config, json } => check(&config, json),
-        Command::Doctor { config, json } => doctor(&config, json),
+        Command::Serve { config, passphrase_file, clock_step, log_json } => {
+            serve(&File { path: config, passphrase_file }, clock_step.as_deref(), log_json)
+        }
+        Command::Check { config, passphrase_file, json } => check(&File { path: config, passphrase_file }, json),
+        Command::Doctor { config, passphrase_file, json } => doctor(&File { path: config, passphrase_file }, json),
         Command::Config { check, .. } => configuration(check.as_deref()),
         Command::Common(common) => common.carry_out(command(version)).map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
@@ -139,17 +153,31 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
     })
 }
 
-fn init(options: &Init, metrics: &str) -> anyhow::Result<ExitCode> {
+/// A configuration, and what the command line says otherwise.
+struct File {
+    path: PathBuf,
+    passphrase_file: Option<PathBuf>,
+}
+
+impl File {
+    fn read(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::read(&self.path)?;
+        config.keys.passphrase_file = self.passphrase_file.clone().or(config.keys.passphrase_file);
+        Ok(config)
+    }
+}
+
+fn init(options: &Init, metrics: &str, passphrase_file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let address = |text: &str| text.parse().with_context(|| format!("--metrics {text} is no address and port"));
     let metrics = if metrics.is_empty() { None } else { Some(address(metrics)?) };
-    gateway::init_with(options, &Telemetry { metrics, ..Telemetry::default() })?;
+    gateway::init_with(options, &Telemetry { metrics, ..Telemetry::default() }, passphrase_file)?;
     println!("wrote {} and the first entries of the ledger in {}", options.config.display(), options.data.display());
     println!("next: ecowire-gateway serve --config {}", options.config.display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json: bool) -> anyhow::Result<ExitCode> {
-    let config = Config::read(path).map_err(StartError::from)?;
+fn serve(file: &File, clock_step: Option<&Path>, log_json: bool) -> anyhow::Result<ExitCode> {
+    let config = file.read().map_err(StartError::from)?;
     let levels = log_to_stderr(&config.telemetry, log_json)?;
     tracing::info!(keys = %said(&config), "the configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -170,7 +198,7 @@ fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json:
         }
         let mut signals = Signals::new()?;
         while signals.next().await == Signal::Reload {
-            reload(path, &mut running, &levels);
+            reload(file, &mut running, &levels);
         }
         tracing::info!("stopping");
         running.stop().await;
@@ -178,9 +206,8 @@ fn serve(path: &std::path::Path, clock_step: Option<&std::path::Path>, log_json:
     })
 }
 
-fn check(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
-    let config = Config::read(path).map_err(StartError::from)?;
-    let checked = gateway::check(&config)?;
+fn check(file: &File, json: bool) -> anyhow::Result<ExitCode> {
+    let checked = gateway::check(&file.read().map_err(StartError::from)?)?;
     for damage in &checked.damage {
         match (json, damage.index) {
             (true, index) => println!("{}", finding_json(index, &damage.text)),
@@ -212,7 +239,7 @@ fn said(config: &Config) -> String {
     config.effective().iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
 }
 
-fn configuration(check: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
+fn configuration(check: Option<&Path>) -> anyhow::Result<ExitCode> {
     let Some(path) = check else {
         print!("{}", Config::example().to_toml());
         return Ok(ExitCode::SUCCESS);
@@ -222,9 +249,9 @@ fn configuration(check: Option<&std::path::Path>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn doctor(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
+fn doctor(file: &File, json: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(crate::doctor::examine(path));
+    let report = runtime.block_on(crate::doctor::examine(&file.path, file.read()));
     if json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -234,8 +261,8 @@ fn doctor(path: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the file again. One that is broken changes nothing; of a sound one, what can change while the gateway runs.
-fn reload(path: &std::path::Path, running: &mut gateway::Running, levels: &Levels) {
-    let wanted = match Config::read(path) {
+fn reload(file: &File, running: &mut gateway::Running, levels: &Levels) {
+    let wanted = match file.read() {
         Ok(wanted) => wanted,
         Err(error) => {
             return tracing::error!(error = %crate::writer::chain(&error), "the configuration was not read again; what held holds");

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 pub use crate::bounds::{LimitError, Limits};
 
-pub use keys::{Change, Changes, Keys, diff};
+pub use keys::{Change, Changes, Pairs, diff};
 pub use telemetry::{LogFormat, Telemetry, collector};
 
 /// The gateway's configuration.
@@ -27,6 +27,9 @@ pub struct Config {
     pub node: PathBuf,
     /// Folder with the revocation lists of the issuing CAs.
     pub crls: PathBuf,
+    /// What opens the node's keys.
+    #[serde(default)]
+    pub keys: Keys,
     /// How the ledger is kept.
     #[serde(default)]
     pub store: Store,
@@ -39,6 +42,34 @@ pub struct Config {
     /// Metrics, log and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
+}
+
+/// What opens the node's keys.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// File with the passphrase of keys that are encrypted, for its owner's eyes only; `None` when none is.
+    #[serde(deserialize_with = "path_or_nothing")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+fn path_or_nothing<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    Ok((!path.as_os_str().is_empty()).then_some(path))
+}
+
+impl Keys {
+    /// Its section, as `init` writes it.
+    fn to_toml(&self) -> String {
+        let path = self.passphrase_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+        format!(
+            "[keys]\n\
+             # Where the passphrase of encrypted keys of the node (tls.key, log.key, directory.key) lies, mode 0600, such as\n\
+             # /run/credentials/ecowire/passphrase; \"\" when they are not encrypted.\n\
+             passphrase_file = {}\n",
+            toml::Value::String(path)
+        )
+    }
 }
 
 /// How the ledger is kept.
@@ -146,7 +177,8 @@ impl Config {
             return Err(wrong(problems.join("; ")));
         }
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        for entry in [&mut config.data, &mut config.genesis, &mut config.node, &mut config.crls] {
+        let passphrase = config.keys.passphrase_file.as_mut();
+        for entry in [&mut config.data, &mut config.genesis, &mut config.node, &mut config.crls].into_iter().chain(passphrase) {
             *entry = folder.join(&*entry);
         }
         Ok(config)
@@ -161,6 +193,7 @@ impl Config {
             genesis: "pki/genesis.bin".into(),
             node: "pki/node_dev-1".into(),
             crls: "pki/crl".into(),
+            keys: Keys::default(),
             store: Store::default(),
             quic: Quic::default(),
             limits: Limits::default(),
@@ -170,7 +203,7 @@ impl Config {
 
     /// Every key with the value that holds. There are no secrets among them: keys lie in files of their own.
     #[must_use]
-    pub fn effective(&self) -> Keys {
+    pub fn effective(&self) -> Pairs {
         keys::keys_of(&self.to_toml()).expect("what is written here is read by the tests below")
     }
 
@@ -186,6 +219,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let quoted = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
         let (data, genesis, node, crls) = (quoted(&self.data), quoted(&self.genesis), quoted(&self.node), quoted(&self.crls));
+        let keys = self.keys.to_toml();
         let store = self.store.to_toml();
         let quic = self.quic.to_toml();
         let limits = self.limits.to_toml();
@@ -206,6 +240,8 @@ impl Config {
              \n\
              # Revocation lists of the issuing CAs, one .crl file each; read again when they change.\n\
              crls = {crls}\n\
+             \n\
+             {keys}\
              \n\
              {store}\
              \n\
@@ -242,7 +278,15 @@ mod tests {
     fn sample() -> Config {
         let at = |name: &str| PathBuf::from(format!("/x/{name} \"q\""));
         let listen = "127.0.0.1:7247".parse().unwrap();
-        Config { listen, data: at("data"), genesis: at("g"), node: at("n"), crls: at("c"), store: Store { engine: EngineName::Sled }, ..Config::example() }
+        Config {
+            listen,
+            data: at("data"),
+            genesis: at("g"),
+            node: at("n"),
+            crls: at("c"),
+            store: Store { engine: EngineName::Sled },
+            ..Config::example()
+        }
     }
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -253,6 +297,9 @@ mod tests {
     fn what_init_writes_is_what_serve_reads() {
         let read: Config = toml::from_str(&sample().to_toml()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", sample()));
+        let locked = Config { keys: Keys { passphrase_file: Some("/run/\"q\"".into()) }, ..sample() };
+        let read: Config = toml::from_str(&locked.to_toml()).unwrap();
+        assert_eq!(read.keys.passphrase_file, locked.keys.passphrase_file);
     }
 
     #[test]
@@ -300,7 +347,11 @@ mod tests {
             ("listen =", "lisetn =", "lisetn is not a key; did you mean listen?"),
             ("crls =", "handshakes = 3\ncrls =", "handshakes is not a key; did you mean limits.handshakes?"),
             ("otlp =", "metrics_pbulic = true\notlp =", "telemetry.metrics_pbulic is not a key; did you mean telemetry.metrics_public?"),
-            ("[limits]", "[limits]\nzebra = 1", "limits.zebra is not a key; the keys there are limits.answers_per_participant, limits.connection_age_s, "),
+            (
+                "[limits]",
+                "[limits]\nzebra = 1",
+                "limits.zebra is not a key; the keys there are limits.answers_per_participant, limits.connection_age_s, ",
+            ),
             ("[limits]", "[zoo]\nzebra = 1\n[limits]", "zoo.zebra is not a key; the sections are limits, "),
         ] {
             let error = parse(&sample().to_toml().replacen(from, to, 1)).unwrap_err();

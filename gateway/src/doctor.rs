@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -102,9 +102,9 @@ impl std::fmt::Display for Report {
 }
 
 /// Looks at everything that a configuration names. It ends at the first thing without which the rest cannot be judged.
-pub async fn examine(path: &Path) -> Report {
+pub async fn examine(path: &Path, config: Result<Config, ConfigError>) -> Report {
     let mut report = Report::default();
-    let config = match Config::read(path) {
+    let config = match config {
         Ok(config) => {
             report.checks.push(Check::ok("config", format!("{} is read, {} keys hold", path.display(), config.effective().len())));
             config
@@ -125,7 +125,7 @@ pub async fn examine(path: &Path) -> Report {
         }
     };
     report.checks.push(Check::ok("genesis", format!("of {}, node {}", genesis.network, genesis.statement.node)));
-    report.checks.push(judge::keys(crate::node::Node::signers(&config.node, &genesis).err()));
+    report.checks.push(judge::keys(crate::node::Node::signers(&config.node, &config.keys, &genesis).err()));
     let now = look::now();
     let certificates = look::certificates(&config, &genesis, now);
     report.checks.push(judge::certificates(&certificates, now));

@@ -25,7 +25,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
-use crate::config::{self, Config, ConfigError, EngineName, Telemetry};
+use crate::config::{self, Config, ConfigError, EngineName, Keys, Telemetry};
 use crate::connection::Door;
 use crate::health::Facts;
 use crate::limits;
@@ -134,14 +134,14 @@ pub struct Init {
 /// # Errors
 /// [`StartError`] says what is in the way.
 pub fn init(init: &Init) -> Result<Config, StartError> {
-    init_with(init, &Telemetry::default())
+    init_with(init, &Telemetry::default(), None)
 }
 
-/// As [`init`], with metrics, log and traces of the caller's.
+/// As [`init`], with metrics, log and traces of the caller's, and the file of the passphrase that the node's keys are encrypted under.
 ///
 /// # Errors
 /// [`StartError`] says what is in the way.
-pub fn init_with(init: &Init, telemetry: &Telemetry) -> Result<Config, StartError> {
+pub fn init_with(init: &Init, telemetry: &Telemetry, passphrase_file: Option<&Path>) -> Result<Config, StartError> {
     if init.config.exists() {
         return Err(StartError::Exists(init.config.clone()));
     }
@@ -156,6 +156,7 @@ pub fn init_with(init: &Init, telemetry: &Telemetry) -> Result<Config, StartErro
         node: absolute(&init.node)?,
         crls: genesis_path.parent().map(|pki| pki.join("crl")).unwrap_or_default(),
         genesis: genesis_path,
+        keys: Keys { passphrase_file: passphrase_file.map(absolute).transpose()? },
         store: config::Store { engine: init.engine },
         quic: config::Quic::default(),
         limits: config::Limits::default(),
@@ -163,7 +164,7 @@ pub fn init_with(init: &Init, telemetry: &Telemetry) -> Result<Config, StartErro
     };
     let (opener, genesis) = opener(&config)?;
     let now = SystemTimeSource::default().wall();
-    Node::read(&config.node, &genesis, now)?;
+    Node::read(&config.node, &config.keys, &genesis, now)?;
     let ledger = opener.create()?;
     let exchange = Exchange::new(Rules::default());
     let mut batch = exchange.batch(0, now);
@@ -282,7 +283,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let port = port.map_err(metrics)?;
     let (opener, genesis) = opener(config)?;
     let opener = Opener { rules, engine, ..opener };
-    let node = Node::read(&config.node, &genesis, time.wall())?;
+    let node = Node::read(&config.node, &config.keys, &genesis, time.wall())?;
     let (ledger, exchange) = opener.open()?;
     let key = hold_log_key(&config.node)?;
     let size = ledger.size();
@@ -460,8 +461,8 @@ pub fn opener(config: &Config) -> Result<(Opener, Arc<Genesis>), StartError> {
         return Err(StartError::KeysInData(config.node.clone()));
     }
     let genesis = Arc::new(genesis);
-    let (data, node) = (config.data.clone(), config.node.clone());
-    Ok((Opener { data, node, genesis: genesis.clone(), rules: Rules::default(), engine: config.store.engine.engine() }, genesis))
+    let (data, node, keys) = (config.data.clone(), config.node.clone(), config.keys.clone());
+    Ok((Opener { data, node, keys, genesis: genesis.clone(), rules: Rules::default(), engine: config.store.engine.engine() }, genesis))
 }
 
 /// Each start is an entry of its own, so that two machines with one key never write the same log.
@@ -560,7 +561,7 @@ impl Ticker {
             return;
         }
         self.tls_seen = modified;
-        let config = Node::read(&self.config.node, &self.genesis, now).map_err(|error| error.to_string());
+        let config = Node::read(&self.config.node, &self.config.keys, &self.genesis, now).map_err(|error| error.to_string());
         let with_end = |node: Node| (node.not_after, tls::server_config(node, &self.desk.shared).map_err(|error| error.to_string()));
         match config.map(with_end).and_then(|(not_after, config)| config.map(|config| (not_after, config))) {
             Ok((not_after, config)) => {

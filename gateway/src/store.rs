@@ -8,6 +8,7 @@ use envelope::genesis::Genesis;
 use exchange::{ApplyError, Exchange, Rules};
 use ledger::{Engine, Ledger};
 
+use crate::config::Keys;
 use crate::node::{Node, NodeError};
 
 /// How to open this gateway's ledger, as often as it must be opened.
@@ -17,6 +18,8 @@ pub struct Opener {
     pub data: PathBuf,
     /// The folder with the signing keys.
     pub node: PathBuf,
+    /// What opens them.
+    pub keys: Keys,
     /// The genesis.
     pub genesis: Arc<Genesis>,
     /// The rules that judge.
@@ -126,7 +129,7 @@ impl Opener {
     /// # Errors
     /// [`StoreError`]
     pub fn create(&self) -> Result<Box<dyn Ledger>, StoreError> {
-        let signers = Node::signers(&self.node, &self.genesis)?;
+        let signers = Node::signers(&self.node, &self.keys, &self.genesis)?;
         Ok(ledger::create(self.engine.clone(), &self.data, &self.config(), signers)?)
     }
 
@@ -135,7 +138,7 @@ impl Opener {
     /// # Errors
     /// [`StoreError`]
     pub fn open_ledger(&self) -> Result<Box<dyn Ledger>, StoreError> {
-        let signers = Node::signers(&self.node, &self.genesis)?;
+        let signers = Node::signers(&self.node, &self.keys, &self.genesis)?;
         Ok(ledger::open(self.engine.clone(), &self.data, &self.config(), signers)?)
     }
 

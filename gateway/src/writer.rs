@@ -486,7 +486,6 @@ impl Command {
     }
 }
 
-
 fn refuse_all(commands: Vec<Command>, text: &str) {
     commands.into_iter().for_each(|command| command.refuse(Problem::busy(text)));
 }

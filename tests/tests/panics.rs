@@ -85,7 +85,7 @@ async fn a_panic_in_a_call_ends_that_call_and_nothing_else() {
     let theatre = Theatre::new(&["ke", "th"]);
     let running = theatre.start().await;
     let genesis = gateway::gateway::opener(&theatre.config()).expect("a configuration").1;
-    let node = Node::read(&theatre.identity(NODE), &genesis, now()).expect("the node's keys");
+    let node = Node::read(&theatre.identity(NODE), &gateway::config::Keys::default(), &genesis, now()).expect("the node's keys");
     let tls = gateway::tls::server_config(node, running.shared()).expect("a configuration");
     let (stop, stopping) = watch::channel(false);
     let door = Door::new(Arc::new(ArcSwap::from_pointee(tls)), running.shared().clone(), Routes::new(Defective).prepare(), stopping);

@@ -15,6 +15,9 @@ use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) way: Way,
+    /// File with the passphrase of the profile's keys, for its owner's eyes only; else it is asked for.
+    #[arg(long, global = true, value_name = "FILE", env = "ECOWIRE_PASSPHRASE_FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -43,6 +46,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     #[command(flatten)]
     Common(command::Common),
+    Key(Key),
 }
 
 /// Makes a profile: copies trust file, certificates and keys, makes an encryption key and publishes it.
@@ -63,6 +67,40 @@ pub(crate) struct Init {
     /// Folder with tls.pem, tls.key, identity.pem and identity.key.
     #[arg(long, value_name = "DIR")]
     pub(crate) identity: PathBuf,
+    /// Encrypt the profile's keys under a passphrase, which is asked for twice or taken from --passphrase-file.
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// The identity key lies in a token: pkcs11:token=...;object=...?module-path=/usr/lib/...so
+    #[arg(long, value_name = "URI")]
+    pub(crate) signing: Option<String>,
+}
+
+/// How a profile keeps its keys.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire key passphrase --profile kemba")]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    Passphrase(Passphrase),
+}
+
+/// Encrypts the keys under a new passphrase, or writes them in the clear.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ecowire key passphrase --profile kemba\n  ecowire key passphrase --profile kemba --remove")]
+pub(crate) struct Passphrase {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// File with the new passphrase, for its owner's eyes only; else it is asked for twice.
+    #[arg(long, value_name = "FILE", conflicts_with = "remove")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// Write the keys in the clear.
+    #[arg(long)]
+    pub(crate) remove: bool,
 }
 
 /// Seals and signs a file and sends it. It is kept in the outbox until a definite answer comes.
@@ -278,4 +316,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
-const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed";
+const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong";

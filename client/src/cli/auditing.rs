@@ -10,6 +10,7 @@ use envelope::Class;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
+use super::secrets::Secrets;
 use super::{args, print};
 
 #[derive(Serialize)]
@@ -57,15 +58,15 @@ struct GapLine {
     last: u64,
 }
 
-pub(super) async fn run(audit: &args::Audit, way: &args::Way) -> Result<ExitCode, Error> {
+pub(super) async fn run(audit: &args::Audit, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     match &audit.command {
-        args::AuditCommand::Replay(replay) => self::replay(replay, way).await,
-        args::AuditCommand::Verify(verify) => self::verify(verify, way).await,
+        args::AuditCommand::Replay(replay) => self::replay(replay, secrets, way).await,
+        args::AuditCommand::Verify(verify) => self::verify(verify, secrets, way).await,
     }
 }
 
-async fn replay(replay: &args::Replay, way: &args::Way) -> Result<ExitCode, Error> {
-    let profile = super::open(&replay.profile, super::PROFILE_WAIT, way).await?;
+async fn replay(replay: &args::Replay, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
+    let profile = super::open(&replay.profile, secrets, super::PROFILE_WAIT, way).await?;
     let bar = bar();
     // Where the entries go to the terminal, they are their own progress.
     let aside = !std::io::stdout().is_terminal();
@@ -82,13 +83,13 @@ async fn replay(replay: &args::Replay, way: &args::Way) -> Result<ExitCode, Erro
     Ok(code(&verdict))
 }
 
-async fn verify(verify: &args::Replay, way: &args::Way) -> Result<ExitCode, Error> {
+async fn verify(verify: &args::Replay, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if verify.from > 0 {
         let text = "NOT JUDGED: verify judges the log from entry 0; `audit replay --from N` reads from entry N";
         return Err(Error::Argument(text.to_owned()));
     }
     let bar = bar();
-    let profile = super::open(&verify.profile, super::PROFILE_WAIT, way).await?;
+    let profile = super::open(&verify.profile, secrets, super::PROFILE_WAIT, way).await?;
     if profile.address().class() != Class::Auditor {
         let text = "only an auditor's certificate sees openings; use `audit replay` for your own entries";
         return Err(Error::refused("NO_AUTHORITY", text));

@@ -12,13 +12,14 @@ use crate::words::{Escaped, EscapedLines, Word as _};
 use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Profile, ReceiveOptions};
 use envelope::Reference;
 
+use super::secrets::Secrets;
 use super::{args, print};
 
-pub(super) async fn inbox(inbox: &args::Inbox, way: &args::Way) -> Result<ExitCode, Error> {
+pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if inbox.follow {
-        return follow(inbox, way).await;
+        return follow(inbox, secrets, way).await;
     }
-    let profile = super::open(&inbox.profile, super::PROFILE_WAIT, way).await?;
+    let profile = super::open(&inbox.profile, secrets, super::PROFILE_WAIT, way).await?;
     let visited = match super::connect(&profile, way).await {
         Ok(mut client) => client.receive(ReceiveOptions::default()).await,
         Err(error) => Err(error),
@@ -33,7 +34,9 @@ pub(super) async fn inbox(inbox: &args::Inbox, way: &args::Way) -> Result<ExitCo
 
 /// Lists what is here, then what comes, until it is interrupted. The profile is open only during a visit, so that other
 /// commands work beside it; the connection is kept, and a lost one is made again.
-async fn follow(inbox: &args::Inbox, way: &args::Way) -> Result<ExitCode, Error> {
+async fn follow(inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
+    // What the keys need is asked for once, before anything is listed.
+    drop(super::open(&inbox.profile, secrets, super::PROFILE_WAIT, way).await?);
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut follower = Follower { link: None, shown: BTreeSet::new(), missing: Vec::new() };
@@ -43,7 +46,7 @@ async fn follow(inbox: &args::Inbox, way: &args::Way) -> Result<ExitCode, Error>
         let began = Instant::now();
         let visited = tokio::select! {
             _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
-            visited = follower.visit(inbox, way) => visited,
+            visited = follower.visit(inbox, secrets, way) => visited,
         };
         match visited {
             Ok(mail) => {
@@ -85,17 +88,18 @@ struct Follower {
 }
 
 impl Follower {
-    async fn visit(&mut self, inbox: &args::Inbox, way: &args::Way) -> Result<Mail, Error> {
+    async fn visit(&mut self, inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<Mail, Error> {
         let link = match self.link.take().filter(|link| !link.is_closed()) {
             Some(link) => Ok(link),
             // The profile is not held while nobody answers.
             None => {
                 let (gateway, route, trust) = Profile::server(&inbox.profile)?;
                 let route = way.transport.map_or(route, Into::into);
-                Link::connect_by(&route, &gateway, &trust, Credentials::read(&inbox.profile)?, CONNECT_TIMEOUT).await
+                let credentials = Credentials::read_unlocked(&inbox.profile, secrets.unlock().passphrase.as_ref())?;
+                Link::connect_by(&route, &gateway, &trust, credentials, CONNECT_TIMEOUT).await
             }
         };
-        let profile = Profile::open_within(&inbox.profile, super::PROFILE_WAIT).await?;
+        let profile = Profile::open_within(&inbox.profile, &secrets.unlock(), super::PROFILE_WAIT).await?;
         let visited = self.fetch(&profile, link, way).await;
         // What another command fetched is new to this list, too; and it is shown whatever the gateway says.
         for message in Client::offline(&profile)?.inbox()? {
@@ -135,11 +139,11 @@ fn report(mail: &Mail) -> ExitCode {
     if mail.unsound.is_empty() && !findings { ExitCode::SUCCESS } else { ExitCode::from(5) }
 }
 
-pub(super) async fn open(open: &args::Open, way: &args::Way) -> Result<ExitCode, Error> {
+pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if let Some(out) = open.out.as_ref().filter(|out| !open.force && out.symlink_metadata().is_ok()) {
         return Err(Error::Exists(out.clone()));
     }
-    let profile = super::open(&open.profile, super::PROFILE_WAIT, way).await?;
+    let profile = super::open(&open.profile, secrets, super::PROFILE_WAIT, way).await?;
     let opened = match Client::offline(&profile)?.open(&open.reference) {
         Err(Error::NotHere(_)) => fetch(&profile, way).await?.open(&open.reference)?,
         other => other?,
@@ -152,8 +156,8 @@ pub(super) async fn open(open: &args::Open, way: &args::Way) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn acknowledge(ack: &args::Ack, way: &args::Way) -> Result<ExitCode, Error> {
-    let profile = super::open(&ack.profile, super::PROFILE_WAIT, way).await?;
+pub(super) async fn acknowledge(ack: &args::Ack, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
+    let profile = super::open(&ack.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = super::connect(&profile, way).await?;
     if !is_here(&client, &ack.reference)? {
         client.receive(ReceiveOptions::default()).await?;

@@ -3,9 +3,11 @@
 pub(crate) mod args;
 mod auditing;
 mod doctor;
+mod key;
 mod mail;
 pub(crate) mod print;
 mod receipts;
+mod secrets;
 mod sending;
 
 use std::ffi::OsString;
@@ -14,13 +16,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{CONNECT_TIMEOUT, Client, Error, Flushed, Link, Origin, Profile};
+use crate::{CONNECT_TIMEOUT, Client, Custody, Error, Flushed, Link, Origin, Profile};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Arguments, Command, Way};
+use secrets::Secrets;
 
 /// What can be typed, for the help, the manual and completions.
 #[must_use]
@@ -55,17 +58,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
 }
 
 async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
+    let secrets = Secrets::new(arguments.passphrase_file);
     let way = &arguments.way;
     match arguments.command {
-        Command::Init(init) => self::init(&init, way).await,
-        Command::Send(send) => sending::send(&send, way).await,
-        Command::Status(status) => sending::status(&status, way).await,
-        Command::Inbox(inbox) => mail::inbox(&inbox, way).await,
-        Command::Open(open) => mail::open(&open, way).await,
-        Command::Ack(ack) => mail::acknowledge(&ack, way).await,
+        Command::Init(init) => self::init(&init, &secrets, way).await,
+        Command::Send(send) => sending::send(&send, &secrets, way).await,
+        Command::Status(status) => sending::status(&status, &secrets, way).await,
+        Command::Inbox(inbox) => mail::inbox(&inbox, &secrets, way).await,
+        Command::Open(open) => mail::open(&open, &secrets, way).await,
+        Command::Ack(ack) => mail::acknowledge(&ack, &secrets, way).await,
         Command::Receipt(receipt) => receipts::run(&receipt),
-        Command::Audit(audit) => auditing::run(&audit, way).await,
-        Command::Doctor(doctor) => Ok(doctor::run(&doctor).await),
+        Command::Audit(audit) => auditing::run(&audit, &secrets, way).await,
+        Command::Key(key) => key::run(&key, &secrets),
+        Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets).await),
         // It needs no runtime: `run` has done it.
         Command::Common(_) => Ok(ExitCode::SUCCESS),
     }
@@ -82,7 +87,7 @@ fn logs() {
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
-async fn init(init: &args::Init, way: &Way) -> Result<ExitCode, Error> {
+async fn init(init: &args::Init, secrets: &Secrets, way: &Way) -> Result<ExitCode, Error> {
     let origin = Origin { gateway: init.gateway.clone(), trust: init.trust.clone(), identity: init.identity.clone() };
     for name in ["tls.key", "identity.key"] {
         let path = origin.identity.join(name);
@@ -93,7 +98,17 @@ async fn init(init: &args::Init, way: &Way) -> Result<ExitCode, Error> {
             ));
         }
     }
-    let client = Client::init_over(&init.profile, &origin, way.transport.unwrap_or_default()).await?;
+    if init.passphrase || secrets.given()?.is_some() {
+        secrets.choose()?;
+    }
+    let transport = way.transport.unwrap_or_default();
+    let client = loop {
+        let custody = Custody { unlock: secrets.unlock(), signing: init.signing.clone() };
+        match Client::init_kept(&init.profile, &origin, transport, &custody).await {
+            Err(error) => secrets.learn(error)?,
+            Ok(client) => break client,
+        }
+    };
     print::carrier(&client, way);
     if client.replaces_key() {
         let text = "warning: another profile of this member had published a key; messages sealed to that key open only there";
@@ -104,9 +119,14 @@ async fn init(init: &args::Init, way: &Way) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens a profile; while another command has it, waits at most `wait` for it.
-async fn open(dir: &Path, wait: Duration, way: &Way) -> Result<Profile, Error> {
-    let opened = Profile::open_within(dir, wait).await;
+/// Opens a profile, asking for what its keys need; while another command has it, waits at most `wait` for it.
+async fn open(dir: &Path, secrets: &Secrets, wait: Duration, way: &Way) -> Result<Profile, Error> {
+    let opened = loop {
+        match Profile::open_within(dir, &secrets.unlock(), wait).await {
+            Err(error @ (Error::Locked(_) | Error::Token(_))) => secrets.learn(error)?,
+            opened => break opened,
+        }
+    };
     if matches!(opened, Err(Error::InUse(_))) {
         print::note(&format!("{} s were waited for another command to end", wait.as_secs_f32()));
     }

@@ -10,6 +10,7 @@ use envelope::Reference;
 use proto::v1::{Kind, OptOut, RecipientState, RecipientStatus};
 use serde::Serialize;
 
+use super::secrets::Secrets;
 use super::{args, print};
 
 #[derive(Serialize)]
@@ -23,7 +24,7 @@ struct SentLine {
     transport: Option<Carrier>,
 }
 
-pub(super) async fn send(send: &args::Send, way: &args::Way) -> Result<ExitCode, Error> {
+pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if send.kind == Kind::Reply && send.in_reply_to.is_none() {
         return Err(Error::Argument("a reply needs --in-reply-to REFERENCE".to_owned()));
     }
@@ -41,7 +42,7 @@ pub(super) async fn send(send: &args::Send, way: &args::Way) -> Result<ExitCode,
         wait: send.wait,
         ..Compose::new(send.to.clone(), content)
     };
-    let profile = super::open(&send.profile, send.wait.max(SHORTEST_WAIT), way).await?;
+    let profile = super::open(&send.profile, secrets, send.wait.max(SHORTEST_WAIT), way).await?;
     let mut client = Client::offline(&profile)?;
     let id = client.outbox().next_id();
     let sent = client.send(message).await;
@@ -103,9 +104,9 @@ struct StandingLine<'a> {
     void: bool,
 }
 
-pub(super) async fn status(status: &args::Status, way: &args::Way) -> Result<ExitCode, Error> {
+pub(super) async fn status(status: &args::Status, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let (reference, json) = (&status.reference, status.json);
-    let profile = super::open(&status.profile, super::PROFILE_WAIT, way).await?;
+    let profile = super::open(&status.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = Client::offline(&profile)?;
     let reached = super::reach(&mut client, None, super::FLUSH_WAIT, way).await;
     let notices = client.notices_of(reference)?;

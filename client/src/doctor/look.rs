@@ -16,6 +16,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 
+use crate::custody::Unlock;
 use crate::directory::Head;
 use crate::link::{self, Credentials, Link, chain_text};
 use crate::outbox::Item;
@@ -262,11 +263,11 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// The whole profile; where a certificate of it does not hold, its store alone.
-pub(super) fn open(dir: &Path) -> Result<Open, Closed> {
+pub(super) fn open(dir: &Path, unlock: &Unlock) -> Result<Open, Closed> {
     if !dir.join("store.redb").is_file() {
         return Err(Closed::Absent);
     }
-    match Profile::open(dir) {
+    match Profile::open_unlocked(dir, unlock) {
         Ok(profile) => return Ok(Open { profile: Some(profile), store: None }),
         Err(Error::InUse(_)) => return Err(Closed::InUse),
         Err(error @ Error::Store(_)) => return Err(Closed::Fault(chain_text(&error))),
@@ -279,7 +280,18 @@ pub(super) fn open(dir: &Path) -> Result<Open, Closed> {
     }
 }
 
-pub(super) async fn meet(dir: &Path, own: &Own, trust: Trust, profile: Option<&Profile>, wait: Duration) -> Met {
+/// What the gateway is shown.
+pub(super) fn credentials(dir: &Path, unlock: &Unlock) -> Result<Credentials, String> {
+    Credentials::read_unlocked(dir, unlock.passphrase.as_ref()).map_err(|error| chain_text(&error))
+}
+
+pub(super) async fn meet(
+    credentials: Result<Credentials, String>,
+    own: &Own,
+    trust: Trust,
+    profile: Option<&Profile>,
+    wait: Duration,
+) -> Met {
     let end = |reach| Met { reach, times: None };
     let (host, port) = match link::parse_gateway(&own.gateway) {
         Ok((_, host, port)) => (host, port),
@@ -291,9 +303,9 @@ pub(super) async fn meet(dir: &Path, own: &Own, trust: Trust, profile: Option<&P
         Ok(Err(error)) => return end(Reach::NoTcp(format!("TCP port {port} of {bare}: {error}"))),
         Ok(Ok(_)) => {}
     }
-    let credentials = match Credentials::read(dir) {
+    let credentials = match credentials {
         Ok(credentials) => credentials,
-        Err(error) => return end(Reach::NoCredentials(chain_text(&error))),
+        Err(why) => return end(Reach::NoCredentials(why)),
     };
     let link = match Link::connect(&own.gateway, &trust, credentials, wait).await {
         Ok(link) => link,

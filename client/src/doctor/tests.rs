@@ -271,10 +271,10 @@ fn what_has_come_waits_for_a_person() {
 #[test]
 fn a_store_that_is_in_use_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(super::look::open(folder.path()), Err(Closed::Absent)));
+    assert!(matches!(super::look::open(folder.path(), &crate::Unlock::default()), Err(Closed::Absent)));
     let held = Store::open(folder.path()).unwrap();
     // Without certificates there is no profile, but the store is seen.
-    assert!(matches!(super::look::open(folder.path()), Err(Closed::InUse)));
+    assert!(matches!(super::look::open(folder.path(), &crate::Unlock::default()), Err(Closed::InUse)));
     drop(held);
-    assert!(super::look::open(folder.path()).is_ok_and(|open| open.profile.is_none()));
+    assert!(super::look::open(folder.path(), &crate::Unlock::default()).is_ok_and(|open| open.profile.is_none()));
 }

@@ -1,4 +1,4 @@
-//! Keys of the configuration as texts: which exist, which is nearest to one that does not, and what a reload may change.
+//! Pairs of the configuration as texts: which exist, which is nearest to one that does not, and what a reload may change.
 //!
 //! It keeps no list of keys: the documented text that `init` writes has every one, and is the list.
 
@@ -8,15 +8,15 @@ use toml::{Table, Value};
 
 use super::Config;
 
-/// Keys with their sections (`limits.handshakes`) and values as TOML.
-pub type Keys = BTreeMap<String, String>;
+/// Pairs with their sections (`limits.handshakes`) and values as TOML.
+pub type Pairs = BTreeMap<String, String>;
 
 /// What a reload changes, and what it cannot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Keys that are taken while the gateway runs.
+    /// Pairs that are taken while the gateway runs.
     pub taken: Vec<Change>,
-    /// Keys that are not, with the reason.
+    /// Pairs that are not, with the reason.
     pub refused: Vec<(Change, &'static str)>,
 }
 
@@ -58,6 +58,7 @@ fn refusal(key: &str) -> Option<&'static str> {
         "data" | "store" => "the store is opened when the gateway starts",
         "genesis" => "the genesis is entry 0 of the log, and holds for the log's life",
         "node" => "the log's key is held from start to stop; a renewed certificate in the same folder is read by itself",
+        "keys" => "the node's keys are opened when the gateway starts",
         "crls" => "the folder is chosen at the start; new lists in the same folder are read by themselves",
         "limits" if key == "limits.connections_per_participant" => return None,
         "limits" => "room is given out when the gateway starts",
@@ -69,13 +70,13 @@ fn refusal(key: &str) -> Option<&'static str> {
 }
 
 /// The keys of a text and their values; `None` when it is no TOML.
-pub(super) fn keys_of(text: &str) -> Option<Keys> {
-    let mut keys = Keys::new();
+pub(super) fn keys_of(text: &str) -> Option<Pairs> {
+    let mut keys = Pairs::new();
     flatten("", &text.parse::<Table>().ok()?, &mut keys);
     Some(keys)
 }
 
-fn flatten(prefix: &str, table: &Table, keys: &mut Keys) {
+fn flatten(prefix: &str, table: &Table, keys: &mut Pairs) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
@@ -86,13 +87,13 @@ fn flatten(prefix: &str, table: &Table, keys: &mut Keys) {
 }
 
 /// A sentence for each key of `text` that does not exist, with the nearest that does.
-pub(super) fn unknown(text: &str, known: &Keys) -> Vec<String> {
+pub(super) fn unknown(text: &str, known: &Pairs) -> Vec<String> {
     let keys = keys_of(text).unwrap_or_default();
     let unknown = keys.keys().filter(|key| !known.contains_key(*key));
     unknown.map(|key| sentence(key, known)).collect()
 }
 
-fn sentence(key: &str, known: &Keys) -> String {
+fn sentence(key: &str, known: &Pairs) -> String {
     if let Some(nearest) = nearest(key, known) {
         return format!("{key} is not a key; did you mean {nearest}?");
     }
@@ -111,7 +112,7 @@ fn sentence(key: &str, known: &Keys) -> String {
 }
 
 /// The known key that takes the fewest changes of letters: as a whole, or by its last part when it stands in another section.
-fn nearest<'a>(key: &str, known: &'a Keys) -> Option<&'a str> {
+fn nearest<'a>(key: &str, known: &'a Pairs) -> Option<&'a str> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let distance = |other: &str| {
         let whole = strsim::damerau_levenshtein(key, other);

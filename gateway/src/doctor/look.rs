@@ -56,7 +56,7 @@ pub(super) fn certificates(config: &Config, genesis: &Genesis, now: Timestamp) -
     let judged = genesis.anchors().ok().map(|anchors| anchors.judge(Role::NodeTls, &ders, now, &NothingRevoked));
     let refused = match judged {
         Some(Err(error)) if !ders.is_empty() => Some(Refused::Identity(error)),
-        _ => match Node::read(&config.node, genesis, now).map(tls::fits) {
+        _ => match Node::read(&config.node, &config.keys, genesis, now).map(tls::fits) {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Refused::Unread(format!("tls.key does not fit tls.pem: {error}"))),
             Err(error) => Some(Refused::Unread(crate::writer::chain(&error))),

@@ -106,10 +106,7 @@ enum Scope {
     /// All of these.
     Whole(Range<u64>),
     /// What both ends are shown of the entries in which these take part.
-    Own {
-        owner: Owner,
-        indexes: BTreeSet<u64>,
-    },
+    Own { owner: Owner, indexes: BTreeSet<u64> },
 }
 
 /// Whose entries a caller may see in part.

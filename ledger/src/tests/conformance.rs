@@ -10,8 +10,8 @@ use tlog::{TileId, small, verify_consistency, verify_inclusion};
 
 use super::{Kind, Stage};
 use crate::{
-    AppendError, BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Config, EVIDENCE_BYTES_MAX, Engine, OpenError, ReadError, SaveError, SnapshotRows, create,
-    open,
+    AppendError, BATCH_BYTES_MAX, BATCH_DRAFTS_MAX, Config, EVIDENCE_BYTES_MAX, Engine, OpenError, ReadError, SaveError, SnapshotRows,
+    create, open,
 };
 
 macro_rules! on_every_engine {

@@ -47,7 +47,7 @@ impl Middle {
     pub(crate) async fn between(theatre: &Theatre, running: &Running, member: &str) -> Self {
         let config = theatre.config();
         let genesis = gateway::gateway::opener(&config).expect("a configuration").1;
-        let node = Node::read(&theatre.identity(NODE), &genesis, now()).expect("the node's keys");
+        let node = Node::read(&theatre.identity(NODE), &config.keys, &genesis, now()).expect("the node's keys");
         let tls = gateway::tls::server_config(node, running.shared()).expect("a configuration");
         let (tricks, (stop, stopping)) = (Arc::new(Tricks::default()), watch::channel(false));
         let service = Service { link: theatre.link(member).await, tricks: tricks.clone() };
