@@ -60,7 +60,10 @@ impl Drop for Redb {
     fn drop(&mut self) {
         // Damage that made it panic before makes it panic again as it goes.
         let database = self.database.take();
-        if let Err(error) = guarded(|| Ok(drop(database))) {
+        if let Err(error) = guarded(|| {
+            drop(database);
+            Ok(())
+        }) {
             tracing::error!(%error, "the database did not close well");
         }
     }

@@ -275,12 +275,15 @@ impl Replay {
     }
 }
 
+/// Index of the first of some, and what was seen of them.
+type Judged = (u64, Vec<Result<Seen, Error>>);
+
 /// A chunk that all cores work at, a few entries at a time.
 struct Work {
     /// Index of the next entry, and the entries from it on.
     entries: Mutex<(u64, std::vec::IntoIter<v1::ReplayResponse>)>,
-    /// Index of the first of some, and what was seen of them.
-    done: Mutex<Vec<(u64, Vec<Result<Seen, Error>>)>>,
+    /// What was seen so far, in any order.
+    done: Mutex<Vec<Judged>>,
     /// Signatures are checked with these.
     sign: Option<Arc<Identities>>,
 }
