@@ -80,7 +80,7 @@ fn man(command: clap::Command, out: &Path) -> io::Result<()> {
 }
 
 /// Everything of a command that its help leaves unsaid: an argument or a subcommand without a sentence, a command
-/// without an example. Hidden ones count, too. For tests.
+/// without an example. Hidden ones do not count. For tests.
 #[must_use]
 pub fn unsaid(command: &clap::Command) -> Vec<String> {
     let mut command = command.clone();
@@ -92,7 +92,7 @@ pub fn unsaid(command: &clap::Command) -> Vec<String> {
 
 fn collect(command: &clap::Command, found: &mut Vec<String>) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
-    // What is hidden is typed by programs of ours only.
+    // What is hidden is typed by our own programs.
     if command.get_name() == "help" || command.is_hide_set() {
         return;
     }
@@ -153,11 +153,12 @@ mod tests {
             #[arg(long)]
             number: Option<u8>,
         },
-        #[command(hide = true)]
         Silent {
             #[arg(long)]
             number: Option<u8>,
         },
+        #[command(hide = true)]
+        Hidden,
         #[command(flatten)]
         Common(Common),
     }
@@ -190,7 +191,7 @@ mod tests {
         Common::Man { out: out.clone() }.carry_out(dressed()).unwrap();
         let mut names: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, ["ecowire-try-completions.1", "ecowire-try-good.1", "ecowire-try-man.1", "ecowire-try.1"]);
+        assert_eq!(names, ["ecowire-try-completions.1", "ecowire-try-good.1", "ecowire-try-man.1", "ecowire-try-silent.1", "ecowire-try.1"]);
         let page = std::fs::read_to_string(out.join("ecowire-try.1")).unwrap();
         assert!(page.contains("1.2.3 (2fc9653)"), "{page}");
     }

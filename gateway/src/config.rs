@@ -352,7 +352,7 @@ mod tests {
                 "[limits]\nzebra = 1",
                 "limits.zebra is not a key; the keys there are limits.answers_per_participant, limits.connection_age_s, ",
             ),
-            ("[limits]", "[zoo]\nzebra = 1\n[limits]", "zoo.zebra is not a key; the sections are limits, "),
+            ("[limits]", "[zoo]\nzebra = 1\n[limits]", "zoo.zebra is not a key; the sections are keys, limits, "),
         ] {
             let error = parse(&sample().to_toml().replacen(from, to, 1)).unwrap_err();
             assert!(error.contains(wanted), "{error}");
