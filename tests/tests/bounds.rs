@@ -105,7 +105,7 @@ fn a_bound_that_cannot_be_is_refused_at_the_start_by_key_value_and_range() {
             "\nconnections = 500",
             "limits.connections_per_participant is 64; at most 62 are allowed, an eighth of limits.connections (500)",
         ),
-        ("\nidle_timeout_s = 900", "\nidle_timeout = 900", "unknown field `idle_timeout`"),
+        ("\nidle_timeout_s = 900", "\nidle_timeout = 900", "limits.idle_timeout is not a key; did you mean limits.idle_timeout_s?"),
     ] {
         assert!(sound.contains(from), "{from}");
         std::fs::write(&path, sound.replace(from, to)).expect("written");
