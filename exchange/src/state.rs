@@ -168,7 +168,7 @@ macro_rules! rows {
             fn row(&self, key: &Key) -> Option<&Row>;
 
             $(
-                #[doc = concat!("The [`v1::", stringify!($row), "`] under its key.")]
+                #[doc = concat!("What [`Row::", stringify!($variant), "`] has under its key.")]
                 fn $read(&self, $($arg: $arg_type),*) -> Option<&$row> {
                     match self.row(&$make)? { Row::$variant(row) => Some(row), _ => None }
                 }
