@@ -121,7 +121,11 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 done, 1 anything not named here, 2 usage, 5 the store does not verify (the entry is named).
 ECOWIRE_CONFIG names the configuration where --config does not. ECOWIRE_LOG=info,gateway=debug overrides telemetry.log.";
 
-const DOCTOR: &str = "Exit codes: 0 all well (a warning is for soon), 4 nothing is wrong but no gateway answers, 1 anything else.";
+const DOCTOR: &str = "Examples:
+  ecowire-gateway doctor --config gateway.toml
+  ecowire-gateway doctor --config gateway.toml --json
+
+Exit codes: 0 all well (a warning is for soon), 4 nothing is wrong but no gateway answers, 1 anything else.";
 
 /// What can be typed, for the help, the manual and completions.
 #[must_use]

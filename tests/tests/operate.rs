@@ -118,7 +118,8 @@ async fn the_page_counts_what_happened_and_names_nobody() {
     ] {
         assert!(sample(&page, name) > 0.0, "{name}");
     }
-    assert!(sample(&page, "ecowire_connections{transport=\"tcp\"}") >= 2.0);
+    let over = |transport: &str| sample(&page, &format!("ecowire_connections{{transport=\"{transport}\"}}"));
+    assert!(over("tcp") + over("quic") >= 2.0);
     assert!(sample(&page, "ecowire_sync_seconds_sum") < sample(&page, "ecowire_commit_seconds_sum"));
     let reference = sent.reference.to_string();
     for canary in ["canary", "7f3a", &reference, "KE.CUS", "127.0.0.1"] {
