@@ -139,7 +139,7 @@ impl Stage {
         let engine = self.options.engine.engine().name();
         let mut command = self.command();
         command.arg("init").arg("--config").arg(config).arg("--genesis").arg(self.fleet.genesis()).arg("--node").arg(self.fleet.node());
-        command.arg("--data").arg(self.bed.data()).args(["--listen", "127.0.0.1:0", "--engine", engine]);
+        command.arg("--data").arg(self.bed.data()).args(["--listen", "127.0.0.1:0", "--engine", engine, "--metrics", ""]);
         let output = command.stdin(Stdio::null()).output()?;
         if !output.status.success() {
             bail!("the store was not made: {}", String::from_utf8_lossy(&output.stderr));
