@@ -191,7 +191,10 @@ mod tests {
         Common::Man { out: out.clone() }.carry_out(dressed()).unwrap();
         let mut names: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, ["ecowire-try-completions.1", "ecowire-try-good.1", "ecowire-try-man.1", "ecowire-try-silent.1", "ecowire-try.1"]);
+        assert_eq!(
+            names,
+            ["ecowire-try-completions.1", "ecowire-try-good.1", "ecowire-try-man.1", "ecowire-try-silent.1", "ecowire-try.1"]
+        );
         let page = std::fs::read_to_string(out.join("ecowire-try.1")).unwrap();
         assert!(page.contains("1.2.3 (2fc9653)"), "{page}");
     }

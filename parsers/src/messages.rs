@@ -6,13 +6,12 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use envelope::canonical;
 use envelope::header::{Header, Wrap, context_hash, message_id};
-use envelope::identity::PublicKey;
 use envelope::keys::{AwsLc, Ring};
 use envelope::message::{Envelope, Identity, Keyring, Peer, VerifyError};
 use envelope::seal::{DecryptionKey, Sealed, open};
 use envelope::{Address, Reference};
 use prost::Message as _;
-use proto::v1::{self};
+use proto::v1;
 use tlog::Hash;
 
 use crate::seeds::{KEYS, cases, list, network, raw};
@@ -22,7 +21,7 @@ struct SendersKeys(Address);
 
 impl Keyring for SendersKeys {
     fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
-        Some(Identity { address: self.0.clone(), public: PublicKey::Ed25519(*KEYS.get(key_id)?) })
+        Some(Identity { address: self.0.clone(), public: *KEYS.get(key_id)? })
     }
 }
 

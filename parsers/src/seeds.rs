@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use envelope::entry::Entry;
+use envelope::identity::PublicKey;
 use envelope::slots::Leaf;
 use envelope::{Network, statement};
 use exchange::{Exchange, Rules};
@@ -77,14 +78,15 @@ pub fn parts(mut bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Public keys by key id: of every identity, signer and authority in the vectors.
-pub static KEYS: LazyLock<BTreeMap<[u8; 32], [u8; 32]>> = LazyLock::new(|| {
+pub static KEYS: LazyLock<BTreeMap<[u8; 32], PublicKey>> = LazyLock::new(|| {
     let pairs = ["message", "statement", "dsse"].into_iter().flat_map(cases).flat_map(|case| {
         let identities = case["identities"].as_array().cloned().unwrap_or_default();
         let signers = case["signers"].as_array().cloned().unwrap_or_default();
         let identities = identities.into_iter().map(|one| (raw(&one[0]), raw(&one[2])));
         identities.chain(signers.into_iter().map(|one| (raw(&one[0]), raw(&one[1])))).collect::<Vec<_>>()
     });
-    pairs.filter_map(|(id, public)| Some((id.try_into().ok()?, public.try_into().ok()?))).collect()
+    let alg = |public: &[u8]| if public.len() == 32 { v1::SigAlg::Ed25519 } else { v1::SigAlg::EcdsaP256Sha256 };
+    pairs.filter_map(|(id, public)| Some((id.try_into().ok()?, PublicKey::read(alg(&public), &public)?))).collect()
 });
 
 /// What the golden store holds.

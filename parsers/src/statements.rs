@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use envelope::canonical;
 use envelope::genesis::Genesis;
-use envelope::identity::PublicKey;
 use envelope::keys::{AwsLc, Ring};
 use envelope::statement::{self, Acknowledged, Delivered, Statement};
 use envelope::trust::Trust;
@@ -45,7 +44,7 @@ fn by_signers<S: Statement>(signed: &SignedStatement) -> bool {
     read::<S>(signed);
     let key = |signature: &v1::Signature| {
         let id: [u8; 32] = signature.key_id.as_ref().try_into().ok()?;
-        Some((id, PublicKey::Ed25519(*KEYS.get(&id)?)))
+        Some((id, *KEYS.get(&id)?))
     };
     let Some(signers) = signed.signatures.iter().map(key).collect::<Option<Vec<_>>>() else { return false };
     let (one, other) = (statement::open::<S>(&Ring, signed, &signers), statement::open::<S>(&AwsLc, signed, &signers));

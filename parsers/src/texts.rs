@@ -40,16 +40,21 @@ pub(crate) fn names_seeds() -> Vec<Vec<u8>> {
 /// `gateway.toml`: what is read writes itself again to the same configuration.
 pub(crate) fn config(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    let Ok(config) = toml::from_str::<gateway::Config>(text) else { return false };
-    let written: gateway::Config = toml::from_str(&config.to_toml()).expect("what init writes is what serve reads");
+    let Ok(config) = gateway::Config::parse(text, Path::new("gateway.toml")) else { return false };
+    let written = gateway::Config::parse(&config.to_toml(), Path::new("gateway.toml")).expect("what init writes is what serve reads");
     assert_eq!(format!("{written:?}"), format!("{config:?}"), "a configuration that writes another");
     true
 }
 
 pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
     let text = "listen = \"127.0.0.1:7247\"\ndata = \"data\"\ngenesis = \"pki/genesis.bin\"\nnode = \"pki/node_dev-1\"\ncrls = \"crl\"\n";
-    let config: gateway::Config = toml::from_str(text).expect("a configuration");
-    vec![text.into(), config.to_toml().into(), format!("{text}\n[limits]\nconnections = 7\n").into(), format!("{text}nothing = 1\n").into()]
+    let example = gateway::Config::example();
+    vec![
+        text.into(),
+        example.to_toml().into(),
+        format!("{text}\n[limits]\nconnections = 7\n").into(),
+        format!("{text}nothing = 1\n").into(),
+    ]
 }
 
 /// `profile.toml` of a client, and the URL in it.
