@@ -267,7 +267,7 @@ async fn a_reload_takes_what_is_safe_and_a_broken_file_changes_nothing() {
     assert!(started.contains("INFO"), "{started}");
     stage.configure(|config| {
         config.limits.connections_per_participant = 1;
-        config.limits.handshakes = 16;
+        config.limits.handshakes = 2048;
         config.telemetry.log = "info,gateway=debug".to_owned();
     });
     let mark = gateway.mark();
