@@ -74,8 +74,8 @@ pub(crate) async fn run(options: &Idle) -> anyhow::Result<()> {
     stage.process.kill()
 }
 
-/// A participant may have 64; one is open already.
-const CONNECTIONS_EACH: usize = 60;
+/// A participant may have 8 mailboxes open; one is open already.
+const CONNECTIONS_EACH: usize = 7;
 /// Files that a gateway has open beside its connections, and room.
 const FILES_BESIDE: u64 = 200;
 /// What a handshake leaves behind is freed after a moment.
