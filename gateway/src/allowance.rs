@@ -14,11 +14,13 @@ use tonic::{Extensions, Status};
 
 use crate::bounds::Limits;
 use crate::limits::SUBMISSION_BYTES_MAX;
-use crate::problem::Problem;
+use crate::metrics::Metrics;
+use crate::problem::{Bound, Problem};
 
 /// One participant's rooms.
-#[derive(Debug)]
 pub struct Allowance {
+    /// Where it is counted that a room was full: who is told so gets no further, so nobody else counts it.
+    metrics: Arc<Metrics>,
     /// Bytes of large requests that have begun and not ended.
     unfinished_bytes: Arc<Semaphore>,
     /// Answers of submissions that were not read.
@@ -35,9 +37,10 @@ pub struct Held(#[expect(dead_code, reason = "it is held, not used")] Arc<OwnedS
 impl Allowance {
     /// A participant's rooms, all free.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let room = |of: usize| Arc::new(Semaphore::new(of));
         Self {
+            metrics,
             unfinished_bytes: room(limits.unfinished_bytes_per_participant),
             answers: room(limits.answers_per_participant),
             mailboxes: room(limits.mailboxes_per_participant),
@@ -63,22 +66,29 @@ impl Allowance {
 
     /// Room for one more call of Receive.
     pub(crate) fn mailbox(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        take(&self.mailboxes, "calls of Receive")
+        self.take(&self.mailboxes, "calls of Receive")
     }
 
     /// Room for one more page of the directory, until it was sent.
     pub(crate) fn page(&self) -> Result<Held, Problem> {
-        take(&self.pages, "calls of Snapshot").map(|permit| Held(Arc::new(permit)))
+        self.take(&self.pages, "calls of Snapshot").map(|permit| Held(Arc::new(permit)))
     }
 
     /// Room for one more call of Replay.
     pub(crate) fn replay(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        take(&self.replays, "calls of Replay")
+        self.take(&self.replays, "calls of Replay")
     }
-}
 
-fn take(room: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
-    room.clone().try_acquire_owned().map_err(|_| Problem::busy(format!("you have as many {what} open as are allowed")))
+    fn take(&self, room: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
+        room.clone().try_acquire_owned().map_err(|_| self.full(format!("you have as many {what} open as are allowed")))
+    }
+
+    /// Counts that a room is full.
+    fn full(&self, text: String) -> Problem {
+        let problem = Problem::busy_at(Bound::Participant, text);
+        self.metrics.told(&problem);
+        problem
+    }
 }
 
 /// A request's body that counts what has begun and not ended. A message that would be too large together with its
@@ -106,7 +116,7 @@ impl<B> Metered<B> {
             return Ok(());
         };
         let room = self.allowance.unfinished_bytes.clone().try_acquire_many_owned(u32::try_from(length).unwrap_or(u32::MAX));
-        self.held = Some(room.map_err(|_| Problem::busy("you have too many bytes of unfinished requests"))?);
+        self.held = Some(room.map_err(|_| self.allowance.full("you have too many bytes of unfinished requests".to_owned()))?);
         Ok(())
     }
 }
@@ -207,7 +217,7 @@ mod tests {
     #[test]
     fn what_has_begun_and_not_ended_is_bounded_and_given_back() {
         let limits = Limits { unfinished_bytes_per_participant: 1 << 20, ..Limits::default() };
-        let allowance = Arc::new(Allowance::new(&limits));
+        let allowance = Arc::new(Allowance::new(&limits, Arc::default()));
         let begin = |length: usize| {
             let mut body = Metered::new((), allowance.clone());
             let heard = body.heard(&message(length)[..length]);

@@ -173,6 +173,11 @@ impl Limits {
         Duration::from_secs(self.handshake_timeout_s)
     }
 
+    /// A QUIC connection that is silent this long is gone: a ping and the wait for its answer, as over TCP.
+    pub(crate) fn silence(&self) -> Duration {
+        Duration::from_secs(self.keepalive_interval_s + self.keepalive_timeout_s)
+    }
+
     pub(crate) fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_s)
     }

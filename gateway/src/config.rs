@@ -392,6 +392,10 @@ mod tests {
             ((|_| ()) as fn(&mut Config), ""),
             (|config| config.telemetry.log = "warn".to_owned(), "telemetry.log: \"info\" -> \"warn\""),
             (|config| config.limits.connections_per_participant = 3, "limits.connections_per_participant: 64 -> 3"),
+            (
+                |config| (config.limits.connections, config.limits.connections_per_participant) = (100_000, 4096),
+                "not limits.connections: room is given out when the gateway starts; not limits.connections_per_participant: it is more than an eighth",
+            ),
             (|config| config.limits.handshakes = 3, "not limits.handshakes: room is given out when the gateway starts"),
             (|config| config.listen = ([127, 0, 0, 1], 1).into(), "not listen: its port is bound when the gateway starts"),
             (|config| config.data = "x".into(), "not data: the store is opened when the gateway starts"),

@@ -32,7 +32,7 @@ use tower::ServiceExt as _;
 use crate::allowance::{Allowance, Held, Metered};
 use crate::bounds::Limits;
 use crate::clock::{SystemTimeSource, TimeSource as _};
-use crate::metrics::{Connected, HandshakeFailure, Transport};
+use crate::metrics::{Connected, HandshakeFailure, Metrics, Transport};
 use crate::quic;
 use crate::shared::Shared;
 use crate::sources::{Source, Sources};
@@ -83,9 +83,9 @@ pub(crate) enum Ended {
 }
 
 /// Connections of each participant, and what it may hold over all of them.
-#[derive(Debug)]
 struct Counts {
     limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
     each: Mutex<BTreeMap<Address, (usize, Arc<Allowance>)>>,
 }
 
@@ -101,7 +101,7 @@ impl Door {
     #[must_use]
     pub fn new(tls: Arc<ArcSwap<ServerConfig>>, shared: Arc<Shared>, routes: Routes, stopping: watch::Receiver<bool>) -> Self {
         let limits = &shared.limits;
-        let counts = Arc::new(Counts { limits: limits.clone(), each: Mutex::default() });
+        let counts = Arc::new(Counts { limits: limits.clone(), metrics: shared.metrics.clone(), each: Mutex::default() });
         let [connections, handshakes] = [limits.connections, limits.handshakes].map(|of| Arc::new(Semaphore::new(of)));
         let sources = Arc::new(Sources::new(limits.handshakes_per_source));
         Self { tls, shared, routes, stopping, connections, handshakes, sources, counts, quic: None }
@@ -331,7 +331,8 @@ impl Drop for Call {
 impl Place {
     fn take(counts: &Arc<Counts>, address: &Address, max: usize) -> Option<Self> {
         let mut each = counts.each.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, allowance) = each.entry(address.clone()).or_insert_with(|| (0, Arc::new(Allowance::new(&counts.limits))));
+        let rooms = || (0, Arc::new(Allowance::new(&counts.limits, counts.metrics.clone())));
+        let (count, allowance) = each.entry(address.clone()).or_insert_with(rooms);
         if *count >= max {
             return None;
         }

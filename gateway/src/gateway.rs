@@ -302,7 +302,7 @@ pub async fn start_with(config: &Config, time: Arc<dyn TimeSource>, rules: Rules
     let tls = Arc::new(ArcSwap::from_pointee(tls::server_config(node, &shared).map_err(StartError::Tls)?));
     let (listener, udp) = quic::bind(config.listen, config.quic.enabled).await?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-    let quic = udp.map(|socket| quic::Listener::new(socket, &tls.load(), reset)).transpose()?;
+    let quic = udp.map(|socket| quic::Listener::new(socket, &tls.load(), reset, &shared.limits)).transpose()?;
 
     let writer = Writer::new(shared.clone(), opener, Clock::start(time, last_at), last_at.unwrap_or_default(), Handle::current());
     let writer = start_writer(&shared, writer, queue)?;

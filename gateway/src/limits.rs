@@ -122,8 +122,6 @@ pub const QUIC_STREAM_WINDOW_BYTES: u32 = 512 << 10;
 pub const QUIC_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes that a QUIC connection has sent without an acknowledgement.
 pub const QUIC_SEND_WINDOW_BYTES: u64 = 1 << 20;
-/// A QUIC connection that is silent this long is gone: a ping and the wait for its answer, as over TCP.
-pub const QUIC_IDLE_TIMEOUT: Duration = Duration::from_secs(KEEPALIVE_INTERVAL.as_secs() + KEEPALIVE_TIMEOUT.as_secs());
 /// After its last stream a QUIC connection stays for the client to read the last bytes.
 pub const QUIC_LINGER: Duration = Duration::from_secs(3);
 /// Bytes that the system keeps for the UDP socket, each way, if it lets us: all connections share it.

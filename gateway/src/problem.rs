@@ -31,8 +31,10 @@ pub enum Problem {
 pub enum Bound {
     /// The queue to the ledger, all senders together.
     Queue,
-    /// The room of one participant in that queue.
+    /// What one participant may have: room in that queue, unfinished requests, open calls.
     Participant,
+    /// Open calls of Replay, all participants together.
+    Replays,
     /// The writer stands still.
     Writer,
     /// The disk.
@@ -45,7 +47,7 @@ pub enum Bound {
 
 impl Bound {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Queue, Self::Participant, Self::Writer, Self::Disk, Self::Store, Self::NotKnown];
+    pub const ALL: [Self; 7] = [Self::Queue, Self::Participant, Self::Replays, Self::Writer, Self::Disk, Self::Store, Self::NotKnown];
 
     /// Its word in metrics.
     #[must_use]
@@ -53,6 +55,7 @@ impl Bound {
         match self {
             Self::Queue => "queue",
             Self::Participant => "participant",
+            Self::Replays => "replays",
             Self::Writer => "writer",
             Self::Disk => "disk",
             Self::Store => "store",

@@ -16,7 +16,7 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
     AsyncTimer, AsyncUdpSocket, Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime,
 };
-use quinn::{TransportConfig, ValidationTokenConfig, VarInt};
+use quinn::{TransportConfig, TransportErrorCode, ValidationTokenConfig, VarInt};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+use crate::bounds::Limits;
 use crate::connection::{Door, Ended, Guest, Handshake};
 use crate::gateway::StartError;
 use crate::limits;
@@ -54,6 +55,8 @@ pub struct Listener {
     /// Handshakes of addresses that have not shown that they receive what is sent to them.
     unvalidated: Arc<Semaphore>,
     drivers: TaskTracker,
+    /// What the drivers get to end when the gateway goes down.
+    grace: Duration,
 }
 
 impl std::fmt::Debug for Listener {
@@ -96,18 +99,18 @@ impl Listener {
     ///
     /// # Errors
     /// [`QuicError`].
-    pub fn new(socket: UdpSocket, tls: &ServerConfig, reset: hmac::Key) -> Result<Self, QuicError> {
+    pub fn new(socket: UdpSocket, tls: &ServerConfig, reset: hmac::Key, bounds: &Limits) -> Result<Self, QuicError> {
         let buffers = socket2::SockRef::from(&socket);
         // Best effort: the system may have a lower bound of its own.
         let _ = buffers.set_recv_buffer_size(limits::QUIC_SOCKET_BYTES).and(buffers.set_send_buffer_size(limits::QUIC_SOCKET_BYTES));
         let secret = Zeroizing::new(envelope::keys::random::<32>()?);
         let tokens = Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&*secret));
-        let settings = Settings { transport: Arc::new(transport()), tokens };
+        let settings = Settings { transport: Arc::new(transport(bounds)), tokens };
         let drivers = TaskTracker::new();
         let runtime = Arc::new(Tracked(drivers.clone()));
         let endpoint = Endpoint::new(endpoint_config(reset), Some(settings.accept(tls)?), socket, runtime)?;
         let unvalidated = Arc::new(Semaphore::new(limits::QUIC_UNVALIDATED_HANDSHAKES_MAX));
-        Ok(Self { endpoint, settings, unvalidated, drivers })
+        Ok(Self { endpoint, settings, unvalidated, drivers, grace: bounds.shutdown_grace() })
     }
 
     /// The next that knocks; never, when the endpoint is gone.
@@ -156,7 +159,7 @@ impl Listener {
         self.endpoint.close(DONE, b"");
         drop(self.endpoint);
         self.drivers.close();
-        if tokio::time::timeout(limits::SHUTDOWN_GRACE, self.drivers.wait()).await.is_err() {
+        if tokio::time::timeout(self.grace, self.drivers.wait()).await.is_err() {
             tracing::error!("quic connections were still open after the grace period");
         }
     }
@@ -181,7 +184,7 @@ impl Settings {
     }
 }
 
-fn transport() -> TransportConfig {
+fn transport(bounds: &Limits) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(limits::QUIC_STREAMS_MAX.into())
@@ -190,7 +193,7 @@ fn transport() -> TransportConfig {
         .stream_receive_window(limits::QUIC_STREAM_WINDOW_BYTES.into())
         .receive_window(limits::QUIC_WINDOW_BYTES.into())
         .send_window(limits::QUIC_SEND_WINDOW_BYTES)
-        .max_idle_timeout(limits::QUIC_IDLE_TIMEOUT.try_into().ok())
+        .max_idle_timeout(bounds.silence().try_into().ok())
         // The bit would show each connection's round trips to everybody on the way.
         .allow_spin(false)
         // As over TCP; quinn's own default is 4 to 15 times slower on lossy links.
@@ -258,26 +261,33 @@ async fn serve(
     converse(door, &connection, &Arc::new(guest)).await;
 }
 
-/// The stable name of why a handshake over QUIC failed; what is wrong with a certificate the verifier has said.
+/// The stable name of why a handshake over QUIC failed, the same as over TCP as far as the alert tells it.
 fn reason(error: &quinn::ConnectionError) -> &'static str {
-    match (error, failure(error)) {
-        (quinn::ConnectionError::TransportError(_), HandshakeFailure::Certificate) => "CERTIFICATE",
-        (quinn::ConnectionError::TransportError(_), HandshakeFailure::Protocol) => "NO_PROTOCOL",
-        (quinn::ConnectionError::TransportError(_), _) => "TLS",
-        _ => "CONNECTION_LOST",
+    let quinn::ConnectionError::TransportError(error) = error else { return "CONNECTION_LOST" };
+    match alert(error.code) {
+        // The verifier's own refusal; it has said more.
+        Some(ACCESS_DENIED) => "CERTIFICATE",
+        Some(CERTIFICATE_REQUIRED) => "NO_CERTIFICATE",
+        Some(42..=48) => "CERTIFICATE_UNREADABLE",
+        Some(NO_APPLICATION_PROTOCOL) => "NO_PROTOCOL",
+        _ => "TLS",
     }
 }
 
-/// Which kind of failure a handshake's end was, by the TLS alert in it (RFC 9001 4.8: 0x0100 and the alert's number).
+/// Which kind of failure a handshake's end was.
 fn failure(error: &quinn::ConnectionError) -> HandshakeFailure {
     let quinn::ConnectionError::TransportError(error) = error else { return HandshakeFailure::Tls };
-    match u64::from(error.code).checked_sub(0x0100) {
-        // bad_certificate to unknown_ca, certificate_required (RFC 8446 6.2).
-        Some(42..=48 | 116) => HandshakeFailure::Certificate,
-        // no_application_protocol (RFC 7301 3.2).
-        Some(120) => HandshakeFailure::Protocol,
+    match alert(error.code) {
+        // 42 to 48: bad_certificate to unknown_ca (RFC 8446 6.2).
+        Some(42..=48 | ACCESS_DENIED | CERTIFICATE_REQUIRED) => HandshakeFailure::Certificate,
+        Some(NO_APPLICATION_PROTOCOL) => HandshakeFailure::Protocol,
         _ => HandshakeFailure::Tls,
     }
+}
+
+/// The TLS alert in an error of the transport (RFC 9001 4.8: 0x0100 and the alert's number).
+fn alert(code: TransportErrorCode) -> Option<u8> {
+    u64::from(code).checked_sub(0x0100).and_then(|alert| u8::try_from(alert).ok())
 }
 
 /// Speaks on each stream until the last has ended, or one was cut: then all are.
@@ -346,3 +356,42 @@ const ID_BYTES: usize = 8;
 const DONE: VarInt = VarInt::from_u32(0);
 /// Cut: the reason is told by the handshake of the next connection, not here.
 const CUT: VarInt = VarInt::from_u32(1);
+/// Alert of a verifier that refuses a certificate by rules of its own (RFC 8446 6.2).
+const ACCESS_DENIED: u8 = 49;
+/// Alert for who shows no certificate (RFC 8446 6.2).
+const CERTIFICATE_REQUIRED: u8 = 116;
+/// Alert for who speaks nothing that we do (RFC 7301 3.2).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quinn::ConnectionError;
+
+    /// By what rustls says, so that its choice of alerts is held fast, too.
+    #[test]
+    fn a_refused_certificate_is_told_from_a_broken_handshake() {
+        use rustls::{AlertDescription, CertificateError};
+        let refused = |error: CertificateError| AlertDescription::from(error);
+        for (alert, name, class) in [
+            (refused(CertificateError::ApplicationVerificationFailure), "CERTIFICATE", HandshakeFailure::Certificate),
+            (refused(CertificateError::BadEncoding), "CERTIFICATE_UNREADABLE", HandshakeFailure::Certificate),
+            (refused(CertificateError::UnknownIssuer), "CERTIFICATE_UNREADABLE", HandshakeFailure::Certificate),
+            (AlertDescription::CertificateRequired, "NO_CERTIFICATE", HandshakeFailure::Certificate),
+            (AlertDescription::NoApplicationProtocol, "NO_PROTOCOL", HandshakeFailure::Protocol),
+            (AlertDescription::HandshakeFailure, "TLS", HandshakeFailure::Tls),
+        ] {
+            let code = TransportErrorCode::crypto(alert.into());
+            let error = ConnectionError::TransportError(code.into());
+            assert_eq!((reason(&error), failure(&error)), (name, class), "{alert:?}");
+        }
+        let lost = ConnectionError::TimedOut;
+        assert_eq!((reason(&lost), failure(&lost)), ("CONNECTION_LOST", HandshakeFailure::Tls));
+    }
+
+    #[test]
+    fn who_is_silent_over_quic_is_gone_when_a_ping_over_tcp_would_say_so() {
+        let bounds = Limits { keepalive_interval_s: 300, keepalive_timeout_s: 100, ..Limits::default() };
+        assert!(format!("{:?}", transport(&bounds)).contains("max_idle_timeout: Some(400000)"), "{:?}", transport(&bounds));
+    }
+}

@@ -133,6 +133,25 @@ async fn the_page_counts_what_happened_and_names_nobody() {
     stage.audit();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_beyond_ones_share_is_counted_as_its_participants() {
+    let stage = Stage::new();
+    stage.configure(|config| (config.telemetry.metrics, config.limits.mailboxes_per_participant) = (Some(ANY_PORT.into()), 1));
+    let running = stage.run().await;
+    let (url, metrics) = (format!("https://{}", running.address), running.metrics.expect("a port"));
+    let link = stage.connect(&url, "ke").await;
+    let mut client = MessagesClient::with_origin(link.clone(), link.origin());
+    let open = soon("a stream", client.receive(tokio_stream::pending())).await.expect("the first is open");
+    let status = soon("an answer", client.receive(tokio_stream::pending())).await.expect_err("one is allowed");
+    assert!(status.message().contains("calls of Receive"), "{status}");
+    let (_, page) = get(metrics, "/metrics").await;
+    for (bound, value) in [("participant", 1.0), ("writer", 0.0)] {
+        assert_eq!(sample(&page, &format!("ecowire_busy_total{{bound=\"{bound}\"}}")), value, "{bound}");
+    }
+    drop((open, link, client));
+    running.stop().await;
+}
+
 /// `UPDATE_METRICS=1 cargo test -p tests --test operate` writes the table anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_table_of_metrics_is_what_the_page_has() {

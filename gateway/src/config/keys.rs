@@ -34,6 +34,9 @@ pub struct Change {
 /// What the file asks for, against what runs.
 #[must_use]
 pub fn diff(running: &Config, wanted: &Config) -> Changes {
+    // One's part of the connections that run, not of those that the file asks for: their number waits for the next start.
+    let per = wanted.limits.connections_per_participant;
+    let share = super::Limits { connections_per_participant: per, ..running.limits.clone() }.check();
     let (running, wanted) = (running.effective(), wanted.effective());
     let mut changes = Changes::default();
     for (key, to) in wanted {
@@ -41,7 +44,8 @@ pub fn diff(running: &Config, wanted: &Config) -> Changes {
         if from == to {
             continue;
         }
-        let reason = refusal(&key);
+        let too_much = (key == LIVE_LIMIT && share.is_err()).then_some("it is more than an eighth of the connections that run");
+        let reason = refusal(&key).or(too_much);
         let change = Change { key, from, to };
         match reason {
             None => changes.taken.push(change),
@@ -60,7 +64,7 @@ fn refusal(key: &str) -> Option<&'static str> {
         "node" => "the log's key is held from start to stop; a renewed certificate in the same folder is read by itself",
         "keys" => "the node's keys are opened when the gateway starts",
         "crls" => "the folder is chosen at the start; new lists in the same folder are read by themselves",
-        "limits" if key == "limits.connections_per_participant" => return None,
+        "limits" if key == LIVE_LIMIT => return None,
         "limits" => "room is given out when the gateway starts",
         "telemetry" if key == "telemetry.log" => return None,
         "telemetry" => "ports, the log's form and the way to the collector are set up when the gateway starts",
@@ -123,3 +127,6 @@ fn nearest<'a>(key: &str, known: &'a Pairs) -> Option<&'a str> {
     // More than a third of the letters: it is another word.
     (best.0 * 3 <= last(best.1).len() + 2).then_some(best.1)
 }
+
+/// The one limit that a reload takes.
+const LIVE_LIMIT: &str = "limits.connections_per_participant";

@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::allowance::Allowance;
 use crate::clock::{SystemTimeSource, TimeSource as _};
 use crate::limits::REPLAYED_WAITING_MAX;
-use crate::problem::Problem;
+use crate::problem::{Bound, Problem};
 use crate::receipts::{opened, shown_to_author};
 use crate::service::{Desk, messages, peer};
 
@@ -73,7 +73,7 @@ impl Audit for AuditService {
     async fn replay(&self, request: Request<v1::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
         let peer = peer(request.extensions())?;
         let own = Allowance::of(request.extensions())?.replay()?;
-        let all = self.replays.clone().try_acquire_owned().map_err(|_| Problem::busy("as many calls of Replay are open as are allowed"))?;
+        let all = self.replays.clone().try_acquire_owned().map_err(|_| self.full())?;
         let asked = request.into_inner();
         let (size, checkpoint) = self.desk.shared.ledger().checkpoint().map_err(Problem::from)?;
         let to = if asked.to_index == 0 { size } else { asked.to_index };
@@ -127,6 +127,13 @@ impl Owner {
 }
 
 impl AuditService {
+    /// Counts that all places of Replay are taken.
+    fn full(&self) -> Problem {
+        let problem = Problem::busy_at(Bound::Replays, "as many calls of Replay are open as are allowed");
+        self.desk.shared.metrics.told(&problem);
+        problem
+    }
+
     /// Compares the caller's checkpoint with ours. One that is larger or differs stops the writer: a log that is behind
     /// is never continued. The caller is shown ours all the same, so that it keeps both notes, too.
     fn compare(&self, held: &[u8]) -> Result<v1::CheckpointResponse, Problem> {
