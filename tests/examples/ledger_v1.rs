@@ -13,7 +13,8 @@ use exchange::Rows as _;
 use gateway::clock::TimeSource as _;
 use ledger::Engine;
 use proto::v1::{self, Kind, Priority};
-use theatre::{DAY_MS, Hands, NODE, Theatre, address, audit, copy, note, now, until_halted};
+use theatre::hands::Hands;
+use theatre::{DAY_MS, NODE, Theatre, address, audit, copy, note, now, until_halted};
 
 const MEMBERS: [&str; 5] = ["ke", "th", "np", "ke/cus/kemba", "aud/network"];
 /// One more than a sender's minute may have in entries of their own.

@@ -14,7 +14,8 @@ use gateway::Running;
 use gateway::clock::TimeSource as _;
 use ledger::Engine;
 use proto::v1::{self, Priority, RecipientState};
-use theatre::{DAY_MS, Hands, Theatre, address, note, now, until_halted};
+use theatre::hands::Hands;
+use theatre::{DAY_MS, Theatre, address, note, now, until_halted};
 use tonic::Code;
 
 const HOUR_MS: u64 = 3_600_000;

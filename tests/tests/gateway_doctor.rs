@@ -1,17 +1,17 @@
 //! `ecowire-gateway doctor` over a minted network: each thing that can be wrong is made wrong, and is named with what to do.
 
+#[path = "theatre/hands.rs"]
+mod hands;
 mod stage;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use certs_dev::forge::{Pair, Spec};
 use envelope::Timestamp;
 use envelope::keys::random;
-use gateway::clock::TimeSource;
+use hands::Hands;
 use stage::{Stage, at, soon};
 
 const DAY_MS: u64 = 86_400_000;
@@ -178,27 +178,15 @@ async fn a_taken_port_a_damaged_store_and_a_missing_one_are_named() {
     assert!(verdict == "bad" && text.contains("it does not open") && text.contains("check"), "{:#}", said.report);
 }
 
-/// Clocks that the test moves; what is monotonic stands still.
-struct Hands(AtomicU64);
-
-impl TimeSource for Hands {
-    fn wall(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        0
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_halted_gateway_says_why_and_a_clock_behind_the_ledger_is_found_before_the_start() {
     let stage = network();
-    let hands = Arc::new(Hands(AtomicU64::new(stage::now().plus(3_600_000).ms())));
+    let ahead = stage::now().plus(3_600_000);
+    let hands = Hands::at(ahead);
     let config = stage.config();
     let started = gateway::start_with(&config, hands.clone(), exchange::Rules::default(), ledger::Engine::Redb);
     let running = started.await.expect("it starts with the clock that it is given");
-    hands.0.fetch_add(DAY_MS, Ordering::SeqCst);
+    hands.set(ahead.plus(DAY_MS));
     soon("the halt", running.shared().halted().wait_for(Option::is_some)).await.expect("it lives");
     let said = tokio::task::block_in_place(|| Said::of(&stage));
     said.is_bad("ready", &["nothing is written for now: CLOCK_JUMP"]);

@@ -1,17 +1,16 @@
 //! A gateway in an operator's hands: what its own port says, what it never says, and what a reload takes.
 
+#[path = "theatre/hands.rs"]
+mod hands;
 mod stage;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use client::{Compose, ReceiveOptions};
-use envelope::Timestamp;
-use gateway::clock::TimeSource;
 use gateway::config::LogFormat;
+use hands::Hands;
 use proto::v1;
 use proto::v1::messages_client::MessagesClient;
 use stage::{Stage, ask, at, soon};
@@ -219,24 +218,12 @@ fn the_example_is_accepted_and_a_key_that_does_not_exist_is_refused_by_every_com
     }
 }
 
-/// Clocks that the test moves.
-struct Hands(AtomicU64);
-
-impl TimeSource for Hands {
-    fn wall(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        0
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_whose_clock_jumps_lives_but_is_not_ready_and_says_why() {
     let stage = Stage::new();
     stage.configure(|config| config.telemetry.metrics = Some(ANY_PORT.into()));
-    let hands = Arc::new(Hands(AtomicU64::new(stage::now().ms())));
+    let started = stage::now();
+    let hands = Hands::at(started);
     let running =
         gateway::start_with(&stage.config(), hands.clone(), exchange::Rules::default(), ledger::Engine::Redb).await.expect("starts");
     let metrics = running.metrics.expect("a port");
@@ -251,7 +238,7 @@ async fn a_gateway_whose_clock_jumps_lives_but_is_not_ready_and_says_why() {
     let mut status = async || soon("a status", changes.message()).await.expect("an answer").expect("more").status();
     assert_eq!(status().await, ServingStatus::Serving);
 
-    hands.0.fetch_add(3_600_000, Ordering::SeqCst);
+    hands.set(started.plus(3_600_000));
     soon("the halt", running.shared().halted().wait_for(Option::is_some)).await.expect("it lives");
     let (code, text) = get(metrics, "/readyz").await;
     assert!(code == 503 && text.starts_with("not ready: nothing is written for now: CLOCK_JUMP"), "{code} {text}");

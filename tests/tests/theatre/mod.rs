@@ -3,12 +3,12 @@
 
 #![allow(dead_code)] // Each story uses a part of it.
 
+pub(crate) mod hands;
 pub(crate) mod middle;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -317,45 +317,6 @@ pub(crate) async fn until_halted(running: &Running, wanted: impl Fn(Option<&str>
     let mut halted = running.shared().halted();
     let waited = tokio::time::timeout(PATIENCE, halted.wait_for(|reason| wanted(reason.as_deref()))).await;
     waited.expect("the writer's state changes in time").expect("the gateway runs").clone()
-}
-
-/// Clocks in the hand of the test: both stand still until they are moved.
-#[derive(Debug)]
-pub(crate) struct Hands {
-    wall: AtomicU64,
-    monotonic: AtomicU64,
-}
-
-impl Hands {
-    pub(crate) fn at(wall: Timestamp) -> Arc<Self> {
-        Arc::new(Self { wall: AtomicU64::new(wall.ms()), monotonic: AtomicU64::new(0) })
-    }
-
-    /// Both clocks go on evenly.
-    pub(crate) fn pass(&self, ms: u64) {
-        self.wall.fetch_add(ms, Ordering::SeqCst);
-        self.monotonic.fetch_add(ms, Ordering::SeqCst);
-    }
-
-    /// Only the wall clock is set.
-    pub(crate) fn set(&self, wall: Timestamp) {
-        self.wall.store(wall.ms(), Ordering::SeqCst);
-    }
-
-    /// Only the monotonic clock goes on.
-    pub(crate) fn freeze(&self, ms: u64) {
-        self.monotonic.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl TimeSource for Hands {
-    fn wall(&self) -> Timestamp {
-        Timestamp(self.wall.load(Ordering::SeqCst))
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        self.monotonic.load(Ordering::SeqCst)
-    }
 }
 
 pub(crate) const DAY_MS: u64 = 86_400_000;
