@@ -12,79 +12,10 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
+pub use command::report::{Check, Report, Verdict};
 
 use crate::clock;
 use crate::custody::Unlock;
-
-/// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Nothing to do.
-    Ok,
-    /// Something to do soon.
-    Warn,
-    /// Something to do now.
-    Bad,
-    /// Nothing is known to be wrong, but nobody answers.
-    Unreachable,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Its stable name.
-    pub name: &'static str,
-    /// What it came to.
-    pub verdict: Verdict,
-    /// What was found.
-    pub text: String,
-    /// What to do; empty when there is nothing.
-    pub advice: String,
-}
-
-/// All that was looked at, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The checks.
-    pub checks: Vec<Check>,
-}
-
-impl Check {
-    fn new(name: &'static str, verdict: Verdict, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, verdict, text: text.into(), advice: advice.into() }
-    }
-
-    fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Ok, text, "")
-    }
-
-    fn warn(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Warn, text, advice)
-    }
-
-    fn bad(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Bad, text, advice)
-    }
-
-    fn unreachable(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Unreachable, text, advice)
-    }
-}
-
-impl Report {
-    /// 0 when all is well or only needs something soon, 4 when nothing is wrong but nobody answers, else 1.
-    #[must_use]
-    pub fn exit(&self) -> u8 {
-        let has = |verdict| self.checks.iter().any(|check| check.verdict == verdict);
-        match (has(Verdict::Bad), has(Verdict::Unreachable)) {
-            (true, _) => 1,
-            (false, true) => 4,
-            (false, false) => 0,
-        }
-    }
-}
 
 /// Looks at the profile at `dir`, with what is known of its secrets, and at its gateway for at most `wait` a step.
 pub async fn examine(dir: &Path, unlock: &Unlock, wait: Duration) -> Report {

@@ -1,6 +1,8 @@
-//! What all commands share: completions, manual pages, the line of `--version`, when to use colour, the nearest word.
+//! What all commands share: completions, manual pages, the line of `--version`, when to use colour, the nearest word, a doctor's report.
 //!
 //! It does not know what any command does; it reads clap's description of it. Names and texts stay with the commands.
+
+pub mod report;
 
 use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};

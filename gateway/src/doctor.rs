@@ -10,96 +10,9 @@ mod tests;
 
 use std::path::Path;
 
-use serde::Serialize;
+pub use command::report::{Check, Report, Verdict};
 
 use crate::config::{Config, ConfigError};
-
-/// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Nothing to do.
-    Ok,
-    /// Something to do soon.
-    Warn,
-    /// Something to do now.
-    Bad,
-    /// Nothing is known to be wrong, but nobody answers.
-    Unreachable,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Its stable name.
-    pub name: &'static str,
-    /// What it came to.
-    pub verdict: Verdict,
-    /// What was found.
-    pub text: String,
-    /// What to do; empty when there is nothing.
-    pub advice: String,
-}
-
-/// All that was looked at, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// The checks.
-    pub checks: Vec<Check>,
-}
-
-impl Check {
-    fn new(name: &'static str, verdict: Verdict, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, verdict, text: text.into(), advice: advice.into() }
-    }
-
-    fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Ok, text, "")
-    }
-
-    fn warn(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Warn, text, advice)
-    }
-
-    fn bad(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Bad, text, advice)
-    }
-
-    fn unreachable(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Unreachable, text, advice)
-    }
-}
-
-impl Report {
-    /// 0 when all is well or only needs something soon, 4 when nothing is wrong but nobody answers, else 1.
-    #[must_use]
-    pub fn exit(&self) -> u8 {
-        let has = |verdict| self.checks.iter().any(|check| check.verdict == verdict);
-        match (has(Verdict::Bad), has(Verdict::Unreachable)) {
-            (true, _) => 1,
-            (false, true) => 4,
-            (false, false) => 0,
-        }
-    }
-}
-
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for Check { name, verdict, text, advice } in &self.checks {
-            let word = match verdict {
-                Verdict::Ok => "ok",
-                Verdict::Warn => "warn",
-                Verdict::Bad => "BAD",
-                Verdict::Unreachable => "DOWN",
-            };
-            writeln!(f, "{word:<5} {name:<12} {text}")?;
-            if !advice.is_empty() {
-                writeln!(f, "{:>20} {advice}", "->")?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Looks at everything that a configuration names. It ends at the first thing without which the rest cannot be judged.
 pub async fn examine(path: &Path, config: Result<Config, ConfigError>) -> Report {

@@ -28,12 +28,12 @@ pub(super) async fn run(doctor: &args::Doctor, secrets: &Secrets) -> ExitCode {
 }
 
 fn render(check: &Check, colour: bool) -> String {
-    let (word, code) = match check.verdict {
-        Verdict::Ok => ("ok", 32),
-        Verdict::Warn => ("warn", 33),
-        Verdict::Bad => ("BAD", 31),
-        Verdict::Unreachable => ("DOWN", 31),
+    let code = match check.verdict {
+        Verdict::Ok => 32,
+        Verdict::Warn => 33,
+        Verdict::Bad | Verdict::Unreachable => 31,
     };
+    let word = check.verdict.word();
     let word = if colour { format!("\u{1b}[{code}m{word:<5}\u{1b}[0m") } else { format!("{word:<5}") };
     let mut text = format!("{word} {:<12} {}", check.name, Escaped(&check.text));
     if !check.advice.is_empty() {
