@@ -125,8 +125,9 @@ fn open(stream: u32) -> Vec<u8> {
     flagged(HEADERS, END_HEADERS, stream, &block)
 }
 
+/// Believes any server that has the key of the certificate that it shows: an attacker does not care whom it meets.
 #[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
+pub struct AnyServer(pub Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyServer {
     fn verify_server_cert(
@@ -159,7 +160,7 @@ impl ServerCertVerifier for AnyServer {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
     }
 }
 

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use bench::attack::AnyServer;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
@@ -29,7 +29,7 @@ fn provider() -> Arc<CryptoProvider> {
 /// A client that believes any server.
 pub(crate) fn client(own: Option<KeyAndChain>, alpn: &[&str]) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13]).expect("tls 1.3");
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer));
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider())));
     let mut config = match own {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).expect("a key that fits"),
         None => builder.with_no_client_auth(),
@@ -51,7 +51,7 @@ pub(crate) fn showing((chain, key): KeyAndChain) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13]).expect("tls 1.3");
     let key = provider().key_provider.load_private_key(key).expect("a key");
     let shown = rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(chain, key));
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer));
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider())));
     let mut config = builder.with_client_cert_resolver(Arc::new(shown));
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
@@ -119,43 +119,5 @@ async fn copy(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp:
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
-    }
-}
-
-#[derive(Debug)]
-struct AnyServer;
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("tls 1.2".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
     }
 }
