@@ -4,16 +4,14 @@
 //! A page of a database comes back from old commits; a file that is overwritten does not. It does not know what a key
 //! opens. **Invariant:** a key is durable before the entry that it opens.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use envelope::vault::EntryKey;
 use zeroize::Zeroizing;
 
 use crate::error::{Cause, WriteError};
+use crate::segments::SegmentFiles;
 
 /// Where keys are kept.
 pub(crate) trait Keys: Send + Sync {
@@ -29,11 +27,7 @@ pub(crate) trait Keys: Send + Sync {
 
 /// The folder `keys`.
 #[derive(Debug)]
-pub(crate) struct KeyFiles {
-    dir: PathBuf,
-    /// The file that was read last; deliveries are mostly of one neighbourhood.
-    last: Mutex<Option<(u64, Arc<File>)>>,
-}
+pub(crate) struct KeyFiles(SegmentFiles);
 
 /// What is wrong with the folder.
 #[derive(Debug, thiserror::Error)]
@@ -47,49 +41,18 @@ enum FolderError {
 impl KeyFiles {
     /// The folder, which is there.
     pub(crate) fn open(dir: PathBuf) -> Self {
-        Self { dir, last: Mutex::new(None) }
-    }
-
-    fn path(&self, segment: u64) -> PathBuf {
-        self.dir.join(format!("{segment:08x}.keys"))
-    }
-
-    fn write_segment(&self, segment: u64, place: u64, keys: &[&EntryKey]) -> Result<(), WriteError> {
-        let path = self.path(segment);
-        let is_new = !path.exists();
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(WriteError::of)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(keys.len() * KEY_BYTES));
-        keys.iter().for_each(|key| bytes.extend_from_slice(key.as_bytes()));
-        file.write_all_at(&bytes, place * KEY_BYTES as u64).map_err(WriteError::of)?;
-        file.sync_data().map_err(WriteError::unknown)?;
-        if is_new {
-            File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(WriteError::unknown)?;
-        }
-        Ok(())
-    }
-
-    fn file(&self, segment: u64) -> io::Result<Arc<File>> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, file)) = &*last
-            && *at == segment
-        {
-            return Ok(file.clone());
-        }
-        let file = Arc::new(File::open(self.path(segment))?);
-        *last = Some((segment, file.clone()));
-        Ok(file)
+        Self(SegmentFiles::open(dir, "keys"))
     }
 
     /// Number and size in bytes of each key file, ascending.
     fn segments(&self) -> Result<Vec<(u64, u64)>, Cause> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
+        for entry in fs::read_dir(self.0.dir())? {
             let entry = entry?;
             let name = entry.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(".keys"));
             let number = number.and_then(|number| u64::from_str_radix(number, 16).ok());
-            let number = number.filter(|number| self.path(*number) == entry.path());
+            let number = number.filter(|number| self.0.path(*number) == entry.path());
             segments.push((number.ok_or(FolderError::Stranger { name })?, entry.metadata()?.len()));
         }
         segments.sort_unstable();
@@ -103,7 +66,9 @@ impl Keys for KeyFiles {
         while !rest.is_empty() {
             let (segment, place) = (index / SEGMENT_KEYS, index % SEGMENT_KEYS);
             let (now, later) = rest.split_at(rest.len().min((SEGMENT_KEYS - place) as usize));
-            self.write_segment(segment, place, now)?;
+            let mut bytes = Zeroizing::new(Vec::with_capacity(now.len() * KEY_BYTES));
+            now.iter().for_each(|key| bytes.extend_from_slice(key.as_bytes()));
+            self.0.write(segment, place * KEY_BYTES as u64, &bytes)?;
             (index, rest) = (index + now.len() as u64, later);
         }
         Ok(())
@@ -112,7 +77,7 @@ impl Keys for KeyFiles {
     fn read(&self, index: u64) -> Result<Option<EntryKey>, Cause> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         let place = index % SEGMENT_KEYS * KEY_BYTES as u64;
-        self.file(index / SEGMENT_KEYS)?.read_exact_at(&mut *key, place)?;
+        self.0.read(index / SEGMENT_KEYS, place, &mut *key)?;
         Ok((*key != [0; KEY_BYTES]).then(|| EntryKey::from_bytes(*key)))
     }
 

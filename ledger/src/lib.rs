@@ -26,6 +26,7 @@ mod payloads;
 mod proofs;
 mod read;
 mod scrub;
+mod segments;
 mod shelf;
 mod snapshots;
 

@@ -4,12 +4,10 @@
 //! append and one sync, whatever the engine. Where an entry lies stands in its leaf row. It does not know what the bytes
 //! hold. **Invariant:** a payload is durable before the row that leads to it.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Cause, WriteError};
+use crate::segments::SegmentFiles;
 
 /// A place in the files: which one, and the byte in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,74 +44,28 @@ pub(crate) trait Payloads: Send + Sync {
 
 /// The folder `payloads`.
 #[derive(Debug)]
-pub(crate) struct PayloadFiles {
-    dir: PathBuf,
-    /// The file that is written to.
-    writing: Mutex<Option<(u32, Arc<File>)>>,
-    /// The file that was read last; deliveries are mostly of one neighbourhood.
-    reading: Mutex<Option<(u32, Arc<File>)>>,
-}
+pub(crate) struct PayloadFiles(SegmentFiles);
 
 impl PayloadFiles {
     /// The folder, which is there.
     pub(crate) fn open(dir: PathBuf) -> Self {
-        Self { dir, writing: Mutex::new(None), reading: Mutex::new(None) }
-    }
-
-    fn path(&self, segment: u32) -> PathBuf {
-        self.dir.join(format!("{segment:08x}.payloads"))
-    }
-
-    fn to_write(&self, segment: u32) -> Result<Arc<File>, WriteError> {
-        let mut last = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, file)) = &*last
-            && *at == segment
-        {
-            return Ok(file.clone());
-        }
-        let path = self.path(segment);
-        let is_new = !path.exists();
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(WriteError::of)?;
-        if is_new {
-            File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(WriteError::unknown)?;
-        }
-        let file = Arc::new(file);
-        *last = Some((segment, file.clone()));
-        Ok(file)
-    }
-
-    fn to_read(&self, segment: u32) -> Result<Arc<File>, Cause> {
-        let mut last = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, file)) = &*last
-            && *at == segment
-        {
-            return Ok(file.clone());
-        }
-        let file = Arc::new(File::open(self.path(segment))?);
-        *last = Some((segment, file.clone()));
-        Ok(file)
+        Self(SegmentFiles::open(dir, "payloads"))
     }
 }
 
 impl Payloads for PayloadFiles {
     fn write(&self, place: Place, bytes: &[u8]) -> Result<(), WriteError> {
-        let file = self.to_write(place.segment)?;
-        file.write_all_at(bytes, place.offset.into()).map_err(WriteError::of)?;
-        file.sync_data().map_err(WriteError::unknown)
+        self.0.write(place.segment.into(), place.offset.into(), bytes)
     }
 
     fn read(&self, place: Place, length: usize) -> Result<Vec<u8>, Cause> {
         let mut bytes = vec![0; length];
-        self.to_read(place.segment)?.read_exact_at(&mut bytes, place.offset.into())?;
+        self.0.read(place.segment.into(), place.offset.into(), &mut bytes)?;
         Ok(bytes)
     }
 
     fn extent(&self, segment: u32) -> Result<u64, Cause> {
-        match fs::metadata(self.path(segment)) {
-            Ok(metadata) => Ok(metadata.len()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.0.extent(segment.into())?)
     }
 }
 
