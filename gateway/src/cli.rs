@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::statement;
 use tokio::signal::unix;
 use tracing_subscriber::filter::Targets;
@@ -59,12 +59,8 @@ enum Command {
     /// Open the store by checking it, and serve until SIGINT or SIGTERM; SIGHUP reads the configuration again
     #[command(after_help = EXAMPLES)]
     Serve {
-        /// The configuration file
-        #[arg(long, env = "ECOWIRE_CONFIG")]
-        config: PathBuf,
-        /// File with the passphrase of the node's keys, instead of the one that the configuration names
-        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
-        passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        file: File,
         /// The network authority's clock-step.bin, when the gateway does not believe its clock
         #[arg(long, value_name = "FILE")]
         clock_step: Option<PathBuf>,
@@ -75,12 +71,8 @@ enum Command {
     /// Verify a stopped store: every entry, both trees, every decision
     #[command(after_help = EXAMPLES)]
     Check {
-        /// The configuration file
-        #[arg(long, env = "ECOWIRE_CONFIG")]
-        config: PathBuf,
-        /// File with the passphrase of the node's keys, instead of the one that the configuration names
-        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
-        passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        file: File,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -88,12 +80,8 @@ enum Command {
     /// Look at everything that a gateway needs, beside a running one or without, and say what to do
     #[command(after_help = DOCTOR)]
     Doctor {
-        /// The configuration file
-        #[arg(long, env = "ECOWIRE_CONFIG")]
-        config: PathBuf,
-        /// File with the passphrase of the node's keys, instead of the one that the configuration names
-        #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
-        passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        file: File,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -141,11 +129,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
         Command::Init { config, genesis, node, data, listen, engine, metrics, passphrase_file } => {
             init(&Init { config, genesis, node, data, listen, engine }, &metrics, passphrase_file.as_deref())
         }
-        Command::Serve { config, passphrase_file, clock_step, log_json } => {
-            serve(&File { path: config, passphrase_file }, clock_step.as_deref(), log_json)
-        }
-        Command::Check { config, passphrase_file, json } => check(&File { path: config, passphrase_file }, json),
-        Command::Doctor { config, passphrase_file, json } => doctor(&File { path: config, passphrase_file }, json),
+        Command::Serve { file, clock_step, log_json } => serve(&file, clock_step.as_deref(), log_json),
+        Command::Check { file, json } => check(&file, json),
+        Command::Doctor { file, json } => doctor(&file, json),
         Command::Config { check, .. } => configuration(check.as_deref()),
         Command::Common(common) => common.carry_out(command(version)).map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
@@ -158,8 +144,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
 }
 
 /// A configuration, and what the command line says otherwise.
+#[derive(Args)]
 struct File {
+    /// The configuration file
+    #[arg(long = "config", value_name = "CONFIG", env = "ECOWIRE_CONFIG")]
     path: PathBuf,
+    /// File with the passphrase of the node's keys, instead of the one that the configuration names
+    #[arg(long, value_name = "FILE", env = "ECOWIRE_GATEWAY_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
 }
 
