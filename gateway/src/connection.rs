@@ -189,13 +189,13 @@ impl Door {
         };
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.handshake_failed(tls::handshake_reason(&error), &error, tls::failure(&error)),
-            Err(_) => return self.handshake_failed("HANDSHAKE_TIMEOUT", &"it took too long", HandshakeFailure::Timeout),
+            Ok(Err(error)) => return self.handshake_failed(tls::failure(&error), &error),
+            Err(_) => return self.handshake_failed(TOO_SLOW, &"it took too long"),
         };
         drop(handshake);
         // A client that names no protocol at all gets through the handshake.
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return self.handshake_failed("NO_PROTOCOL", &"h2 was not agreed on", HandshakeFailure::Protocol);
+            return self.handshake_failed(("NO_PROTOCOL", HandshakeFailure::Protocol), &"h2 was not agreed on");
         }
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let Some(guest) = self.welcome(chain, Transport::Tcp) else { return };
@@ -206,8 +206,8 @@ impl Door {
     }
 
     /// The verifier has said by itself what it refuses; a peer that goes away in mid-handshake is nobody's news.
-    pub(crate) fn handshake_failed(&self, reason: &'static str, detail: &dyn std::fmt::Display, failure: HandshakeFailure) {
-        self.shared.metrics.handshake_failed(failure);
+    pub(crate) fn handshake_failed(&self, (reason, class): (&'static str, HandshakeFailure), detail: &dyn std::fmt::Display) {
+        self.shared.metrics.handshake_failed(class);
         if ["CERTIFICATE", "CONNECTION_LOST"].contains(&reason) {
             return tracing::debug!(reason, %detail, "a handshake failed");
         }
@@ -414,5 +414,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Name and class of a handshake that did not end in its time.
+pub(crate) const TOO_SLOW: (&str, HandshakeFailure) = ("HANDSHAKE_TIMEOUT", HandshakeFailure::Timeout);
 /// Of the client's preface (RFC 9113 3.4).
 const PREFACE_BYTES: usize = 24;

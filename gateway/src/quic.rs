@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::bounds::Limits;
-use crate::connection::{Door, Ended, Guest, Handshake};
+use crate::connection::{Door, Ended, Guest, Handshake, TOO_SLOW};
 use crate::gateway::StartError;
 use crate::limits;
 use crate::metrics::{HandshakeFailure, Transport};
@@ -251,8 +251,8 @@ async fn serve(
     };
     let connection = match accepted {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return door.handshake_failed(reason(&error), &error, failure(&error)),
-        Err(_) => return door.handshake_failed("HANDSHAKE_TIMEOUT", &"it took too long", HandshakeFailure::Timeout),
+        Ok(Err(error)) => return door.handshake_failed(failure(&error), &error),
+        Err(_) => return door.handshake_failed(TOO_SLOW, &"it took too long"),
     };
     drop(permits);
     let chain = connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok()).unwrap_or_default();
@@ -261,27 +261,17 @@ async fn serve(
     converse(door, &connection, &Arc::new(guest)).await;
 }
 
-/// The stable name of why a handshake over QUIC failed, the same as over TCP as far as the alert tells it.
-fn reason(error: &quinn::ConnectionError) -> &'static str {
-    let quinn::ConnectionError::TransportError(error) = error else { return "CONNECTION_LOST" };
+/// Why a handshake over QUIC failed: the same names and classes as over TCP ([`crate::tls::failure`]), as far as the alert tells it.
+fn failure(error: &quinn::ConnectionError) -> (&'static str, HandshakeFailure) {
+    let quinn::ConnectionError::TransportError(error) = error else { return ("CONNECTION_LOST", HandshakeFailure::Tls) };
     match alert(error.code) {
         // The verifier's own refusal; it has said more.
-        Some(ACCESS_DENIED) => "CERTIFICATE",
-        Some(CERTIFICATE_REQUIRED) => "NO_CERTIFICATE",
-        Some(42..=48) => "CERTIFICATE_UNREADABLE",
-        Some(NO_APPLICATION_PROTOCOL) => "NO_PROTOCOL",
-        _ => "TLS",
-    }
-}
-
-/// Which kind of failure a handshake's end was.
-fn failure(error: &quinn::ConnectionError) -> HandshakeFailure {
-    let quinn::ConnectionError::TransportError(error) = error else { return HandshakeFailure::Tls };
-    match alert(error.code) {
-        // 42 to 48: bad_certificate to unknown_ca (RFC 8446 6.2).
-        Some(42..=48 | ACCESS_DENIED | CERTIFICATE_REQUIRED) => HandshakeFailure::Certificate,
-        Some(NO_APPLICATION_PROTOCOL) => HandshakeFailure::Protocol,
-        _ => HandshakeFailure::Tls,
+        Some(ACCESS_DENIED) => ("CERTIFICATE", HandshakeFailure::Certificate),
+        Some(CERTIFICATE_REQUIRED) => ("NO_CERTIFICATE", HandshakeFailure::Certificate),
+        // bad_certificate to unknown_ca (RFC 8446 6.2).
+        Some(42..=48) => ("CERTIFICATE_UNREADABLE", HandshakeFailure::Certificate),
+        Some(NO_APPLICATION_PROTOCOL) => ("NO_PROTOCOL", HandshakeFailure::Protocol),
+        _ => ("TLS", HandshakeFailure::Tls),
     }
 }
 
@@ -383,10 +373,10 @@ mod tests {
         ] {
             let code = TransportErrorCode::crypto(alert.into());
             let error = ConnectionError::TransportError(code.into());
-            assert_eq!((reason(&error), failure(&error)), (name, class), "{alert:?}");
+            assert_eq!(failure(&error), (name, class), "{alert:?}");
         }
         let lost = ConnectionError::TimedOut;
-        assert_eq!((reason(&lost), failure(&lost)), ("CONNECTION_LOST", HandshakeFailure::Tls));
+        assert_eq!(failure(&lost), ("CONNECTION_LOST", HandshakeFailure::Tls));
     }
 
     #[test]

@@ -85,23 +85,26 @@ pub(crate) fn say_refused(quiet: &Quiet, stranger: &Stranger) {
     }
 }
 
-/// The stable name, for the log, of why a handshake failed before or beside the judgement of the certificate.
+/// Why a handshake failed before or beside the judgement of the certificate: its stable name for the log, and its class, by which who
+/// was refused by [`judge`] is told from who speaks no TLS of ours.
 #[must_use]
-pub fn handshake_reason(error: &std::io::Error) -> &'static str {
+pub fn failure(error: &std::io::Error) -> (&'static str, HandshakeFailure) {
     use rustls::{CertificateError, Error};
     match error.get_ref().and_then(|inside| inside.downcast_ref::<Error>()) {
-        None => "CONNECTION_LOST",
+        None => ("CONNECTION_LOST", HandshakeFailure::Tls),
         // Our verifier's, which has said more; what else there is comes of a certificate that rustls itself cannot read.
-        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => "CERTIFICATE",
-        Some(Error::InvalidCertificate(CertificateError::BadSignature)) => "KEY_NOT_PROVEN",
-        Some(Error::InvalidCertificate(_)) => "CERTIFICATE_UNREADABLE",
-        Some(Error::NoCertificatesPresented) => "NO_CERTIFICATE",
-        Some(Error::NoApplicationProtocol) => "NO_PROTOCOL",
-        Some(Error::PeerIncompatible(_)) => "INCOMPATIBLE",
-        Some(Error::PeerMisbehaved(_)) => "MISBEHAVED",
-        Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. }) => "BAD_MESSAGE",
-        Some(Error::AlertReceived(_)) => "CLIENT_ALERT",
-        Some(_) => "TLS",
+        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => ("CERTIFICATE", HandshakeFailure::Certificate),
+        Some(Error::InvalidCertificate(CertificateError::BadSignature)) => ("KEY_NOT_PROVEN", HandshakeFailure::Certificate),
+        Some(Error::InvalidCertificate(_)) => ("CERTIFICATE_UNREADABLE", HandshakeFailure::Certificate),
+        Some(Error::NoCertificatesPresented) => ("NO_CERTIFICATE", HandshakeFailure::Certificate),
+        Some(Error::NoApplicationProtocol) => ("NO_PROTOCOL", HandshakeFailure::Protocol),
+        Some(Error::PeerIncompatible(_)) => ("INCOMPATIBLE", HandshakeFailure::Tls),
+        Some(Error::PeerMisbehaved(_)) => ("MISBEHAVED", HandshakeFailure::Tls),
+        Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. }) => {
+            ("BAD_MESSAGE", HandshakeFailure::Tls)
+        }
+        Some(Error::AlertReceived(_)) => ("CLIENT_ALERT", HandshakeFailure::Tls),
+        Some(_) => ("TLS", HandshakeFailure::Tls),
     }
 }
 
@@ -125,17 +128,6 @@ pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], n
         links: certified.links,
         not_after_ms: certified.not_after.ms(),
     })
-}
-
-/// The class of a handshake that failed; who was refused by [`judge`] is told from who speaks no TLS of ours.
-#[must_use]
-pub fn failure(error: &std::io::Error) -> HandshakeFailure {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    match cause {
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => HandshakeFailure::Certificate,
-        Some(rustls::Error::NoApplicationProtocol) => HandshakeFailure::Protocol,
-        _ => HandshakeFailure::Tls,
-    }
 }
 
 /// What the ledger says is revoked.
@@ -217,8 +209,8 @@ mod tests {
             (Error::NoApplicationProtocol, HandshakeFailure::Protocol),
             (Error::HandshakeNotComplete, HandshakeFailure::Tls),
         ] {
-            assert_eq!(failure(&std::io::Error::new(std::io::ErrorKind::InvalidData, error)), class);
+            assert_eq!(failure(&std::io::Error::new(std::io::ErrorKind::InvalidData, error)).1, class);
         }
-        assert_eq!(failure(&std::io::ErrorKind::UnexpectedEof.into()), HandshakeFailure::Tls);
+        assert_eq!(failure(&std::io::ErrorKind::UnexpectedEof.into()).1, HandshakeFailure::Tls);
     }
 }
