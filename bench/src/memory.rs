@@ -39,10 +39,22 @@ impl Memory {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.0))?.count())
     }
 
-    fn field(self, name: &str) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a line of its memory")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib << 10)
+    /// KiB in memory now: resident, and with what is shared counted in parts.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn resident_and_share_kib(self) -> anyhow::Result<(u64, u64)> {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0))?;
+        Ok((kib(&text, "Rss:")?, kib(&text, "Pss:")?))
     }
+
+    fn field(self, name: &str) -> anyhow::Result<u64> {
+        Ok(kib(&std::fs::read_to_string(format!("/proc/{}/status", self.0))?, name)? << 10)
+    }
+}
+
+/// The value behind a name, as proc(5) writes it.
+fn kib(text: &str, name: &str) -> anyhow::Result<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    value.with_context(|| format!("{name} in a file of /proc"))
 }

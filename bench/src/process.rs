@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
+use crate::memory::Memory;
+
 /// A running gateway process. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {
@@ -62,12 +64,7 @@ impl Process {
     /// # Errors
     /// When /proc cannot be read.
     pub fn memory_kib(&self) -> anyhow::Result<(u64, u64)> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
-        let field = |name: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse().ok());
-            value.with_context(|| format!("{name} in smaps_rollup"))
-        };
-        Ok((field("Rss:")?, field("Pss:")?))
+        Memory::of(self.child.id()).resident_and_share_kib()
     }
 
     /// Whether its writer waits in a system call that syncs a file, at this moment: then a kill falls inside a commit.
