@@ -134,6 +134,9 @@ impl TokenUri {
         if uri.object.is_none() && uri.id.is_none() {
             return wrong("names neither object nor id");
         }
+        if uri.pin_source.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return wrong("names no absolute pin-source");
+        }
         Ok(uri)
     }
 
@@ -263,6 +266,8 @@ mod tests {
             ("pkcs11:object=a;type=cert?module-path=/m", "is that of another thing than a private key"),
             ("pkcs11:object=a;slot-id=3?module-path=/m", "has an attribute that is not known here"),
             ("pkcs11:object=a?module-path=/m&pin-value=1234", "holds a PIN; give pin-source=file:/path, or type it"),
+            ("pkcs11:object=a?module-path=/m&pin-source=run/pin", "names no absolute pin-source"),
+            ("pkcs11:object=a?module-path=/m&pin-source=file://", "names no absolute pin-source"),
             ("pkcs11:object=a;module-path=/m", "has module-path or pin-source before its question mark"),
         ] {
             check(bad, Err(why));

@@ -9,6 +9,7 @@
 
 mod certificates;
 mod entries;
+mod keys;
 mod messages;
 pub mod mutate;
 pub mod seeds;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "genesis", body: statements::genesis, seeds: statements::genesis_seeds },
     Target { name: "header", body: messages::header, seeds: messages::header_seeds },
     Target { name: "leaf", body: entries::leaf, seeds: entries::leaf_seeds },
+    Target { name: "locked_key", body: keys::locked_key, seeds: keys::locked_key_seeds },
     Target { name: "names", body: texts::names, seeds: texts::names_seeds },
     Target { name: "note", body: trees::note, seeds: trees::note_seeds },
     Target { name: "opening", body: entries::opening, seeds: entries::opening_seeds },
@@ -56,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "terminal", body: texts::terminal, seeds: texts::terminal_seeds },
     Target { name: "tile_path", body: trees::tile_path, seeds: trees::tile_path_seeds },
     Target { name: "tiles", body: trees::tiles, seeds: trees::tiles_seeds },
+    Target { name: "token_uri", body: keys::token_uri, seeds: keys::token_uri_seeds },
     Target { name: "trouble", body: wire::trouble, seeds: wire::trouble_seeds },
     Target { name: "trust", body: statements::trust, seeds: statements::trust_seeds },
     Target { name: "verifier_key", body: trees::verifier_key, seeds: trees::verifier_key_seeds },

@@ -1,6 +1,7 @@
 //! Messages of gRPC as they come from a connection, before anything is checked, and a refusal's details.
 
 use prost::Message;
+use proto::fields::{Shaped, fits};
 use proto::v1;
 
 use crate::seeds::{GOLDEN, cases, raw};
@@ -28,9 +29,11 @@ pub(crate) fn wire(bytes: &[u8]) -> bool {
 }
 
 /// What is decoded, encodes to something that decodes to the same; nothing grows beyond what came in, by much.
-fn read<M: Message + Default + PartialEq>(bytes: &[u8]) -> bool {
+fn read<M: Message + Shaped + Default + PartialEq>(bytes: &[u8]) -> bool {
+    let fits = fits::<M>(bytes);
     let Ok(message) = M::decode(bytes) else { return false };
     let encoded = message.encode_to_vec();
+    assert!(fits || bytes.len() >= 2 * 1024, "a small message has too many fields");
     assert_eq!(encoded.len(), message.encoded_len());
     assert!(encoded.len() <= bytes.len() * 2 + 64, "{} bytes become {}", bytes.len(), encoded.len());
     let again = M::decode(&encoded[..]).expect("what was encoded is decoded");

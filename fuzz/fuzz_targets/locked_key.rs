@@ -1,0 +1,5 @@
+//! `locked_key` of the crate `parsers`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    parsers::body("locked_key")(bytes);
+});

@@ -1,0 +1,5 @@
+//! `token_uri` of the crate `parsers`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    parsers::body("token_uri")(bytes);
+});
