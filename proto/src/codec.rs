@@ -48,7 +48,7 @@ impl<U: prost::Message + Shaped + Default> Decoder for Counted<U> {
         let (whole, length) = (bytes.chunk(), bytes.remaining());
         if whole.len() < length || !fits::<U>(whole) {
             let most = fields_max(length);
-            return Err(Status::resource_exhausted(format!("a message of {length} bytes has more than {most} fields")));
+            return Err(Status::out_of_range(format!("a message of {length} bytes has more than {most} fields")));
         }
         self.0.decode(bytes)
     }

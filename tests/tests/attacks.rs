@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 const SUBMIT: &str = "/ecowire.v1.Messages/Submit";
 const SUBMIT_STREAM: &str = "/ecowire.v1.Messages/SubmitStream";
 const RECEIVE: &str = "/ecowire.v1.Messages/Receive";
+const REPLAY: &str = "/ecowire.v1.Audit/Replay";
 /// What an attack may cost the gateway.
 const MEMORY_MAX: u64 = 16 << 20;
 /// Of HTTP/2 for a connection before it says anything, and of our gateway for a call.
@@ -193,6 +194,34 @@ async fn giants_are_refused_before_they_are_there() {
     siege.end().await;
 }
 
+/// Two bytes on the wire for every field, 32 to 72 in memory: it is counted before it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_empty_fields_are_refused_before_they_are_there() {
+    const FIELDS: usize = 1_000_000;
+    let mut siege = Siege::begin(Stage::new()).await;
+    let post = siege.stage.connect(&siege.gateway.url, "ke/cus/kemba").await;
+    let signed = v1::SignedHeader { signatures: vec![v1::Signature::default(); FIELDS], ..v1::SignedHeader::default() };
+    let empty = [
+        ("wraps", v1::Submission { wraps: vec![Bytes::new(); FIELDS], ..v1::Submission::default() }),
+        ("signatures", v1::Submission { signed: Some(signed), ..v1::Submission::default() }),
+    ];
+    for (what, submission) in empty {
+        let post = post.clone();
+        let attack = async move {
+            for _ in 0..4 {
+                let mut client = MessagesClient::with_origin(post.clone(), post.origin());
+                let refused = client.submit(v1::SubmitRequest { submission: Some(submission.clone()) }).await;
+                let status = refused.expect_err("it is refused");
+                assert_eq!(status.code(), tonic::Code::OutOfRange, "{status}");
+                assert!(status.message().ends_with("has more than 63524 fields"), "{status}");
+            }
+            Outcome::Ended
+        };
+        siege.check(&format!("{FIELDS} empty {what}"), attack, Outcome::Ended).await;
+    }
+    siege.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_never_end_are_bounded_for_each_participant() {
     let mut siege = Siege::begin(Stage::new()).await;
@@ -343,7 +372,7 @@ async fn pages_and_replays_that_nobody_reads_are_bounded_and_given_back() {
     // More entries than wait for a reader.
     let sealed: Vec<_> = (1..=40).map(|number| stage.seal(thailand.directory(), "ke", number, |_| {})).collect();
     assert_eq!(soon("answers", drive(ke.clone(), sealed, 8)).await.len(), 40);
-    for (path, most) in [("/ecowire.v1.Audit/Replay", 4), ("/ecowire.v1.Directory/Snapshot", 4)] {
+    for (path, most) in [(REPLAY, 4), ("/ecowire.v1.Directory/Snapshot", 4)] {
         for _ in 0..2 {
             let mark = gateway.mark();
             let mut raw = Raw::open(gateway.address(), &stage.folder_of("th"), &[(frames::INITIAL_WINDOW_SIZE, 0)]).await;
@@ -354,6 +383,42 @@ async fn pages_and_replays_that_nobody_reads_are_bounded_and_given_back() {
             gateway.logs(mark, "disconnected peer=th").await;
         }
     }
+    gateway.kill().await;
+    stage.audit();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replays_of_all_together_are_bounded_too() {
+    // A participant may have an eighth of them, so that the ninth comes too late.
+    const NINE: [&str; 9] = ["ke", "th", "cn/hk", "br", "fr", "id", "za", "ug", "tz"];
+    let stage = Stage::of(&NINE);
+    stage.limit(|limits| (limits.replays_per_participant, limits.replays) = (1, 8));
+    let gateway = stage.serve();
+    let thailand = stage.member(&gateway.url, "th").await;
+    let ke = stage.connect(&gateway.url, "ke").await;
+    // More entries than lie ready for a reader, also where each is no more than its leaf.
+    let sealed: Vec<_> = (1..=240).map(|number| stage.seal(thailand.directory(), "ke", number, |_| {})).collect();
+    assert_eq!(soon("answers", drive(ke.clone(), sealed, 8)).await.len(), 240);
+    let replay = async |who: &str| {
+        let mut raw = Raw::open(gateway.address(), &stage.folder_of(who), &[(frames::INITIAL_WINDOW_SIZE, 0)]).await;
+        let (taken, busy) = open_many(&mut raw, 0..2, REPLAY, &framed(&v1::ReplayRequest::default())).await;
+        (raw, taken.len(), busy.len())
+    };
+    let mut open = Vec::new();
+    for who in &NINE[..8] {
+        let (raw, taken, busy) = replay(who).await;
+        assert_eq!((taken, busy), (1, 1), "{who}");
+        open.push(raw);
+    }
+    let (_, taken, busy) = replay("tz").await;
+    assert_eq!((taken, busy), (0, 2), "all places are taken");
+    ask(&ke).await.expect("others are served");
+    // With a connection goes its place.
+    let mark = gateway.mark();
+    drop(open.remove(1));
+    gateway.logs(mark, "disconnected peer=th").await;
+    let (_, taken, busy) = replay("tz").await;
+    assert_eq!((taken, busy), (1, 1));
     gateway.kill().await;
     stage.audit();
 }
