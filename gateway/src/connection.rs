@@ -182,17 +182,18 @@ impl Door {
     async fn serve(self: Arc<Self>, stream: TcpStream, connection: OwnedSemaphorePermit, handshake: Handshake) {
         prepare(&stream);
         let mut stopping = self.stopping.clone();
-        let accept = TlsAcceptor::from(self.tls.load_full()).accept(stream);
+        // Boxed: this task waits for years with what it has by value, and a handshake is over in a moment.
+        let mut accept = Box::pin(TlsAcceptor::from(self.tls.load_full()).accept(stream));
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(self.shared.limits.handshake_timeout(), accept) => accepted,
+            accepted = tokio::time::timeout(self.shared.limits.handshake_timeout(), &mut accept) => accepted,
             _ = stopping.wait_for(|stop| *stop) => return,
         };
         let stream = match accepted {
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => return self.handshake_failed(tls::failure(&error), &error),
             Err(_) => return self.handshake_failed(TOO_SLOW, &"it took too long"),
         };
-        drop(handshake);
+        drop((accept, handshake));
         // A client that names no protocol at all gets through the handshake.
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return self.handshake_failed(("NO_PROTOCOL", HandshakeFailure::Protocol), &"h2 was not agreed on");

@@ -74,7 +74,7 @@ impl Messages for MessagesService {
         let peer = peer(request.extensions())?;
         let open = Allowance::of(request.extensions())?.mailbox()?;
         let out = receive::start(self.0.clone(), peer, request.into_inner(), open);
-        Ok(Response::new(Box::pin(ReceiverStream::new(out))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(out).map(|said| *said))))
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {

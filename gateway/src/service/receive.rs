@@ -17,7 +17,9 @@ use crate::problem::Problem;
 use crate::receipts;
 use crate::service::Desk;
 
-type Out = mpsc::Sender<Result<ReceiveResponse, Status>>;
+/// Boxed: a channel has places in blocks of 32, and a response by itself is half a KiB, which every mailbox would wait with.
+pub(crate) type Said = Box<Result<ReceiveResponse, Status>>;
+type Out = mpsc::Sender<Said>;
 
 /// Starts the stream's task and gives what it says.
 pub(crate) fn start(
@@ -25,7 +27,7 @@ pub(crate) fn start(
     peer: Arc<Peer>,
     mut inbound: Streaming<ReceiveRequest>,
     open: OwnedSemaphorePermit,
-) -> mpsc::Receiver<Result<ReceiveResponse, Status>> {
+) -> mpsc::Receiver<Said> {
     let (out, responses) = mpsc::channel(DELIVERIES_WAITING_MAX);
     tokio::spawn(async move {
         let _open = open;
@@ -34,7 +36,7 @@ pub(crate) fn start(
             _ => {
                 let text = "the first request of Receive is start".to_owned();
                 let problem = Problem::Refused(exchange::Refusal::BadEncoding(text));
-                return drop(out.send(Err(problem.into())).await);
+                return drop(out.send(Box::new(Err(problem.into()))).await);
             }
         };
         let (mailbox, last) = (desk.shared.mailbox(&peer.address), out.clone());
@@ -43,7 +45,7 @@ pub(crate) fn start(
         if let Err(status) = reader.run(inbound, first.1).await {
             tracing::debug!(code = ?status.code(), "a receive stream ended");
             // A peer that has gone away needs no reason.
-            drop(last.send(Err(status)).await);
+            drop(last.send(Box::new(Err(status))).await);
         }
     });
     responses
@@ -93,7 +95,8 @@ impl Reader {
             }
             tokio::select! {
                 request = inbound.message() => match request? {
-                    Some(request) => self.take(request).await?,
+                    // Boxed: a mailbox that waits has no room in hand for what is said once in a while.
+                    Some(request) => Box::pin(self.take(request)).await?,
                     None => return Ok(()),
                 },
                 () = async { drop(going_down.wait_for(|down| *down).await) } => return Ok(()),
@@ -174,7 +177,8 @@ impl Reader {
         self.say(ReceiveResponse { head: Some(head), ..ReceiveResponse::default() }).await
     }
 
-    async fn say(&self, response: ReceiveResponse) -> Result<(), Status> {
-        self.out.send(Ok(response)).await.map_err(|_| Status::cancelled("the client has gone"))
+    fn say(&self, response: ReceiveResponse) -> impl Future<Output = Result<(), Status>> + Send + '_ {
+        let said = Box::new(Ok(response));
+        async move { self.out.send(said).await.map_err(|_| Status::cancelled("the client has gone")) }
     }
 }
