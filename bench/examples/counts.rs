@@ -139,7 +139,7 @@ impl Stage {
         let sum = v1::SnapshotSum { size: SIZE, state_sha256_sum: all, messages_sha256_sum: messages }.encode_to_vec();
         let rows = state.rows().map(|(key, row)| (key.encode(), row.encode())).chain([(Vec::new(), sum)]);
         let rows: Vec<(Vec<u8>, Vec<u8>)> = rows.collect();
-        let exchange = Exchange::from_snapshot(rows.iter().map(|(key, row)| (&key[..], &row[..])), Rules::default())?.0;
+        let exchange = Exchange::from_snapshot(rows.iter().map(|(key, row)| (&key[..], &row[..])), None, Rules::default())?.0;
         Ok(Self { network, exchange, addresses, keys })
     }
 

@@ -47,6 +47,16 @@ enum Command {
         #[arg(value_parser = address)]
         address: Address,
     },
+    /// Make keys and certificates for one more address, for its bureau to enrol
+    #[command(after_help = EXAMPLES)]
+    Issue {
+        /// Folder of the PKI
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// Whose certificates
+        #[arg(value_parser = address)]
+        address: Address,
+    },
     /// Sign the time as the network authority, for a gateway that does not believe its clock
     #[command(after_help = EXAMPLES)]
     ClockStep {
@@ -90,6 +100,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
             crate::mint(&options).map(|minted| print_minted(&out, &minted))
         }
         Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
+        Command::Issue { out, address } => crate::issue(&out, &address).map(|made| {
+            let (address, folder) = (made.address, made.folder.display());
+            println!("{address}: certificates and keys in {folder}");
+            println!("Next: its bureau enrols it with {folder}/identity.pem.");
+        }),
         Command::ClockStep { out, seq, prev } => {
             let place = seq.map(|seq| (seq, prev.map(|digest| digest.0.to_vec()).unwrap_or_default()));
             crate::clock_step(&out, place).map(|path| print_stepped(&path))
@@ -166,6 +181,7 @@ fn network(text: &str) -> Result<Network, envelope::address::NetworkError> {
 const EXAMPLES: &str = "\
 Examples:
   ecowire-certs mint --out pki --network ecowire.test ke th ke/cus/kemba ipsg/ens aud/network node/dev-1
+  ecowire-certs issue --out pki ke/air/kenbo
   ecowire-certs revoke --out pki ke/cus/kemba
   ecowire-certs clock-step --out pki
 

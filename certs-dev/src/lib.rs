@@ -9,6 +9,7 @@ pub mod forge;
 mod clock;
 mod files;
 mod genesis;
+mod issue;
 mod mint;
 mod revoke;
 
@@ -24,6 +25,7 @@ use envelope::trust::TrustError;
 
 pub use clock::{Place, clock_step};
 pub use files::read_chain;
+pub use issue::issue;
 pub use mint::{MintOptions, Minted, MintedParticipant, mint};
 pub use revoke::{Revocation, revoke, revoke_at};
 

@@ -202,38 +202,54 @@ impl<'a> Draft<'a> {
 
     /// A participant's folder; its identity chain comes back.
     fn participant(&self, anchors: &Anchors, address: &Address) -> Result<Vec<Vec<u8>>, Error> {
-        let MintOptions { network, now, .. } = self.options;
         let folder = self.folder.join(address.file_name());
-        files::make_folder(&folder, 0o755)?;
-        self.tls(anchors, address, Role::Tls, &Spec::tls(network, address, *now), &folder)?;
-        let p256 = self.options.p256.contains(address);
-        let (identity, pkcs8) = if p256 { SigningKey::generate_p256()? } else { generate_ed25519()? };
-        let spec = Spec::identity(network, address, *now);
-        let chain = self.chain(anchors, address, Role::Identity, &spec, &Certifiable(identity.public()))?;
-        write_pair(&folder, "identity", &chain, &pkcs8)?;
-        Ok(chain)
+        self.issuer(anchors, address).participant(address, self.options.p256.contains(address), &folder)
     }
 
     fn tls(&self, anchors: &Anchors, address: &Address, role: Role, spec: &Spec, folder: &Path) -> Result<(), Error> {
+        self.issuer(anchors, address).tls(address, role, spec, folder)
+    }
+
+    /// The CA that answers for the address.
+    fn issuer<'b>(&'b self, anchors: &'b Anchors, address: &Address) -> Issuer<'b> {
+        let own = self.cas.get(ca_of(address));
+        Issuer { anchors, ca: own.unwrap_or(&self.root), is_root: own.is_none(), now: self.options.now }
+    }
+}
+
+/// A CA that certifies somebody.
+pub(crate) struct Issuer<'a> {
+    pub(crate) anchors: &'a Anchors,
+    pub(crate) ca: &'a Ca,
+    /// Then it stands in no chain.
+    pub(crate) is_root: bool,
+    pub(crate) now: Timestamp,
+}
+
+impl Issuer<'_> {
+    /// Makes a folder with a participant's keys and certificates; its identity chain comes back.
+    pub(crate) fn participant(&self, address: &Address, p256: bool, folder: &Path) -> Result<Vec<Vec<u8>>, Error> {
+        let network = self.anchors.network();
+        files::make_folder(folder, 0o755)?;
+        self.tls(address, Role::Tls, &Spec::tls(network, address, self.now), folder)?;
+        let (identity, pkcs8) = if p256 { SigningKey::generate_p256()? } else { generate_ed25519()? };
+        let spec = Spec::identity(network, address, self.now);
+        let chain = self.chain(address, Role::Identity, &spec, &Certifiable(identity.public()))?;
+        write_pair(folder, "identity", &chain, &pkcs8)?;
+        Ok(chain)
+    }
+
+    fn tls(&self, address: &Address, role: Role, spec: &Spec, folder: &Path) -> Result<(), Error> {
         let pair = Pair::generate()?;
-        let chain = self.chain(anchors, address, role, spec, &pair)?;
+        let chain = self.chain(address, role, spec, &pair)?;
         write_pair(folder, "tls", &chain, pair.pkcs8())
     }
 
-    /// Issues a leaf by the CA that answers for the address, and judges the chain.
-    fn chain(
-        &self,
-        anchors: &Anchors,
-        address: &Address,
-        role: Role,
-        spec: &Spec,
-        key: &impl rcgen::PublicKeyData,
-    ) -> Result<Vec<Vec<u8>>, Error> {
-        let chain = match self.cas.get(ca_of(address)) {
-            Some(ca) => vec![ca.issue(spec, key)?, ca.der.clone()],
-            None => vec![self.root.issue(spec, key)?],
-        };
-        let judged = anchors.judge(role, &chain, self.options.now, &NothingRevoked);
+    /// Issues a leaf, and judges the chain.
+    fn chain(&self, address: &Address, role: Role, spec: &Spec, key: &impl rcgen::PublicKeyData) -> Result<Vec<Vec<u8>>, Error> {
+        let above = if self.is_root { Vec::new() } else { vec![self.ca.der.clone()] };
+        let chain = [vec![self.ca.issue(spec, key)?], above].concat();
+        let judged = self.anchors.judge(role, &chain, self.now, &NothingRevoked);
         judged.map_err(|cause| Error::Chain { address: address.clone(), cause })?;
         Ok(chain)
     }

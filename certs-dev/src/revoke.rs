@@ -8,11 +8,11 @@ use envelope::address::{Address, Class};
 use envelope::crl::Crl;
 use envelope::identity::{NothingRevoked, Role};
 use envelope::time::Timestamp;
-use envelope::trust::Trust;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::forge::{Ca, file_name};
+use crate::issue::trust_of;
 use crate::mint::{ca_of, now};
 use crate::{Error, files};
 
@@ -40,10 +40,7 @@ pub fn revoke(out: &Path, address: &Address) -> Result<Revocation, Error> {
 /// # Errors
 /// [`Error::Absent`] when the PKI has no such address.
 pub fn revoke_at(out: &Path, address: &Address, now: Timestamp) -> Result<Revocation, Error> {
-    let trust = out.join("trust.toml");
-    let text = String::from_utf8(files::read(&trust)?.to_vec());
-    let text = text.map_err(|_| Error::Content { path: trust, wanted: "a trust file" })?;
-    let anchors = Trust::parse_toml(&text)?.anchors()?;
+    let anchors = trust_of(out)?.anchors()?;
     let roles: &[_] = match address.class() {
         Class::Node => &[(Role::NodeTls, "tls.pem")],
         _ => &[(Role::Tls, "tls.pem"), (Role::Identity, "identity.pem")],

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use envelope::receipt::Proven;
 use envelope::{Address, Receipt};
 use proto::v1::audit_client::AuditClient;
@@ -263,9 +264,19 @@ impl Client {
                 return Err(Error::unsound("the gateway withholds a part of the directory"));
             }
         }
+        let receipt = self.grants_receipt(self.profile.address()).await?;
+        writes.extend(next.learn_grants(&receipt, &self.profile)?);
         self.profile.store().commit(&writes)?;
         self.directory = next;
         Ok(())
+    }
+
+    /// The receipt of the grants of `subject`, oneself or somebody below oneself; empty when there are none.
+    pub(crate) async fn grants_receipt(&self, subject: &Address) -> Result<Bytes, Error> {
+        match self.directory_service()?.grants(v1::GrantsRequest { subject: subject.to_string() }).await {
+            Ok(answer) => Ok(answer.into_inner().receipt),
+            Err(status) => Err(self.failed(&status).await),
+        }
     }
 
     /// A page of the directory; while its head is being written the gateway is asked again.

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use envelope::entry::Entry;
 use envelope::keys::AwsLc;
 use envelope::{Address, Receipt, Timestamp};
-use exchange::state::{Rows as _, State};
+use exchange::history::{AsOf, History};
+use exchange::state::{Key, Rows as _, State};
 use exchange::{Exchange, edge, statements};
 use prost::Message as _;
 use proto::v1::{self, EntryKind, KemId, KeyState};
@@ -28,6 +29,10 @@ pub struct Directory {
     roots: Vec<Hash>,
     keys: BTreeMap<Address, v1::KeyStatement>,
     head: Option<Head>,
+    /// Participants as they were: a message is judged by the directory of its time.
+    history: History,
+    /// Number of the statement of this member's own grants that is held; 0 for none.
+    grants_seq: u64,
 }
 
 /// A Head entry of the log.
@@ -58,6 +63,7 @@ impl Directory {
         if directory.size() > 0 {
             let row = |key: &str| Ok::<_, Error>(profile.store().get(Table::Meta, key.as_bytes())?.unwrap_or_default());
             directory.bind(&row(NOTE_KEY)?, &row(HEAD_KEY)?, profile)?;
+            directory.learn_grants(&row(GRANTS_KEY)?, profile)?;
         }
         Ok(directory)
     }
@@ -85,6 +91,45 @@ impl Directory {
     #[must_use]
     pub fn state(&self) -> &State {
         self.exchange.state()
+    }
+
+    /// The rows as a directory of `size` statements had them.
+    #[must_use]
+    pub fn as_of(&self, size: u64) -> AsOf<'_> {
+        self.history.as_of(self.state(), size)
+    }
+
+    /// Takes the receipt of the entry with this member's own grants, if it is newer than the one held; gives what to store.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when it does not hold.
+    pub(crate) fn learn_grants(&mut self, receipt: &[u8], profile: &Profile) -> Result<Option<Write>, Error> {
+        if receipt.is_empty() {
+            return Ok(None);
+        }
+        let (seq, statement) = self.open_grants(receipt, profile.address(), profile)?;
+        if seq <= self.grants_seq {
+            return Ok(None);
+        }
+        self.exchange.learn_grants(profile.address(), statement.grants);
+        self.grants_seq = seq;
+        Ok(Some(Write::text(Table::Meta, GRANTS_KEY, receipt.to_vec())))
+    }
+
+    /// Number and content of the grants of `subject` in a receipt of their entry.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when it does not hold.
+    pub(crate) fn open_grants(&self, receipt: &[u8], subject: &Address, profile: &Profile) -> Result<(u64, v1::GrantStatement), Error> {
+        let proven = Receipt::decode(receipt)?.verify(profile.log())?;
+        let slot = proven.slot(1, 0).filter(|_| proven.kind == EntryKind::Grants);
+        let bytes = slot.ok_or_else(|| Error::unsound("the receipt of grants is of another entry"))?;
+        let signed = envelope::statement::decode_signed(bytes).map_err(Error::unsound)?;
+        let (named, statement) = statements::grants_again(self.state(), &signed, &AwsLc).map_err(Error::unsound)?;
+        if named != *subject {
+            return Err(Error::unsound(format!("the grants are those of {named}, not of {subject}")));
+        }
+        Ok((statement.head.as_ref().map_or(0, |head| head.seq), statement))
     }
 
     /// The network's policy.
@@ -142,19 +187,22 @@ impl Directory {
         Ok(())
     }
 
-    /// A key statement is judged by the state before it; its times were the gateway's to look at, when it took it.
+    /// A statement is judged by the state before it; its times were the gateway's to look at, when it took it.
     fn judge(&mut self, signed: v1::SignedStatement, index: u64) -> Result<(Timestamp, Entry), String> {
-        let statement: v1::KeyStatement = envelope::statement::read(&signed).map_err(|error| error.to_string())?;
-        let head = envelope::statement::read_head(statement.head.as_ref()).map_err(|error| error.to_string())?;
+        let head = envelope::statement::head_of(&signed);
+        let head = envelope::statement::read_head(head.as_ref()).map_err(|error| error.to_string())?;
         let at = Timestamp(head.created_ms);
+        let keys = envelope::statement::read::<v1::KeyStatement>(&signed).ok();
         let admitted = statements::admit_again(self.state(), signed, &AwsLc).map_err(|refusal| refusal.to_string())?;
         let entry = admitted.into_entry();
         match &entry {
             Entry::Directory { directory_index, .. } if *directory_index == index => {}
             _ => return Err("it does not belong into the directory".to_owned()),
         }
-        if let Some(issuer) = head.issuer {
-            self.keys.insert(issuer, statement);
+        match (keys, head.issuer, head.subject) {
+            (Some(keys), Some(issuer), _) => drop(self.keys.insert(issuer, keys)),
+            (None, _, Some(subject)) => self.history.keep(self.exchange.state(), index, Key::Participant(subject)),
+            _ => {}
         }
         Ok((at, entry))
     }
@@ -194,6 +242,7 @@ impl Directory {
 
 const NOTE_KEY: &str = "directory_note";
 const HEAD_KEY: &str = "directory_head";
+const GRANTS_KEY: &str = "grants";
 /// A withheld REVOKED key is noticed after a day.
 pub(crate) const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
 /// An offline post may still report to its own NCB.

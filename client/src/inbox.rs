@@ -13,7 +13,8 @@ use envelope::message::{Keyring as _, signatures_sha256};
 use envelope::receipt::Proven;
 use envelope::seal::{self, Sealed};
 use envelope::{Address, Position, Receipt, Reference, Timestamp, dsse};
-use exchange::rules::foresee;
+use exchange::history::AsOf;
+use exchange::rules::{Grants, foresee};
 use prost::Message as _;
 use proto::v1::{self, EntryKind, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState};
 use serde::{Deserialize, Serialize};
@@ -352,11 +353,18 @@ impl Client {
         if position != Some((proven.position.log, proven.position.index)) || delivery.mailbox_seq == 0 {
             return Err(unsound(&"it names another position than its receipt"));
         }
-        self.check_signatures(&header, signed)?;
         self.check_directory(&header)?;
         check_sealed(&header, index, delivery)?;
         let reference = header.context.reference.clone();
-        let finding = foresee(self.directory.state(), proven.leaf.at, &header.context).err();
+        let (size, grants) = decided_by(&proven).map_err(|why| unsound(&why))?;
+        if size > self.directory.size() {
+            return Err(Fault::Directory(format!(
+                "it was judged by a directory of {size} statements, {} are known",
+                self.directory.size()
+            )));
+        }
+        self.check_signatures(&header, signed, &self.directory.as_of(size))?;
+        let finding = foresee(&self.directory.as_of(size), proven.leaf.at, &header.context, grants).err();
         let facts = Facts {
             reference: reference.to_string(),
             index: proven.position.index,
@@ -373,11 +381,11 @@ impl Client {
     }
 
     /// The signers are enrolled, the first is the sender, and each of them signed.
-    fn check_signatures(&self, header: &Header, signed: &v1::SignedHeader) -> Result<(), Fault> {
-        let state = self.directory.state();
+    fn check_signatures(&self, header: &Header, signed: &v1::SignedHeader, directory: &AsOf<'_>) -> Result<(), Fault> {
         let mut signers = Vec::new();
         for (at, signer) in header.context.signers.iter().enumerate() {
-            let identity = state.identity(&signer.key_id).ok_or_else(|| Fault::Directory("a signing key is not enrolled".to_owned()))?;
+            let identity =
+                directory.identity(&signer.key_id).ok_or_else(|| Fault::Directory("a signing key is not enrolled".to_owned()))?;
             if at == 0 && identity.address != header.context.reference.sender {
                 return Err(Fault::Unsound(format!("the first signing key is {}'s", identity.address)));
             }
@@ -407,6 +415,16 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// The directory that a message was judged by, and whether its class's grants let it in.
+fn decided_by(proven: &Proven) -> Result<(u64, Grants), &'static str> {
+    let slot = |tag| proven.slot(tag, 0).ok_or("its receipt does not show the decision");
+    let judged = v1::Judged::decode(slot(3)?.as_ref()).map_err(|_| "slot 3 of its receipt is malformed")?;
+    let decision = v1::Decision::decode(slot(5)?.as_ref()).map_err(|_| "slot 5 of its receipt is malformed")?;
+    // Before anybody had grants of their own, there was no such field.
+    let grants = if decision.grants_position == 0 { Grants::Known } else { Grants::Private };
+    Ok((judged.directory_size, grants))
 }
 
 impl Facts {

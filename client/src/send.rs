@@ -12,7 +12,7 @@ use envelope::keys::random;
 use envelope::message::signatures_sha256;
 use envelope::receipt::Proven;
 use envelope::{Position, Reference, Timestamp, seal};
-use exchange::rules::foresee;
+use exchange::rules::{Grants, foresee};
 use prost::Message as _;
 use proto::v1::{self, EntryKind};
 use serde::{Deserialize, Serialize};
@@ -202,7 +202,7 @@ impl Client {
         let place = Number { year: now.year(), series: 1, number: 1 };
         compose::place(&mut whole, place, None, (head.size, *head.root.as_bytes()));
         let context = compose::read(&whole)?;
-        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context) {
+        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context, Grants::Known) {
             Err(refusal) => refusal,
             Ok(()) => {
                 let key = |recipient| self.directory.current_key(recipient).ok_or_else(|| recipient.clone());

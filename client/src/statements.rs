@@ -3,6 +3,7 @@
 //! It does not know what a statement says. The signed bytes are kept in the store first, so that a lost answer leads to
 //! the same bytes again.
 
+use envelope::Address;
 use envelope::genesis::hex;
 use envelope::statement::{self, Statement};
 use prost::Message as _;
@@ -14,6 +15,36 @@ use crate::error::Error;
 use crate::store::{Table, Write};
 use crate::trouble::{Trouble, busy_pause};
 
+/// What a chain of one's own statements is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    kind: StatementKind,
+    /// Of whom; `None` is oneself.
+    subject: Option<Address>,
+}
+
+impl From<StatementKind> for Topic {
+    fn from(kind: StatementKind) -> Self {
+        Self { kind, subject: None }
+    }
+}
+
+impl Topic {
+    /// Statements of `kind` about somebody else.
+    pub(crate) fn about(kind: StatementKind, subject: &Address) -> Self {
+        Self { kind, subject: Some(subject.clone()) }
+    }
+
+    fn name(&self) -> String {
+        let kind = self.kind.as_str_name().trim_start_matches("STATEMENT_KIND_").to_ascii_lowercase();
+        self.subject.as_ref().map_or_else(|| kind.clone(), |subject| format!("{kind}/{subject}"))
+    }
+
+    fn chain_key(&self) -> String {
+        format!("chain/{}", self.name())
+    }
+}
+
 /// Head of one of one's own chains: what the next statement follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Chain {
@@ -22,15 +53,16 @@ struct Chain {
 }
 
 impl Client {
-    /// Signs the next statement of `kind` and publishes it over the directory's service; gives its seq.
+    /// Signs the next statement on a topic and publishes it over the directory's service; gives its seq.
     pub(crate) async fn publish<S: Statement>(
         &mut self,
-        kind: StatementKind,
+        topic: impl Into<Topic>,
         build: impl Fn(StatementHead) -> S,
         lifetime_ms: u64,
     ) -> Result<u64, Error> {
+        let topic = topic.into();
         for attempt in 0..ATTEMPTS_MAX {
-            let signed = self.sign_next(kind, &build, lifetime_ms)?;
+            let signed = self.sign_next(topic.clone(), &build, lifetime_ms)?;
             let request = v1::PublishStatementRequest { statement: Some(signed.clone()) };
             let answered = self.directory_service()?.publish_statement(request).await;
             let trouble = match answered {
@@ -39,7 +71,7 @@ impl Client {
                     if !receipt.is_empty() {
                         self.witness_receipt(&receipt).await?;
                     }
-                    return self.settle(kind, &signed);
+                    return self.settle(topic, &signed);
                 }
                 Err(status) => match self.failed(&status).await {
                     refused @ Error::CertificateRefused { .. } => return Err(refused),
@@ -48,8 +80,8 @@ impl Client {
             };
             match trouble {
                 Trouble::Refused { ref name, ref metadata, .. } if name == "BAD_SEQUENCE" => {
-                    if self.resequence(kind, &signed, metadata)? {
-                        return self.settle(kind, &signed);
+                    if self.resequence(topic.clone(), &signed, metadata)? {
+                        return self.settle(topic, &signed);
                     }
                 }
                 Trouble::Busy { retry_after_ms, .. } if attempt + 1 < ATTEMPTS_MAX => {
@@ -57,7 +89,7 @@ impl Client {
                 }
                 other => {
                     if matches!(other, Trouble::Refused { .. }) {
-                        self.discard(kind)?;
+                        self.discard(topic)?;
                     }
                     return Err(other.into_error(self.profile.gateway()));
                 }
@@ -66,58 +98,61 @@ impl Client {
         Err(self.unreachable("the gateway is busy"))
     }
 
-    /// Signs the next statement of `kind`. It is stored before it is sent.
+    /// Signs the next statement on a topic. It is stored before it is sent.
     pub(crate) fn sign_next<S: Statement>(
         &self,
-        kind: StatementKind,
+        topic: impl Into<Topic>,
         build: &impl Fn(StatementHead) -> S,
         lifetime_ms: u64,
     ) -> Result<SignedStatement, Error> {
-        let chain = self.chain(kind)?;
+        let topic = topic.into();
+        let chain = self.chain(&topic)?;
         let now = clock::now();
         let me = self.profile.address().to_string();
         let head = StatementHead {
             version: 1,
             network: self.profile.network().to_string(),
             issuer: me.clone(),
-            subject: me,
+            subject: topic.subject.as_ref().map_or(me, ToString::to_string),
             seq: chain.seq + 1,
             prev_sha256: chain.sha256.map_or_else(Vec::new, |digest| digest.to_vec()).into(),
             created_ms: now.ms(),
             expires_ms: if lifetime_ms == 0 { 0 } else { now.plus(lifetime_ms).ms() },
         };
         let signed = statement::sign(&build(head), &[self.profile.identity()])?;
-        self.profile.store().commit(&[Write::text(Table::Pending, &name(kind), signed.encode_to_vec())])?;
+        self.profile.store().commit(&[Write::text(Table::Pending, &topic.name(), signed.encode_to_vec())])?;
         Ok(signed)
     }
 
-    /// The statement of `kind` that was signed and not yet answered.
-    pub(crate) fn pending(&self, kind: StatementKind) -> Result<Option<SignedStatement>, Error> {
-        let Some(row) = self.profile.store().get(Table::Pending, name(kind).as_bytes())? else { return Ok(None) };
+    /// The statement on a topic that was signed and not yet answered.
+    pub(crate) fn pending(&self, topic: impl Into<Topic>) -> Result<Option<SignedStatement>, Error> {
+        let Some(row) = self.profile.store().get(Table::Pending, topic.into().name().as_bytes())? else { return Ok(None) };
         SignedStatement::decode(row.as_slice()).map(Some).map_err(|_| Error::Row("pending"))
     }
 
     /// `signed` is durable in the ledger; gives its seq.
-    pub(crate) fn settle(&self, kind: StatementKind, signed: &SignedStatement) -> Result<u64, Error> {
-        let seq = head_of(signed).map_or(0, |head| head.seq);
+    pub(crate) fn settle(&self, topic: impl Into<Topic>, signed: &SignedStatement) -> Result<u64, Error> {
+        let topic = topic.into();
+        let seq = statement::head_of(signed).map_or(0, |head| head.seq);
         let chain = Chain { seq, sha256: Some(statement::digest_of(signed)) };
-        self.profile.store().commit(&[chain.write(kind), Write::Delete(Table::Pending, name(kind).into_bytes())])?;
+        self.profile.store().commit(&[chain.write(&topic), Write::Delete(Table::Pending, topic.name().into_bytes())])?;
         Ok(seq)
     }
 
     /// Forgets a statement that was refused for good.
-    pub(crate) fn discard(&self, kind: StatementKind) -> Result<(), Error> {
-        self.profile.store().commit(&[Write::Delete(Table::Pending, name(kind).into_bytes())])
+    pub(crate) fn discard(&self, topic: impl Into<Topic>) -> Result<(), Error> {
+        self.profile.store().commit(&[Write::Delete(Table::Pending, topic.into().name().into_bytes())])
     }
 
     /// Reads from a refusal what the next statement must follow: this profile was restored, or an answer was lost. True
     /// when it is `signed` itself, which is durable then.
     pub(crate) fn resequence(
         &self,
-        kind: StatementKind,
+        topic: impl Into<Topic>,
         signed: &SignedStatement,
         metadata: &std::collections::BTreeMap<String, String>,
     ) -> Result<bool, Error> {
+        let topic = topic.into();
         let unclear = || Error::unsound("a refusal BAD_SEQUENCE does not say what comes next");
         let next: u64 = metadata.get("seq").and_then(|text| text.parse().ok()).filter(|seq| *seq >= 1).ok_or_else(unclear)?;
         let prev = metadata.get("prev_sha256").map_or("", String::as_str);
@@ -129,15 +164,15 @@ impl Client {
             return Err(unclear());
         }
         let chain = Chain { seq: next - 1, sha256 };
-        if chain == self.chain(kind)? {
+        if chain == self.chain(&topic)? {
             return Err(Error::refused("BAD_SEQUENCE", "the gateway asks for what it was sent"));
         }
-        self.profile.store().commit(&[chain.write(kind)])?;
+        self.profile.store().commit(&[chain.write(&topic)])?;
         Ok(false)
     }
 
-    fn chain(&self, kind: StatementKind) -> Result<Chain, Error> {
-        let Some(row) = self.profile.store().get(Table::Meta, chain_key(kind).as_bytes())? else { return Ok(Chain::default()) };
+    fn chain(&self, topic: &Topic) -> Result<Chain, Error> {
+        let Some(row) = self.profile.store().get(Table::Meta, topic.chain_key().as_bytes())? else { return Ok(Chain::default()) };
         let (seq, digest) = row.split_first_chunk::<8>().ok_or(Error::Row("meta"))?;
         let sha256 = if digest.is_empty() { None } else { Some(digest.try_into().map_err(|_| Error::Row("meta"))?) };
         Ok(Chain { seq: u64::from_be_bytes(*seq), sha256 })
@@ -145,29 +180,10 @@ impl Client {
 }
 
 impl Chain {
-    fn write(&self, kind: StatementKind) -> Write {
+    fn write(&self, topic: &Topic) -> Write {
         let digest: &[u8] = self.sha256.as_ref().map_or(&[], |digest| digest);
-        Write::text(Table::Meta, &chain_key(kind), [&self.seq.to_be_bytes(), digest].concat())
+        Write::text(Table::Meta, &topic.chain_key(), [&self.seq.to_be_bytes(), digest].concat())
     }
-}
-
-/// The head of one's own statement.
-fn head_of(signed: &SignedStatement) -> Option<StatementHead> {
-    match signed.kind() {
-        StatementKind::Keys => statement::read::<v1::KeyStatement>(signed).ok()?.head,
-        StatementKind::Access => statement::read::<v1::AccessStatement>(signed).ok()?.head,
-        StatementKind::Delivered => statement::read::<statement::Delivered>(signed).ok()?.0.head,
-        StatementKind::Acknowledged => statement::read::<statement::Acknowledged>(signed).ok()?.0.head,
-        _ => None,
-    }
-}
-
-fn name(kind: StatementKind) -> String {
-    kind.as_str_name().trim_start_matches("STATEMENT_KIND_").to_ascii_lowercase()
-}
-
-fn chain_key(kind: StatementKind) -> String {
-    format!("chain/{}", name(kind))
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

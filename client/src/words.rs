@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use proto::v1::{Classification, EntryKind, Handling, Kind, OptOut, Priority, RecipientState};
+use proto::v1::{
+    Audience, Classification, EntryKind, Handling, Kind, OptOut, OversightMode, ParticipantState, Priority, RecipientState, StandingReason,
+};
 
 /// Text from outside, with control and bidirectional characters written as `\u{..}` so that it cannot steer a terminal.
 ///
@@ -111,6 +113,10 @@ words! {
     Handling, "HANDLING_";
     OptOut, "OPT_OUT_";
     RecipientState, "RECIPIENT_STATE_";
+    ParticipantState, "PARTICIPANT_STATE_";
+    OversightMode, "OVERSIGHT_MODE_";
+    StandingReason, "STANDING_REASON_";
+    Audience, "AUDIENCE_";
     EntryKind, "ENTRY_KIND_";
 }
 

@@ -97,6 +97,16 @@ impl Genesis {
         Ok(Self { network: head.network, statement, signed, sha256, participants })
     }
 
+    /// The roots that a genesis names which was opened before, and stands in a ledger.
+    ///
+    /// # Errors
+    /// [`GenesisError`] when it is none.
+    pub fn anchors_of(signed: &v1::SignedStatement) -> Result<Anchors, GenesisError> {
+        let statement: v1::Genesis = statement::read(signed)?;
+        let head = statement::read_head(statement.head.as_ref())?;
+        Anchors::new(head.network, &statement.roots).map_err(GenesisError::Root)
+    }
+
     /// The roots, for judging certificates of connections and statements.
     ///
     /// # Errors
@@ -144,8 +154,9 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The algorithms that identity keys may have; a policy that says nothing means Ed25519.
-fn allows(policy: Option<&v1::Policy>, alg: SigAlg) -> bool {
+/// Whether identity keys may be of this algorithm; a policy that says nothing means Ed25519.
+#[must_use]
+pub fn allows(policy: Option<&v1::Policy>, alg: SigAlg) -> bool {
     let listed: Vec<SigAlg> = policy.map_or_else(Vec::new, |policy| policy.identity_algs().collect());
     if listed.is_empty() { alg == SigAlg::Ed25519 } else { listed.contains(&alg) }
 }

@@ -36,6 +36,10 @@ pub const KEYS_MAX: usize = 16;
 pub const MAILBOX_ITEMS_MAX: usize = 64;
 /// Bytes of an auditor's purpose.
 pub const PURPOSE_BYTES_MAX: usize = 256;
+/// Grants of one participant.
+pub const GRANTS_MAX: usize = 32;
+/// Kinds, priorities or classifications that one grant names.
+pub const GRANTED_MAX: usize = 32;
 /// Bytes of a certificate: a leaf of ours has 500 to 700.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 /// Certificates of a chain, root left out: leaf, sub-bureau's CA, country's CA, and one for a cross-signing.

@@ -10,7 +10,8 @@ use crate::dsse::{self, SignatureFault, SignerKey};
 use crate::identity::PublicKey;
 use crate::keys::{SignFault, Signer, Verifier};
 use crate::limits::{
-    CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PURPOSE_BYTES_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, GRANTED_MAX, GRANTS_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PURPOSE_BYTES_MAX,
+    SIGNERS_MAX, STATEMENT_BYTES_MAX,
 };
 use crate::seal_sizes::public_key_bytes;
 use crate::{Address, Network};
@@ -96,7 +97,31 @@ pub fn payload_type(kind: StatementKind) -> Option<&'static str> {
         StatementKind::Access => Some(v1::AccessStatement::PAYLOAD_TYPE),
         StatementKind::Delivered => Some(Delivered::PAYLOAD_TYPE),
         StatementKind::Acknowledged => Some(Acknowledged::PAYLOAD_TYPE),
+        StatementKind::Enrolment => Some(v1::Enrolment::PAYLOAD_TYPE),
+        StatementKind::Standing => Some(v1::Standing::PAYLOAD_TYPE),
+        StatementKind::Grants => Some(v1::GrantStatement::PAYLOAD_TYPE),
         StatementKind::Genesis | StatementKind::Trust | StatementKind::ClockStep | StatementKind::Unspecified => None,
+    }
+}
+
+/// The head of a statement of any kind; `None` when it cannot be read.
+#[must_use]
+pub fn head_of(signed: &SignedStatement) -> Option<StatementHead> {
+    fn head<S: Statement>(signed: &SignedStatement) -> Option<StatementHead> {
+        read::<S>(signed).ok().and_then(|statement| statement.head().cloned())
+    }
+    match signed.kind() {
+        StatementKind::Genesis => head::<v1::Genesis>(signed),
+        StatementKind::Trust => head::<v1::Trust>(signed),
+        StatementKind::Keys => head::<v1::KeyStatement>(signed),
+        StatementKind::Access => head::<v1::AccessStatement>(signed),
+        StatementKind::Delivered => head::<Delivered>(signed),
+        StatementKind::Acknowledged => head::<Acknowledged>(signed),
+        StatementKind::ClockStep => head::<v1::ClockStep>(signed),
+        StatementKind::Enrolment => head::<v1::Enrolment>(signed),
+        StatementKind::Standing => head::<v1::Standing>(signed),
+        StatementKind::Grants => head::<v1::GrantStatement>(signed),
+        StatementKind::Unspecified => None,
     }
 }
 
@@ -210,6 +235,12 @@ fn ensure_of_itself(head: Option<&StatementHead>) -> Result<(), EncodingError> {
     ensure(of_itself, "head.subject", "is not the participant that signs")
 }
 
+/// A participant speaks of another one.
+fn ensure_of_another(head: Option<&StatementHead>) -> Result<(), EncodingError> {
+    let sound = |head: &StatementHead| head.issuer != NETWORK_AUTHORITY && head.subject != NETWORK_AUTHORITY && head.issuer != head.subject;
+    ensure(head.is_some_and(sound), "head.subject", "is not another participant than the issuer")
+}
+
 trait Body {
     fn check_body(&self) -> Result<(), EncodingError>;
 }
@@ -219,6 +250,9 @@ statement!(v1::Trust, Trust, "trust", STATEMENT_BYTES_MAX);
 statement!(v1::KeyStatement, Keys, "keys", STATEMENT_BYTES_MAX);
 statement!(v1::AccessStatement, Access, "access", STATEMENT_BYTES_MAX);
 statement!(v1::ClockStep, ClockStep, "clock-step", STATEMENT_BYTES_MAX);
+statement!(v1::Enrolment, Enrolment, "enrolment", STATEMENT_BYTES_MAX);
+statement!(v1::Standing, Standing, "standing", STATEMENT_BYTES_MAX);
+statement!(v1::GrantStatement, Grants, "grants", STATEMENT_BYTES_MAX);
 
 /// The two statements of a mailbox share a type; the DSSE payload type keeps them apart.
 #[derive(Clone, PartialEq, Default)]
@@ -360,16 +394,61 @@ impl Body for v1::Genesis {
         check_policy(self.policy.as_ref().ok_or(EncodingError::Field { field: "policy", why: "is absent" })?)?;
         let mut last: Option<Address> = None;
         for participant in &self.participants {
-            let at = address(&participant.address, "participants.address")?;
+            let at = check_participant(participant)?;
             ensure(last.as_ref().is_none_or(|last| *last < at), "participants", "are not in order of address")?;
-            named::<v1::ParticipantState>(participant.state, "participants.state")?;
-            named::<v1::Classification>(participant.clearance, "participants.clearance")?;
-            named::<v1::OversightMode>(participant.oversight, "participants.oversight")?;
-            check_certificates(&participant.identity_chain, "participants.identity_chain")?;
             last = Some(at);
         }
         Ok(())
     }
+}
+
+fn check_participant(participant: &v1::Participant) -> Result<Address, EncodingError> {
+    let at = address(&participant.address, "participants.address")?;
+    named::<v1::ParticipantState>(participant.state, "participants.state")?;
+    named::<v1::Classification>(participant.clearance, "participants.clearance")?;
+    named::<v1::OversightMode>(participant.oversight, "participants.oversight")?;
+    check_certificates(&participant.identity_chain, "participants.identity_chain")?;
+    Ok(at)
+}
+
+impl Body for v1::Enrolment {
+    fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_another(self.head.as_ref())?;
+        let participant = self.participant.as_ref().ok_or(EncodingError::Field { field: "participant", why: "is absent" })?;
+        let at = check_participant(participant)?;
+        let of_subject = self.head.as_ref().is_some_and(|head| head.subject == at.as_str());
+        ensure(of_subject, "participant.address", "is not the head's subject")?;
+        ensure(participant.state() == v1::ParticipantState::Active, "participant.state", "is not ACTIVE; another one is a standing")
+    }
+}
+
+impl Body for v1::Standing {
+    fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_another(self.head.as_ref())?;
+        let state = named::<v1::ParticipantState>(self.state, "state")?;
+        ensure(state != v1::ParticipantState::Pending, "state", "is PENDING, which nobody becomes again")?;
+        named::<v1::StandingReason>(self.reason, "reason").map(drop)
+    }
+}
+
+impl Body for v1::GrantStatement {
+    fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_another(self.head.as_ref())?;
+        ensure(self.grants.len() <= GRANTS_MAX, "grants", "are more than 32")?;
+        for grant in &self.grants {
+            check_set::<v1::Kind>(&grant.kinds, "grants.kinds")?;
+            check_set::<v1::Priority>(&grant.priorities, "grants.priorities")?;
+            check_set::<v1::Classification>(&grant.classifications, "grants.classifications")?;
+            named::<v1::Audience>(grant.audience, "grants.audience")?;
+        }
+        Ok(())
+    }
+}
+
+/// Named values, 1 to 32, ascending.
+fn check_set<E: TryFrom<i32> + Default + PartialEq>(values: &[i32], field: &'static str) -> Result<(), EncodingError> {
+    ensure((1..=GRANTED_MAX).contains(&values.len()) && values.is_sorted_by(|a, b| a < b), field, "are not 1 to 32 in ascending order")?;
+    values.iter().try_for_each(|value| named::<E>(*value, field).map(drop))
 }
 
 fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {

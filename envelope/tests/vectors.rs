@@ -193,6 +193,9 @@ fn signed_statement(case: &Value) -> Outcome {
         StatementKind::Delivered => by_signers::<Delivered>(&signed, case),
         StatementKind::Acknowledged => by_signers::<Acknowledged>(&signed, case),
         StatementKind::ClockStep => by_signers::<v1::ClockStep>(&signed, case),
+        StatementKind::Enrolment => by_signers::<v1::Enrolment>(&signed, case),
+        StatementKind::Standing => by_signers::<v1::Standing>(&signed, case),
+        StatementKind::Grants => by_signers::<v1::GrantStatement>(&signed, case),
     }?;
     let name = name.strip_prefix("application/vnd.ecowire.").unwrap().strip_suffix(".v1+protobuf").unwrap();
     Ok(json!({"name": name}))

@@ -86,6 +86,7 @@ fn decide(rows: &dyn Rows, message: &Verified) -> MessageEntry {
             rules_version: network.and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.rules_version),
             policy_position: network.map_or(0, |row| row.policy_position),
             available: true,
+            grants_position: rows.grants(&reference.sender).map_or(0, |row| row.index + 1),
         },
         stub: v1::Stub {
             sender: reference.sender.to_string(),

@@ -4,11 +4,12 @@
 
 use envelope::entry::{Entry, MessageEntry};
 use envelope::genesis::{Genesis, GenesisError};
+use envelope::identity::{Certified, NothingRevoked, Role};
 use envelope::key_id::encryption_key_id;
 use envelope::keys::AwsLc;
 use envelope::statement::{self, Acknowledged, Delivered, StatementError};
 use envelope::{Address, Timestamp};
-use proto::v1::{self, KeyState, RecipientState, SignedStatement, StatementKind};
+use proto::v1::{self, KeyState, ParticipantState, RecipientState, SignedStatement, StatementKind};
 use tlog::{leaf_hash, sha256};
 
 use crate::admit::cert_link;
@@ -28,6 +29,8 @@ pub enum Effect {
     },
     /// The directory has grown.
     DirectoryGrew,
+    /// A participant's state has changed: whether it may still be connected is to be looked at.
+    StandingChanged,
     /// Certificates were revoked.
     Revoked,
 }
@@ -62,6 +65,7 @@ pub fn apply(rows: &mut Overlay<'_>, index: u64, at: Timestamp, entry: &Entry, e
         Entry::Genesis(signed) => genesis(rows, at, signed),
         Entry::Message(message) => self::message(rows, index, at, message, effects),
         Entry::Directory { signed, .. } => directory(rows, at, signed, effects),
+        Entry::Grants(signed) => grants(rows, index, signed),
         Entry::Mailbox { signed, .. } => mailbox(rows, at, signed),
         Entry::Access(signed) => access(rows, index, signed),
         Entry::ClockStep(signed) => clock_step(rows, signed),
@@ -88,27 +92,33 @@ fn genesis(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> R
             node: statement.node.clone(),
         })),
     );
+    rows.set_anchors(genesis.anchors()?);
     for (participant, certified) in &genesis.participants {
-        let row = v1::ParticipantRow {
-            state: participant.state,
-            key_id: certified.key_id.to_vec().into(),
-            alg: certified.public.alg().into(),
-            public: certified.public.as_bytes().to_vec().into(),
-            not_before_ms: certified.not_before.ms(),
-            not_after_ms: certified.not_after.ms(),
-            links: certified.links.iter().map(cert_link).collect(),
-            chain_sha256: certified.chain_sha256.to_vec().into(),
-            clearance: participant.clearance,
-            open_to_foreign: participant.open_to_foreign,
-            oversight: participant.oversight,
-        };
-        rows.set(Key::Participant(certified.address.clone()), Row::Participant(Box::new(row)));
-        rows.set(Key::Identity(certified.key_id), Row::Identity(v1::IdentityRow { address: participant.address.clone() }));
+        enrol(rows, participant, certified, participant.state());
     }
     let sha256 = statement::digest_of(signed).to_vec().into();
     rows.set(Key::Chain(None, StatementKind::Genesis, None), Row::Chain(v1::ChainRow { seq: 1, sha256 }));
     append_to_directory(rows, at, &leaf);
     Ok(())
+}
+
+/// Writes who somebody is.
+fn enrol(rows: &mut Overlay<'_>, participant: &v1::Participant, certified: &Certified, state: ParticipantState) {
+    let row = v1::ParticipantRow {
+        state: state.into(),
+        key_id: certified.key_id.to_vec().into(),
+        alg: certified.public.alg().into(),
+        public: certified.public.as_bytes().to_vec().into(),
+        not_before_ms: certified.not_before.ms(),
+        not_after_ms: certified.not_after.ms(),
+        links: certified.links.iter().map(cert_link).collect(),
+        chain_sha256: certified.chain_sha256.to_vec().into(),
+        clearance: participant.clearance,
+        open_to_foreign: participant.open_to_foreign,
+        oversight: participant.oversight,
+    };
+    rows.set(Key::Participant(certified.address.clone()), Row::Participant(Box::new(row)));
+    rows.set(Key::Identity(certified.key_id), Row::Identity(v1::IdentityRow { address: participant.address.clone() }));
 }
 
 fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageEntry, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
@@ -147,6 +157,56 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
 }
 
 fn directory(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
+    match signed.kind() {
+        StatementKind::Enrolment => enrolment(rows, signed)?,
+        StatementKind::Standing => standing(rows, signed, effects)?,
+        _ => keys(rows, at, signed)?,
+    }
+    append_to_directory(rows, at, &envelope::entry::directory_leaf(signed));
+    effects.push(Effect::DirectoryGrew);
+    Ok(())
+}
+
+fn enrolment(rows: &mut Overlay<'_>, signed: &SignedStatement) -> Result<(), ApplyError> {
+    let statement: v1::Enrolment = statement::read(signed)?;
+    note_chain(rows, signed, statement.head.as_ref())?;
+    let participant = statement.participant.as_ref().ok_or(ApplyError::Field("participant"))?;
+    let created = Timestamp(statement.head.as_ref().map_or(0, |head| head.created_ms));
+    let anchors = rows.anchors().ok_or(ApplyError::Genesis)?;
+    // By the statement's own time, which is the same whoever reads it: the log, a client's directory, an auditor.
+    let judged = anchors.judge(Role::Identity, &participant.identity_chain, created, &NothingRevoked);
+    let certified = judged.map_err(|_| ApplyError::Field("participant.identity_chain"))?;
+    let before = rows.participant(&certified.address).map(|row| row.state());
+    let state = before.filter(|state| *state != ParticipantState::Withdrawn).unwrap_or(ParticipantState::Active);
+    enrol(rows, participant, &certified, state);
+    Ok(())
+}
+
+fn standing(rows: &mut Overlay<'_>, signed: &SignedStatement, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
+    let statement: v1::Standing = statement::read(signed)?;
+    note_chain(rows, signed, statement.head.as_ref())?;
+    let subject = subject_of(statement.head.as_ref())?;
+    let mut row = rows.participant(&subject).cloned().ok_or(ApplyError::Field("head.subject"))?;
+    row.state = statement.state;
+    rows.set(Key::Participant(subject), Row::Participant(row));
+    effects.push(Effect::StandingChanged);
+    Ok(())
+}
+
+fn grants(rows: &mut Overlay<'_>, index: u64, signed: &SignedStatement) -> Result<(), ApplyError> {
+    let statement: v1::GrantStatement = statement::read(signed)?;
+    note_chain(rows, signed, statement.head.as_ref())?;
+    let subject = subject_of(statement.head.as_ref())?;
+    rows.set(Key::Grants(subject), Row::Grants(v1::GrantsRow { grants: statement.grants, index }));
+    Ok(())
+}
+
+fn subject_of(head: Option<&v1::StatementHead>) -> Result<Address, ApplyError> {
+    let head = statement::read_head(head).map_err(StatementError::Encoding)?;
+    head.subject.ok_or(ApplyError::Field("head.subject"))
+}
+
+fn keys(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> Result<(), ApplyError> {
     let statement: v1::KeyStatement = statement::read(signed)?;
     let issuer = note_chain(rows, signed, statement.head.as_ref())?.ok_or(ApplyError::Field("head.issuer"))?;
     let before = rows.keys(&issuer).cloned().unwrap_or_default();
@@ -164,8 +224,6 @@ fn directory(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement, ef
         rows.set(Key::KeyOwner(key_id), Row::KeyOwner(owner));
     }
     rows.set(Key::Keys(issuer), Row::Keys(v1::KeysRow { keys }));
-    append_to_directory(rows, at, &envelope::entry::directory_leaf(signed));
-    effects.push(Effect::DirectoryGrew);
     Ok(())
 }
 

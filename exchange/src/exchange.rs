@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use envelope::entry::Entry;
-use envelope::identity::PublicKey;
+use envelope::identity::{Anchors, PublicKey};
 use envelope::keys::Verifier;
 use envelope::message::{Identity, Keyring, Verified};
 use envelope::{Address, Position, Reference, Timestamp};
@@ -13,6 +13,7 @@ use proto::v1::{self, SignedStatement};
 use crate::admit::{self, Admission};
 use crate::apply::{self, ApplyError, Effect};
 use crate::edge;
+use crate::history::AsOf;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 use crate::series;
@@ -63,6 +64,11 @@ impl Exchange {
         &self.state
     }
 
+    /// Takes what a participant may send from its newest statement, where the log is not at hand: in a client.
+    pub fn learn_grants(&mut self, subject: &Address, grants: Vec<v1::Grant>) {
+        self.state.set(Key::Grants(subject.clone()), Row::Grants(v1::GrantsRow { grants, index: 0 }));
+    }
+
     /// Opens a batch whose first entry will stand at `first`.
     #[must_use]
     pub fn batch(&self, first: u64, now: Timestamp) -> Batch<'_> {
@@ -111,11 +117,17 @@ impl Exchange {
     }
 
     /// Takes a state back from all its rows, in any order but each once, with the number of entries that it stands for.
+    /// `anchors` are the roots of the ledger's genesis; without them it judges no enrolment.
     ///
     /// # Errors
     /// [`SnapshotError`] when a row is malformed or the digest is not that of the rows.
-    pub fn from_snapshot<'a>(rows: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, rules: Rules) -> Result<(Self, u64), SnapshotError> {
+    pub fn from_snapshot<'a>(
+        rows: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+        anchors: Option<Anchors>,
+        rules: Rules,
+    ) -> Result<(Self, u64), SnapshotError> {
         let (mut state, mut sum) = (State::default(), None);
+        anchors.into_iter().for_each(|anchors| state.set_anchors(anchors));
         for (key, row) in rows {
             if key.is_empty() {
                 sum = Some(v1::SnapshotSum::decode(row).map_err(|_| SnapshotError::Malformed)?);
@@ -156,6 +168,12 @@ impl Keyring for State {
     }
 }
 
+impl Keyring for AsOf<'_> {
+    fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
+        keyring(self, key_id)
+    }
+}
+
 impl Keyring for Overlay<'_> {
     fn identity(&self, key_id: &[u8; 32]) -> Option<Identity> {
         keyring(self, key_id)
@@ -164,7 +182,8 @@ impl Keyring for Overlay<'_> {
 
 fn keyring(rows: &dyn Rows, key_id: &[u8; 32]) -> Option<Identity> {
     let address = Address::parse(&rows.identity_owner(key_id)?.address).ok()?;
-    let row = rows.participant(&address)?;
+    // A key that a later enrolment has replaced signs nothing more.
+    let row = rows.participant(&address).filter(|row| row.key_id == key_id[..])?;
     Some(Identity { public: PublicKey::read(row.alg(), &row.public)?, address })
 }
 

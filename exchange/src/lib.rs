@@ -17,6 +17,7 @@ pub mod statements;
 
 pub mod apply;
 pub mod exchange;
+pub mod history;
 pub mod judge;
 pub mod prepared;
 

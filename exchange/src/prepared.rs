@@ -62,7 +62,7 @@ impl Identities {
     pub fn of(state: &State) -> Self {
         let public = |id: &[u8; 32]| {
             let address = envelope::Address::parse(&state.identity_owner(id)?.address).ok()?;
-            let row = state.participant(&address).filter(|row| row.alg() == SigAlg::Ed25519)?;
+            let row = state.participant(&address).filter(|row| row.alg() == SigAlg::Ed25519 && row.key_id == id[..])?;
             Some((*id, row.public.as_ref().try_into().ok()?))
         };
         Self {
@@ -136,7 +136,7 @@ impl ReadHeader {
 /// The statement of an entry that one participant has signed.
 fn signed_of(entry: &Entry) -> Option<(&'static str, &SignedStatement)> {
     let signed = match entry {
-        Entry::Directory { signed, .. } | Entry::Mailbox { signed, .. } | Entry::Access(signed) => signed,
+        Entry::Directory { signed, .. } | Entry::Mailbox { signed, .. } | Entry::Access(signed) | Entry::Grants(signed) => signed,
         _ => return None,
     };
     Some((payload_type(signed.kind())?, signed))

@@ -62,7 +62,7 @@ pub enum Refusal {
     #[error("{recipient} is not cleared for {}", word(classification.as_str_name()))]
     NotCleared { recipient: Address, classification: Classification },
     /// Rule 7.
-    #[error("{why}: a copy to {ncb} is missing or {recipient} is not opened to foreign senders")]
+    #[error("{why} (bureau {ncb}, recipient {recipient})")]
     OversightMissing { why: &'static str, ncb: Address, recipient: Address },
     /// Rule 8.
     #[error("every {} goes to {desk}, too, unless a reason to opt out is given", word(kind.as_str_name()))]
@@ -85,15 +85,19 @@ pub enum Refusal {
     /// Statements: an encryption key that cannot be published.
     #[error("{0}")]
     KeyRefused(&'static str),
+    /// Statements: a certificate that cannot be enrolled.
+    #[error("{0}")]
+    CertificateRefused(String),
 }
 
 impl Refusal {
     /// Every stable name.
     #[rustfmt::skip]
-    pub const NAMES: [&str; 23] = [
+    pub const NAMES: [&str; 24] = [
         "BAD_ENCODING", "TOO_LARGE", "NOT_SENDER", "BAD_COMMITMENT", "BAD_SIGNATURE", "REFERENCE_REUSED", "BAD_REFERENCE", "EXPIRED",
         "CLOCK_SKEW", "STALE_KEY", "SUSPENDED", "REVOKED", "NO_GRANT", "UNKNOWN_RECIPIENT", "NOT_CLEARED", "OVERSIGHT_MISSING",
         "IPSG_COPY_MISSING", "QUOTA", "STALE_DIRECTORY", "BAD_SEQUENCE", "NO_AUTHORITY", "UNKNOWN_MESSAGE", "KEY_REFUSED",
+        "CERTIFICATE_REFUSED",
     ];
 
     /// The stable name.
@@ -123,6 +127,7 @@ impl Refusal {
             Self::NoAuthority(_) => "NO_AUTHORITY",
             Self::UnknownMessage { .. } => "UNKNOWN_MESSAGE",
             Self::KeyRefused(_) => "KEY_REFUSED",
+            Self::CertificateRefused(_) => "CERTIFICATE_REFUSED",
         }
     }
 
@@ -134,7 +139,8 @@ impl Refusal {
             | Self::TooLarge(text)
             | Self::NotSender(text)
             | Self::BadCommitment(text)
-            | Self::BadSignature(text) => {
+            | Self::BadSignature(text)
+            | Self::CertificateRefused(text) => {
                 vec![("detail", text.clone())]
             }
             Self::NoAuthority(text) | Self::KeyRefused(text) => vec![("detail", (*text).to_owned())],

@@ -10,7 +10,7 @@ use envelope::identity::Link;
 use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
 use envelope::message::{Peer, Verified};
 use envelope::{Address, Class, Timestamp};
-use proto::v1::{self, Classification, KeyState, Kind, OptOut, ParticipantClass, ParticipantState, Priority};
+use proto::v1::{self, Audience, Classification, KeyState, Kind, OptOut, OversightMode, ParticipantClass, ParticipantState, Priority};
 
 use crate::refusal::Refusal;
 use crate::series;
@@ -34,16 +34,28 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Judges a context before it is sealed, by the rules that the directory alone can tell: what it refuses, a gateway
-/// would refuse by the same name. Keys, numbers, quotas and heads are not looked at.
+/// Whether the one who judges knows what the sender may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grants {
+    /// The rows hold the sender's own grants, or it has none.
+    Known,
+    /// It has grants of its own, which are between it, its bureau and the network's auditor: rule 5 is theirs to judge.
+    Private,
+}
+
+/// Judges a context by the rules that the directory alone can tell, before it is sealed or after it was opened: what it refuses,
+/// a gateway would refuse by the same name. Keys, numbers, quotas and heads are not looked at.
 ///
 /// # Errors
 /// [`Refusal`] of the first rule that it breaks.
-pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context) -> Result<(), Refusal> {
+pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, grants: Grants) -> Result<(), Refusal> {
     let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None };
     use Rule::{Clearance, Expiry, Grant, IpsgCopy, Lifetime, Oversight, Recipients, Revocation, Skew, State};
-    let foreseen =
-        |rule: &Rule| matches!(rule, Lifetime | Expiry | Skew | State | Revocation | Grant | Recipients | Clearance | Oversight | IpsgCopy);
+    let foreseen = |rule: &Rule| match rule {
+        Lifetime | Expiry | Skew | State | Revocation | Recipients | Clearance | Oversight | IpsgCopy => true,
+        Grant => grants == Grants::Known,
+        Rule::Reference | Rule::Keys | Rule::Quota | Rule::Directory => false,
+    };
     ALL.iter().filter(|(rule, _)| foreseen(rule)).try_for_each(|(_, check)| check(&case))
 }
 
@@ -233,14 +245,18 @@ fn is_usable(key: &v1::KeyRow, now: Timestamp, grace_ms: u64) -> bool {
 }
 
 fn state(case: &Case<'_>) -> Result<(), Refusal> {
-    let state = case.rows.participant(case.sender()).map_or(ParticipantState::Pending, |row| row.state());
-    let text = match state {
-        ParticipantState::Active | ParticipantState::Supervised => return Ok(()),
-        ParticipantState::Suspended => "suspended",
-        ParticipantState::Withdrawn => "withdrawn",
-        ParticipantState::Pending | ParticipantState::Unspecified => "pending",
-    };
-    Err(Refusal::Suspended { address: case.sender().clone(), state: text })
+    let refused = |state| Err(Refusal::Suspended { address: case.sender().clone(), state });
+    barred(case.rows, case.sender()).map_or(Ok(()), refused)
+}
+
+/// The state of somebody who may send nothing and not even be connected; `None` for who may.
+pub fn barred(rows: &dyn Rows, address: &Address) -> Option<&'static str> {
+    match rows.participant(address).map_or(ParticipantState::Pending, |row| row.state()) {
+        ParticipantState::Active | ParticipantState::Supervised => None,
+        ParticipantState::Suspended => Some("suspended"),
+        ParticipantState::Withdrawn => Some("withdrawn"),
+        ParticipantState::Pending | ParticipantState::Unspecified => Some("pending"),
+    }
 }
 
 fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
@@ -250,7 +266,14 @@ fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
     if case.peer.is_some_and(lapsed) {
         return Err(Refusal::Revoked { address: case.sender().clone(), what: "TLS certificate" });
     }
-    identity_holds(case.rows, case.sender(), case.now)
+    identity_holds(case.rows, case.sender(), case.now)?;
+    // Between the check of the signature and its turn, an enrolment may have replaced the key.
+    let current = case.rows.participant(case.sender()).is_some_and(|row| signs_with(case.context(), &row.key_id));
+    if current { Ok(()) } else { Err(Refusal::Revoked { address: case.sender().clone(), what: "identity key" }) }
+}
+
+fn signs_with(context: &Context, key_id: &[u8]) -> bool {
+    context.signers.first().is_some_and(|signer| signer.key_id == *key_id)
 }
 
 /// Whether the identity certificate of `address` is neither revoked nor outside its time.
@@ -286,21 +309,59 @@ fn grant(case: &Case<'_>) -> Result<(), Refusal> {
     if let Some((_, what)) = extras.iter().find(|(present, _)| *present) {
         return Err(case.no_grant(what));
     }
-    let class = participant_class(case.sender().class());
-    let covers = |grant: &v1::ClassGrant| {
-        grant.class() == class
-            && grant.kinds.contains(&context.kind.into())
-            && grant.priorities.contains(&context.priority.into())
-            && grant.classifications.contains(&context.classification.into())
-    };
-    if !case.policy().grants.iter().any(covers) {
-        return Err(case.no_grant("the message"));
+    match case.rows.grants(case.sender()) {
+        // A number must be closed whatever else is allowed.
+        Some(_) if context.kind == Kind::Void => {}
+        Some(own) => own_grants(case, own)?,
+        None if covered_by_class(case) => {}
+        None => return Err(case.no_grant("the message")),
     }
     if context.kind == Kind::Void {
         let own = case.sender().own_ncb().unwrap_or_else(|| case.sender().clone());
         return if context.recipients == [own] { Ok(()) } else { Err(case.no_grant("a VOID to anybody but the own NCB, or oneself")) };
     }
     Ok(())
+}
+
+fn covered_by_class(case: &Case<'_>) -> bool {
+    let (context, class) = (case.context(), participant_class(case.sender().class()));
+    let covers = |grant: &v1::ClassGrant| {
+        grant.class() == class
+            && grant.kinds.contains(&context.kind.into())
+            && grant.priorities.contains(&context.priority.into())
+            && grant.classifications.contains(&context.classification.into())
+    };
+    case.policy().grants.iter().any(covers)
+}
+
+/// One grant of the sender's own covers the whole message; of two, each covering a half, none does.
+fn own_grants(case: &Case<'_>, own: &v1::GrantsRow) -> Result<(), Refusal> {
+    let context = case.context();
+    let names = |grant: &&v1::Grant| {
+        grant.kinds.contains(&context.kind.into())
+            && grant.priorities.contains(&context.priority.into())
+            && grant.classifications.contains(&context.classification.into())
+    };
+    let mut named = own.grants.iter().filter(names).peekable();
+    if named.peek().is_none() {
+        return Err(case.no_grant("the message"));
+    }
+    let mut lasting = named.filter(|grant| grant.expires_ms == 0 || grant.expires_ms > case.now.ms()).peekable();
+    if lasting.peek().is_none() {
+        return Err(case.no_grant("the message any longer"));
+    }
+    let reaches = |grant: &v1::Grant| context.recipients.iter().all(|recipient| is_within(grant.audience(), case.sender(), recipient));
+    if lasting.any(reaches) { Ok(()) } else { Err(case.no_grant("all of these recipients")) }
+}
+
+fn is_within(audience: Audience, sender: &Address, recipient: &Address) -> bool {
+    let at_home = recipient.first_segment() == sender.first_segment();
+    match audience {
+        Audience::OwnCountry => at_home,
+        Audience::Bureaus => at_home || matches!(recipient.class(), Class::Ncb | Class::Ipsg),
+        Audience::All => true,
+        Audience::Unspecified => false,
+    }
 }
 
 fn participant_class(class: Class) -> ParticipantClass {
@@ -333,21 +394,32 @@ fn clearance(case: &Case<'_>) -> Result<(), Refusal> {
     uncleared.map_or(Ok(()), |recipient| Err(Refusal::NotCleared { recipient: recipient.clone(), classification }))
 }
 
-/// Rule 7, mode COPY: who writes abroad copies the own NCB; who reaches a foreign endpoint was let in, and copies its NCB.
+/// Rule 7. COPY: who writes abroad copies the own NCB. RELAY: it writes to its own country only. Who reaches a foreign endpoint
+/// was let in, and copies its NCB.
 fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
     let sender = case.sender();
     let abroad = |recipient: &Address| recipient.first_segment() != sender.first_segment();
     if let Some(ncb) = sender.own_ncb()
         && let Some(recipient) = case.context().recipients.iter().find(|recipient| abroad(recipient))
-        && !case.names(&ncb)
     {
-        return Err(Refusal::OversightMissing { why: "a message abroad", ncb, recipient: recipient.clone() });
+        let relay = case.rows.participant(sender).is_some_and(|row| row.oversight() == OversightMode::Relay);
+        let missing = |why| Err(Refusal::OversightMissing { why, ncb: ncb.clone(), recipient: recipient.clone() });
+        if relay {
+            return missing("what goes abroad is relayed: write to the own bureau, which passes it on");
+        }
+        if !case.names(&ncb) {
+            return missing("a message abroad goes to the own bureau, too");
+        }
     }
     for recipient in case.context().recipients.iter().filter(|recipient| abroad(recipient)) {
         let Some(ncb) = recipient.own_ncb() else { continue };
         let opened = case.rows.participant(recipient).is_some_and(|row| row.open_to_foreign);
         if !opened || !case.names(&ncb) {
-            return Err(Refusal::OversightMissing { why: "a message from abroad", ncb, recipient: recipient.clone() });
+            return Err(Refusal::OversightMissing {
+                why: "a message from abroad reaches only whom its bureau has opened to it, with a copy to that bureau",
+                ncb,
+                recipient: recipient.clone(),
+            });
         }
     }
     Ok(())

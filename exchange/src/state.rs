@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::sync::Arc;
+
 use envelope::Address;
+use envelope::identity::Anchors;
 use prost::Message as _;
 use proto::v1;
 
@@ -49,6 +52,8 @@ pub enum Key {
     Quota(Address),
     /// An auditor's access: [`v1::AccessRow`].
     Access(Address),
+    /// What a participant may send: [`v1::GrantsRow`].
+    Grants(Address),
 }
 
 impl Key {
@@ -58,9 +63,13 @@ impl Key {
         let mut bytes = vec![self.tag()];
         match self {
             Self::Network | Self::Clock | Self::Directory => {}
-            Self::Participant(a) | Self::Keys(a) | Self::Sender(a) | Self::Mailbox(a) | Self::Quota(a) | Self::Access(a) => {
-                push_text(&mut bytes, a.as_str())
-            }
+            Self::Participant(a)
+            | Self::Keys(a)
+            | Self::Sender(a)
+            | Self::Mailbox(a)
+            | Self::Quota(a)
+            | Self::Access(a)
+            | Self::Grants(a) => push_text(&mut bytes, a.as_str()),
             Self::Identity(id) | Self::KeyOwner(id) | Self::Crl(id) => bytes.extend_from_slice(id),
             Self::Chain(issuer, kind, subject) => {
                 push_text(&mut bytes, issuer.as_ref().map_or("", Address::as_str));
@@ -112,6 +121,7 @@ impl Key {
             16 => Self::Head(u64::from_be_bytes(input.array()?)),
             17 => Self::Quota(input.address()?),
             18 => Self::Access(input.address()?),
+            19 => Self::Grants(input.address()?),
             _ => return None,
         };
         input.0.is_empty().then_some(key)
@@ -137,6 +147,7 @@ impl Key {
             Self::Head(_) => 16,
             Self::Quota(_) => 17,
             Self::Access(_) => 18,
+            Self::Grants(_) => 19,
         }
     }
 }
@@ -167,6 +178,9 @@ macro_rules! rows {
             /// The row under `key`.
             fn row(&self, key: &Key) -> Option<&Row>;
 
+            /// The network's roots, as genesis names them; `None` before it.
+            fn anchors(&self) -> Option<&Anchors>;
+
             $(
                 #[doc = concat!("What [`Row::", stringify!($variant), "`] has under its key.")]
                 fn $read(&self, $($arg: $arg_type),*) -> Option<&$row> {
@@ -178,8 +192,8 @@ macro_rules! rows {
 }
 
 use v1::{
-    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, HeadRow, IdentityRow, KeyOwnerRow, KeysRow, MailboxRow, MessageRow, NetworkRow,
-    ParticipantRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
+    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, HeadRow, IdentityRow, KeyOwnerRow, KeysRow, MailboxRow, MessageRow,
+    NetworkRow, ParticipantRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
 };
 
 rows! {
@@ -201,6 +215,7 @@ rows! {
     Head(HeadRow) Key::Head(_) => head(size: u64) Key::Head(size);
     Quota(QuotaRow) Key::Quota(_) => quota(sender: &Address) Key::Quota(sender.clone());
     Access(AccessRow) Key::Access(_) => access(auditor: &Address) Key::Access(auditor.clone());
+    Grants(GrantsRow) Key::Grants(_) => grants(sender: &Address) Key::Grants(sender.clone());
 }
 
 /// The durable state: rows, their digest, and what waits in each mailbox by urgency.
@@ -219,11 +234,17 @@ pub struct State {
     waiting: BTreeMap<Address, BTreeSet<(u8, u64)>>,
     /// (end, index, mailbox, number) of everything available. Follows from the place rows; not in the digest.
     expiring: BTreeSet<(u64, u64, Address, u64)>,
+    /// The roots that genesis names. Not in the digest: the network's row names the genesis.
+    anchors: Option<Arc<Anchors>>,
 }
 
 impl Rows for State {
     fn row(&self, key: &Key) -> Option<&Row> {
         self.rows.get(key)
+    }
+
+    fn anchors(&self) -> Option<&Anchors> {
+        self.anchors.as_deref()
     }
 }
 
@@ -332,9 +353,17 @@ impl State {
 
     /// Takes over a batch whose entries are durable.
     pub fn fold(&mut self, changes: Changes) {
-        for (key, row) in changes.0 {
+        for (key, row) in changes.rows {
             self.set(key, row);
         }
+        if changes.anchors.is_some() {
+            self.anchors = changes.anchors;
+        }
+    }
+
+    /// The roots, for a state that was not made from its genesis entry.
+    pub(crate) fn set_anchors(&mut self, anchors: Anchors) {
+        self.anchors = Some(Arc::new(anchors));
     }
 
     /// Takes back the sum of message rows that are not kept.
@@ -361,18 +390,26 @@ impl State {
 
 /// Rows that a batch has written.
 #[derive(Clone, Debug, Default)]
-pub struct Changes(BTreeMap<Key, Row>);
+pub struct Changes {
+    rows: BTreeMap<Key, Row>,
+    anchors: Option<Arc<Anchors>>,
+}
 
 /// Rows over a state: what a batch sees of itself before it is durable. Dropping it leaves no trace.
 #[derive(Debug)]
 pub struct Overlay<'a> {
     base: &'a State,
     changes: BTreeMap<Key, Row>,
+    anchors: Option<Arc<Anchors>>,
 }
 
 impl Rows for Overlay<'_> {
     fn row(&self, key: &Key) -> Option<&Row> {
         self.changes.get(key).or_else(|| self.base.row(key))
+    }
+
+    fn anchors(&self) -> Option<&Anchors> {
+        self.anchors.as_deref().or_else(|| self.base.anchors())
     }
 }
 
@@ -380,12 +417,17 @@ impl<'a> Overlay<'a> {
     /// An empty overlay.
     #[must_use]
     pub fn new(base: &'a State) -> Self {
-        Self { base, changes: BTreeMap::new() }
+        Self { base, changes: BTreeMap::new(), anchors: None }
     }
 
     /// Writes one row.
     pub fn set(&mut self, key: Key, row: Row) {
         self.changes.insert(key, row);
+    }
+
+    /// The roots that a genesis names.
+    pub(crate) fn set_anchors(&mut self, anchors: Anchors) {
+        self.anchors = Some(Arc::new(anchors));
     }
 
     /// The digest that the state will have when this is folded in.
@@ -405,7 +447,7 @@ impl<'a> Overlay<'a> {
     /// What was written.
     #[must_use]
     pub fn into_changes(self) -> Changes {
-        Changes(self.changes)
+        Changes { rows: self.changes, anchors: self.anchors }
     }
 }
 

@@ -5,8 +5,8 @@
 use envelope::canonical::EncodingError;
 use envelope::dsse::SignatureFault;
 use envelope::entry::Entry;
-use envelope::genesis::hex;
-use envelope::identity::PublicKey;
+use envelope::genesis::{self, hex};
+use envelope::identity::{Link, PublicKey, Revoked, Role};
 use envelope::key_id::encryption_key_id;
 use envelope::keys::Verifier;
 use envelope::statement::{self, Acknowledged, Delivered, Head, Statement, StatementError};
@@ -14,7 +14,7 @@ use envelope::{Address, Class, Timestamp};
 use proto::v1::{self, KeyState, ParticipantState, SignedStatement, StatementKind};
 
 use crate::refusal::Refusal;
-use crate::rules::identity_holds;
+use crate::rules::{identity_holds, is_revoked};
 use crate::state::Rows;
 
 /// A statement that may be appended. Made by [`admit_statement`] only.
@@ -54,6 +54,15 @@ pub fn admit_again(rows: &dyn Rows, signed: SignedStatement, verifier: &impl Ver
     Desk { rows, now: None, peer: None, verifier }.admit(signed)
 }
 
+/// Judges the newest statement of what a participant may send, as that participant's own client does; those before it are
+/// not at hand.
+///
+/// # Errors
+/// [`Refusal`] of the first check that fails.
+pub fn grants_again(rows: &dyn Rows, signed: &SignedStatement, verifier: &impl Verifier) -> Result<(Address, v1::GrantStatement), Refusal> {
+    Desk { rows, now: None, peer: None, verifier }.grants(signed, false)
+}
+
 /// What a statement is judged by.
 struct Desk<'a, V> {
     rows: &'a dyn Rows,
@@ -76,6 +85,9 @@ impl<V: Verifier> Desk<'_, V> {
             StatementKind::Delivered => self.mailbox::<Delivered>(signed, |statement| &statement.0),
             StatementKind::Acknowledged => self.mailbox::<Acknowledged>(signed, |statement| &statement.0),
             StatementKind::ClockStep => self.clock_step(signed),
+            StatementKind::Enrolment => self.enrolment(signed),
+            StatementKind::Standing => self.standing(signed),
+            StatementKind::Grants => self.grants(&signed, true).map(|_| Entry::Grants(signed)),
             StatementKind::Genesis | StatementKind::Trust => Err(Refusal::NoAuthority("a statement of this kind is not published")),
             StatementKind::Unspecified => Err(Refusal::BadEncoding("field kind is absent or has no name in this version".to_owned())),
         }
@@ -100,8 +112,68 @@ impl<V: Verifier> Desk<'_, V> {
             self.key_may_become(&issuer, &key_id, key.state())?;
             seen.push(key_id);
         }
-        let directory_index = self.rows.directory().map_or(0, |row| row.size);
-        Ok(Entry::Directory { signed, directory_index })
+        Ok(self.directory(signed))
+    }
+
+    /// The entry of a statement that is the directory's next leaf.
+    fn directory(&self, signed: SignedStatement) -> Entry {
+        Entry::Directory { signed, directory_index: self.rows.directory().map_or(0, |row| row.size) }
+    }
+
+    fn enrolment(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        let (head, issuer, statement) = self.by_issuer::<v1::Enrolment>(&signed, true, of_subtree)?;
+        let subject = subject(&head)?;
+        let anchors = self.rows.anchors().ok_or(Refusal::NoAuthority("the ledger has no genesis"))?;
+        let chain = statement.participant.as_ref().map_or(&[][..], |participant| &participant.identity_chain);
+        // Everybody who reads the directory later judges by the statement's own time; the gateway by its own, too.
+        let times = [Some(Timestamp(head.created_ms)), self.now];
+        let judge = |at| anchors.judge(Role::Identity, chain, at, &RevokedByRows(self.rows));
+        let judged = times.into_iter().flatten().map(judge).collect::<Result<Vec<_>, _>>();
+        let judged = judged.map_err(|error| Refusal::CertificateRefused(error.to_string()))?;
+        let refused = |why: &str| Err(Refusal::CertificateRefused(why.to_owned()));
+        let certified = judged.first().ok_or(Refusal::NoAuthority("the ledger has no genesis"))?;
+        if certified.address != subject {
+            return refused("the certificate is another participant's");
+        }
+        let policy = self.rows.network().and_then(|network| network.policy.as_ref());
+        if !genesis::allows(policy, certified.public.alg()) {
+            return refused("the network's policy does not allow this algorithm");
+        }
+        if self.rows.identity_owner(&certified.key_id).is_some_and(|owner| owner.address != subject.as_str()) {
+            return refused("the key is another participant's");
+        }
+        // Lists of its revocations are read by those whose own chain has the same CA.
+        let bureau = self.rows.participant(&issuer).map_or(&[][..], |row| &row.links);
+        if certified.links.iter().any(|link| bureau.iter().all(|known| known.issuer_key_sha256 != link.issuer_key_sha256[..])) {
+            return refused("the certificate is not by the CA that has certified its bureau");
+        }
+        Ok(self.directory(signed))
+    }
+
+    fn standing(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        let of_country =
+            |head: &Head, issuer: &Address| issuer.as_str() == COMPLIANCE_DESK && subject(head).is_ok_and(|one| one.class() == Class::Ncb);
+        let of_both = |head: &Head, issuer: &Address| if of_country(head, issuer) { Ok(()) } else { of_subtree(head, issuer) };
+        let (head, issuer, statement) = self.by_issuer::<v1::Standing>(&signed, true, of_both)?;
+        if of_country(&head, &issuer) && statement.state() == ParticipantState::Withdrawn {
+            return Err(Refusal::NoAuthority("a country leaves by the network authority's word"));
+        }
+        let subject = subject(&head)?;
+        let row = self.rows.participant(&subject).ok_or(Refusal::NoAuthority("the subject is not enrolled"))?;
+        if row.state() == ParticipantState::Withdrawn {
+            return Err(Refusal::NoAuthority("who was withdrawn comes back by a new enrolment only"));
+        }
+        Ok(self.directory(signed))
+    }
+
+    /// `in_sequence`: whether it must be the next of its chain; a client sees the newest only.
+    fn grants(&self, signed: &SignedStatement, in_sequence: bool) -> Result<(Address, v1::GrantStatement), Refusal> {
+        let (head, _, statement) = self.by_issuer::<v1::GrantStatement>(signed, in_sequence, of_subtree)?;
+        let subject = subject(&head)?;
+        if self.rows.participant(&subject).is_none() {
+            return Err(Refusal::NoAuthority("the subject is not enrolled"));
+        }
+        Ok((subject, statement))
     }
 
     /// A key belongs to one address, and its state only goes forward.
@@ -152,17 +224,27 @@ impl<V: Verifier> Desk<'_, V> {
         Ok(Entry::ClockStep(signed))
     }
 
-    /// Checks that the issuer itself brought and signed it, is active, and that it is the next of its chain.
+    /// As [`Desk::by_issuer`], of a participant that speaks for itself.
     fn by_participant<S: Statement>(&self, signed: &SignedStatement) -> Result<(Address, S), Refusal> {
+        let (_, issuer, statement) = self.by_issuer(signed, true, of_itself)?;
+        Ok((issuer, statement))
+    }
+
+    /// Checks that the issuer itself brought and signed it, may speak of the subject, is active, and, when asked, that it is
+    /// the next of its chain.
+    fn by_issuer<S: Statement>(
+        &self,
+        signed: &SignedStatement,
+        in_sequence: bool,
+        may_speak: impl Fn(&Head, &Address) -> Result<(), Refusal>,
+    ) -> Result<(Head, Address, S), Refusal> {
         let statement: S = statement::read(signed).map_err(refuse)?;
         let head = self.head(&statement)?;
         let issuer = head.issuer.clone().ok_or(Refusal::NoAuthority("the network authority does not issue this kind"))?;
         if self.peer.is_some_and(|peer| *peer != issuer) {
             return Err(Refusal::NotSender(format!("the issuer is {issuer}, the TLS certificate's address is another")));
         }
-        if head.subject.as_ref() != Some(&issuer) {
-            return Err(Refusal::NoAuthority("a participant speaks for itself in this kind"));
-        }
+        may_speak(&head, &issuer)?;
         let row = self.rows.participant(&issuer).ok_or_else(|| Refusal::NotSender(format!("{issuer} is not enrolled")))?;
         let signer = (row.key_id.as_ref().try_into().ok()).zip(PublicKey::read(row.alg(), &row.public));
         let signer = signer.ok_or(Refusal::NoAuthority("the issuer has no identity key"))?;
@@ -171,8 +253,10 @@ impl<V: Verifier> Desk<'_, V> {
             return Err(Refusal::Suspended { address: issuer, state: "not active" });
         }
         self.now.map_or(Ok(()), |now| identity_holds(self.rows, &issuer, now))?;
-        self.in_sequence(&head, S::KIND)?;
-        Ok((issuer, statement))
+        if in_sequence {
+            self.in_sequence(&head, S::KIND)?;
+        }
+        Ok((head, issuer, statement))
     }
 
     fn head<S: Statement>(&self, statement: &S) -> Result<Head, Refusal> {
@@ -203,6 +287,30 @@ impl<V: Verifier> Desk<'_, V> {
     }
 }
 
+fn subject(head: &Head) -> Result<Address, Refusal> {
+    head.subject.clone().ok_or(Refusal::NoAuthority("the subject is the network"))
+}
+
+fn of_itself(head: &Head, issuer: &Address) -> Result<(), Refusal> {
+    let sound = head.subject.as_ref() == Some(issuer);
+    if sound { Ok(()) } else { Err(Refusal::NoAuthority("a participant speaks for itself in this kind")) }
+}
+
+/// The subject is answerable to the issuer.
+fn of_subtree(head: &Head, issuer: &Address) -> Result<(), Refusal> {
+    let own = subject(head)?.own_ncb().is_some_and(|ncb| ncb == *issuer);
+    if own { Ok(()) } else { Err(Refusal::NoAuthority("a bureau speaks of those below it only")) }
+}
+
+/// What the state at this position holds revoked.
+struct RevokedByRows<'a>(&'a dyn Rows);
+
+impl Revoked for RevokedByRows<'_> {
+    fn is_revoked(&self, link: &Link) -> bool {
+        is_revoked(self.0, link)
+    }
+}
+
 fn refuse(error: StatementError) -> Refusal {
     match error {
         StatementError::Encoding(encoding) => encoding.into(),
@@ -212,3 +320,6 @@ fn refuse(error: StatementError) -> Refusal {
         StatementError::Kind { .. } => Refusal::BadEncoding(error.to_string()),
     }
 }
+
+/// The desk of the General Secretariat that sets the states of countries.
+const COMPLIANCE_DESK: &str = "ipsg/compliance";

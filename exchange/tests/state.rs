@@ -167,7 +167,7 @@ fn snapshot(exchange: &Exchange, size: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 fn from_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(Exchange, u64), SnapshotError> {
-    Exchange::from_snapshot(rows.iter().map(|(key, row)| (key.as_slice(), row.as_slice())), Rules::default())
+    Exchange::from_snapshot(rows.iter().map(|(key, row)| (key.as_slice(), row.as_slice())), None, Rules::default())
 }
 
 #[test]

@@ -279,6 +279,10 @@ impl Door {
                         tracing::warn!(peer = %peer.address, "cut: the certificate was revoked");
                         return Ended::Cut;
                     }
+                    if let Some(state) = self.shared.barred(&peer.address) {
+                        tracing::warn!(peer = %peer.address, state, "cut: the participant's state has changed");
+                        return Ended::Cut;
+                    }
                 }
                 () = &mut preface, if !greeted => {
                     greeted = true;

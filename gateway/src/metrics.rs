@@ -412,7 +412,7 @@ impl Metrics {
 
 /// Kinds of entries that a participant has published.
 fn is_published(kind: EntryKind) -> bool {
-    matches!(kind, EntryKind::Directory | EntryKind::Mailbox | EntryKind::Access | EntryKind::ClockStep)
+    matches!(kind, EntryKind::Directory | EntryKind::Mailbox | EntryKind::Access | EntryKind::ClockStep | EntryKind::Grants)
 }
 
 /// Bytes that are free for this process on the disk of a folder.

@@ -193,9 +193,15 @@ impl Shared {
                     let size = self.exchange().state().directory().map_or(0, |row| row.size);
                     self.directory.send_replace(size);
                 }
-                exchange::Effect::Revoked => self.revocations.send_modify(|count| *count += 1),
+                exchange::Effect::Revoked | exchange::Effect::StandingChanged => self.revocations.send_modify(|count| *count += 1),
             }
         }
+    }
+
+    /// Why `address` may not be connected: its state, when that is neither active nor supervised.
+    #[must_use]
+    pub fn barred(&self, address: &Address) -> Option<&'static str> {
+        exchange::rules::barred(self.exchange().state(), address)
     }
 
     /// Whether the ledger holds a revocation of this certificate.

@@ -84,7 +84,9 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::UnknownRecipient { .. } | Refusal::UnknownMessage { .. } => Code::NotFound,
         // Not RESOURCE_EXHAUSTED: that invites a retry, and today's quota stays used up.
         Refusal::Quota { .. } => Code::FailedPrecondition,
-        Refusal::BadReference { .. } | Refusal::BadSequence { .. } | Refusal::KeyRefused(_) => Code::FailedPrecondition,
+        Refusal::BadReference { .. } | Refusal::BadSequence { .. } | Refusal::KeyRefused(_) | Refusal::CertificateRefused(_) => {
+            Code::FailedPrecondition
+        }
         Refusal::Expired { .. } | Refusal::ClockSkew { .. } | Refusal::StaleKey { .. } | Refusal::StaleDirectory { .. } => {
             Code::FailedPrecondition
         }

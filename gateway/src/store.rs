@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use envelope::Timestamp;
 use envelope::entry::{Entry, EntryError};
 use envelope::genesis::Genesis;
+use envelope::identity::Anchors;
 use exchange::{ApplyError, Exchange, Rules};
 use ledger::{Engine, Ledger};
 
@@ -159,7 +161,11 @@ impl Opener {
 /// [`StoreError`] names the entry that does not apply.
 pub fn derive(ledger: &dyn Ledger, rules: &Rules) -> Result<Exchange, StoreError> {
     let snapshot = ledger.snapshot().map_err(StoreError::Snapshots)?;
-    let (mut exchange, from) = snapshot.and_then(|snapshot| read(&snapshot, rules)).unwrap_or((Exchange::new(rules.clone()), 0));
+    let derived = match snapshot {
+        Some(snapshot) => read(&snapshot, anchors(ledger)?, rules),
+        None => None,
+    };
+    let (mut exchange, from) = derived.unwrap_or((Exchange::new(rules.clone()), 0));
     exchange.keep_snapshots();
     for index in from..ledger.size() {
         replay(ledger, &mut exchange, index)?;
@@ -169,8 +175,8 @@ pub fn derive(ledger: &dyn Ledger, rules: &Rules) -> Result<Exchange, StoreError
 }
 
 /// The state of a snapshot, and its entries; `None`, and a line in the log, when it is not what its digest says.
-fn read(snapshot: &ledger::Snapshot, rules: &Rules) -> Option<(Exchange, u64)> {
-    match Exchange::from_snapshot(snapshot.rows(), rules.clone()) {
+fn read(snapshot: &ledger::Snapshot, anchors: Anchors, rules: &Rules) -> Option<(Exchange, u64)> {
+    match Exchange::from_snapshot(snapshot.rows(), Some(anchors), rules.clone()) {
         Ok((exchange, size)) if size == snapshot.size() => Some((exchange, size)),
         Ok((_, size)) => {
             tracing::error!(size, named = snapshot.size(), "the snapshot is of another size; the state is derived from entry 0");
@@ -183,11 +189,26 @@ fn read(snapshot: &ledger::Snapshot, rules: &Rules) -> Option<(Exchange, u64)> {
     }
 }
 
+/// The roots that the ledger's genesis names; no row of the state holds them.
+fn anchors(ledger: &dyn Ledger) -> Result<Anchors, StoreError> {
+    match entry(ledger, 0)? {
+        (_, Entry::Genesis(signed)) => {
+            Genesis::anchors_of(&signed).map_err(|error| StoreError::Apply { index: 0, source: ApplyError::BadGenesis(error) })
+        }
+        _ => Err(StoreError::Apply { index: 0, source: ApplyError::Genesis }),
+    }
+}
+
 fn replay(ledger: &dyn Ledger, exchange: &mut Exchange, index: u64) -> Result<(), StoreError> {
+    let (at, entry) = entry(ledger, index)?;
+    exchange.replay(index, at, &entry).map_err(|source| StoreError::Apply { index, source })
+}
+
+fn entry(ledger: &dyn Ledger, index: u64) -> Result<(Timestamp, Entry), StoreError> {
     let stored = ledger.read(index).map_err(|source| StoreError::Read { index, source })?;
     let opening = stored.opening.ok_or(StoreError::Missing { index })?;
     let entry = Entry::read(&opening).map_err(|source| StoreError::Entry { index, source })?;
-    exchange.replay(index, stored.leaf.at, &entry).map_err(|source| StoreError::Apply { index, source })
+    Ok((stored.leaf.at, entry))
 }
 
 /// Whether a folder holds a store already, of any engine.

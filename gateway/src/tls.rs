@@ -61,6 +61,9 @@ pub enum Stranger {
     /// Nobody whom the network knows.
     #[error("{0} is not enrolled in this network")]
     NotEnrolled(Address),
+    /// Suspended, withdrawn, or not yet let in.
+    #[error("{0} is {1}")]
+    Barred(Address, &'static str),
     /// A key of another role.
     #[error("the key of the tls certificate is an identity's; a key has one role")]
     TwoRoles,
@@ -73,6 +76,7 @@ impl Stranger {
         match self {
             Self::Certificate(error) => error.name(),
             Self::NotEnrolled(_) => "NOT_ENROLLED",
+            Self::Barred(..) => "SUSPENDED",
             Self::TwoRoles => "TWO_ROLES",
         }
     }
@@ -117,6 +121,9 @@ pub fn judge(anchors: &Anchors, shared: &Shared, chain: &[CertificateDer<'_>], n
     let exchange = shared.exchange();
     if exchange.state().participant(&certified.address).is_none() {
         return Err(Stranger::NotEnrolled(certified.address));
+    }
+    if let Some(state) = exchange::rules::barred(exchange.state(), &certified.address) {
+        return Err(Stranger::Barred(certified.address, state));
     }
     if exchange.state().identity_owner(&certified.key_id).is_some() {
         return Err(Stranger::TwoRoles);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use envelope::entry::{Entry, message_key, statement_key};
 use envelope::keys::AwsLc;
 use envelope::message::Verified;
-use envelope::statement::{self, Acknowledged, Delivered, digest_of};
+use envelope::statement::{self, digest_of};
 use envelope::{Address, Draft, Position, Reference, Timestamp};
 use exchange::{Admission, Batch, Refusal, STATE_CLAIM_INTERVAL};
 use ledger::{AppendError, Committed, CommittedEntry, Ledger};
@@ -501,16 +501,9 @@ fn next_batch(waiting: &mut Queue<Command>) -> Vec<Command> {
     commands
 }
 
-/// Whether the statement's head names `peer` as issuer. Every published kind but the authority's opens with its head.
+/// Whether the statement's head names `peer` as issuer.
 fn is_issuer(peer: &Address, signed: &SignedStatement) -> bool {
-    let head = match signed.kind() {
-        StatementKind::Keys => statement::read::<v1::KeyStatement>(signed).ok().and_then(|statement| statement.head),
-        StatementKind::Access => statement::read::<v1::AccessStatement>(signed).ok().and_then(|statement| statement.head),
-        StatementKind::Delivered => statement::read::<Delivered>(signed).ok().and_then(|statement| statement.0.head),
-        StatementKind::Acknowledged => statement::read::<Acknowledged>(signed).ok().and_then(|statement| statement.0.head),
-        StatementKind::Unspecified | StatementKind::Genesis | StatementKind::Trust | StatementKind::ClockStep => None,
-    };
-    head.is_some_and(|head| head.issuer == peer.as_str())
+    statement::head_of(signed).is_some_and(|head| head.issuer == peer.as_str())
 }
 
 fn refused_entry(refusal: &Refusal, reference: &Reference, message_id: &[u8; 32]) -> v1::Refused {

@@ -32,6 +32,9 @@ pub(crate) fn statement(bytes: &[u8]) -> bool {
         (StatementKind::Delivered, by_signers::<Delivered>(&signed)),
         (StatementKind::Acknowledged, by_signers::<Acknowledged>(&signed)),
         (StatementKind::ClockStep, by_signers::<v1::ClockStep>(&signed)),
+        (StatementKind::Enrolment, by_signers::<v1::Enrolment>(&signed)),
+        (StatementKind::Standing, by_signers::<v1::Standing>(&signed)),
+        (StatementKind::Grants, by_signers::<v1::GrantStatement>(&signed)),
     ];
     assert!(opened.iter().all(|(as_kind, opened)| *as_kind == kind || !opened), "a statement opens as another kind");
     let believed = opened.iter().any(|(_, opened)| *opened);

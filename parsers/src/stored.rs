@@ -54,7 +54,8 @@ fn sum(state: &State) -> Vec<u8> {
 }
 
 fn read_state(rows: &Rows) -> bool {
-    let read = |rows: &Rows| Exchange::from_snapshot(rows.iter().map(|(key, row)| (key.as_slice(), row.as_slice())), Rules::default());
+    let read =
+        |rows: &Rows| Exchange::from_snapshot(rows.iter().map(|(key, row)| (key.as_slice(), row.as_slice())), None, Rules::default());
     let Ok((mut exchange, size)) = read(rows) else { return false };
     exchange.begin_snapshot_anew();
     let written = exchange.take_snapshot(size).rows;

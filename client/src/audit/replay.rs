@@ -404,8 +404,23 @@ fn summary(entry: &Entry) -> String {
             format!("{reference} {kind} to {}", to.join(","))
         }
         Entry::Directory { signed, directory_index } => {
-            let head = envelope::statement::read::<v1::KeyStatement>(signed).ok().and_then(|statement| statement.head);
-            format!("keys of {}, directory {directory_index}", statement(head))
+            let head = envelope::statement::head_of(signed);
+            let subject = head.as_ref().map_or_else(String::new, |head| head.subject.clone());
+            let by = statement(head);
+            match signed.kind() {
+                StatementKind::Enrolment => format!("enrolment of {subject} by {by}, directory {directory_index}"),
+                StatementKind::Standing => {
+                    let standing = envelope::statement::read::<v1::Standing>(signed).unwrap_or_default();
+                    let (state, reason) = (standing.state().word(), standing.reason().word());
+                    format!("{subject} {state} ({reason}) by {by}, directory {directory_index}")
+                }
+                _ => format!("keys of {by}, directory {directory_index}"),
+            }
+        }
+        Entry::Grants(signed) => {
+            let grants = envelope::statement::read::<v1::GrantStatement>(signed).unwrap_or_default();
+            let subject = grants.head.as_ref().map_or_else(String::new, |head| head.subject.clone());
+            format!("{} for {subject} by {}", grants.grants.len(), statement(grants.head))
         }
         Entry::Mailbox { signed, .. } => {
             let kind = if signed.kind() == StatementKind::Acknowledged { "acknowledged" } else { "delivered" };

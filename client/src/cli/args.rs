@@ -7,7 +7,7 @@ use crate::link::Transport;
 use crate::words::Word;
 use clap::{Args, Parser, Subcommand};
 use envelope::{Address, Reference};
-use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
+use proto::v1::{Audience, Classification, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Status(Status),
     Receipt(Receipt),
     Audit(Audit),
+    Bureau(Bureau),
     Doctor(Doctor),
     #[command(flatten)]
     Common(command::Common),
@@ -276,6 +277,124 @@ pub(crate) struct Replay {
     pub(crate) json: bool,
 }
 
+/// Runs those below a bureau: who they are, what they may send, and where they stand.
+///
+/// Every change is a statement that the bureau signs and the ledger keeps; it is in force when the command returns, on open
+/// connections too.
+#[derive(Debug, Args)]
+#[command(after_help = BUREAU_EXAMPLES)]
+pub(crate) struct Bureau {
+    #[command(subcommand)]
+    pub(crate) command: BureauCommand,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Office {
+    /// Profile folder of the bureau.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl BureauCommand {
+    pub(crate) fn office(&self) -> &Office {
+        match self {
+            Self::Enrol(one) => &one.office,
+            Self::Grant(one) => &one.office,
+            Self::Revoke(one) => &one.office,
+            Self::Suspend(one) | Self::Restore(one) | Self::Withdraw(one) => &one.office,
+            Self::List(office) | Self::Watch(office) => office,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BureauCommand {
+    /// Takes somebody into the network, or lays down new terms or a new certificate for it
+    #[command(after_help = "Example:\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem --oversight relay")]
+    Enrol(Enrol),
+    /// Adds a grant; the kinds that it names are from now on sent under it alone
+    #[command(
+        after_help = "Example:\n  ecowire bureau grant --profile ke ke/cus/kemba --kind alert,ecomessage --audience bureaus --days 90"
+    )]
+    Grant(Granting),
+    /// Takes grants back: of the kinds named, or all of them
+    #[command(after_help = "Example:\n  ecowire bureau revoke --profile ke ke/cus/kemba --kind ecomessage")]
+    Revoke(Revoking),
+    /// Cuts somebody off until it is restored
+    #[command(after_help = "Example:\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise")]
+    Suspend(Standing),
+    /// Lets somebody who was suspended back in
+    #[command(after_help = "Example:\n  ecowire bureau restore --profile ke ke/cus/kemba")]
+    Restore(Standing),
+    /// Ends somebody's membership; only a new enrolment brings it back
+    #[command(after_help = "Example:\n  ecowire bureau withdraw --profile ke ke/cus/kemba --reason misuse")]
+    Withdraw(Standing),
+    /// Lists everybody below the bureau
+    #[command(after_help = "Example:\n  ecowire bureau list --profile ke --json")]
+    List(Office),
+    /// Lists everybody, stays, and says what changes
+    #[command(after_help = "Example:\n  ecowire bureau watch --profile ke")]
+    Watch(Office),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Enrol {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// Chain of its identity certificate in PEM, by the bureau's own CA; it says whom.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: PathBuf,
+    #[arg(long, value_name = "WORD", default_value = "restricted", value_parser = word::<Classification>, help = among::<Classification>("The highest class of content that it may hold"))]
+    pub(crate) clearance: Classification,
+    #[arg(long, value_name = "WORD", default_value = "copy", value_parser = word::<OversightMode>, help = among::<OversightMode>("How the bureau sees what it sends abroad"))]
+    pub(crate) oversight: OversightMode,
+    /// Others than its own country may write to it, with a copy to the bureau.
+    #[arg(long)]
+    pub(crate) open_to_foreign: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Granting {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// Who may send.
+    pub(crate) address: Address,
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', required = true, value_parser = word::<Kind>, help = among::<Kind>("What it may send"))]
+    pub(crate) kind: Vec<Kind>,
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', default_value = "routine,urgent,flash", value_parser = word::<Priority>, help = among::<Priority>("How urgent"))]
+    pub(crate) priority: Vec<Priority>,
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', default_value = "official-use-only,restricted", value_parser = word::<Classification>, help = among::<Classification>("Of which class"))]
+    pub(crate) classification: Vec<Classification>,
+    #[arg(long, value_name = "WORD", default_value = "bureaus", value_parser = word::<Audience>, help = among::<Audience>("To whom (own-country; bureaus: and NCBs and desks of IPSG anywhere; all)"))]
+    pub(crate) audience: Audience,
+    /// For how many days; without end when left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub(crate) days: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoking {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// Whose grants.
+    pub(crate) address: Address,
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = word::<Kind>, help = among::<Kind>("Only these kinds"))]
+    pub(crate) kind: Vec<Kind>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Standing {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// Who.
+    pub(crate) address: Address,
+    #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<StandingReason>, help = among::<StandingReason>("Why; it stands in the directory, for all to see"))]
+    pub(crate) reason: StandingReason,
+}
+
 /// Looks at a profile and at the way to its gateway, and says what to do.
 ///
 /// Certificates, keys, clock, directory, outbox, inbox and disk. Nothing that waits is sent. Exit codes: 0 all well (a "warn" can
@@ -315,5 +434,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
     if wait <= WAIT_MAX { Ok(wait) } else { Err("more than a day is not waited for".to_owned()) }
 }
 
+const BUREAU_EXAMPLES: &str = "Examples:\n  ecowire bureau list --profile ke\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem\n  ecowire bureau grant --profile ke ke/air/kenbo --kind alert --audience own-country\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise";
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
 const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong";

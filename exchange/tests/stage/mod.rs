@@ -54,6 +54,9 @@ pub(crate) const CAST: [&str; 18] = [
     "us",
 ];
 
+/// Who has certificates and no place in [`genesis`].
+pub(crate) const EXTRA: &str = "ipsg/compliance";
+
 pub(crate) fn address(text: &str) -> Address {
     Address::parse(text).expect("a sound address")
 }
@@ -92,7 +95,7 @@ pub(crate) fn pki() -> &'static Pki {
         let mut cas: BTreeMap<&str, Ca> = BTreeMap::new();
         let anchors = Anchors::new(network(), &[&root.der]).expect("the root is of the profile");
         let mut actors = BTreeMap::new();
-        for text in CAST {
+        for text in CAST.into_iter().chain([EXTRA]) {
             let country = address(text).country().map(|_| text.split('/').next().unwrap_or_default());
             if let Some(country) = country {
                 cas.entry(country).or_insert_with(|| root.subordinate(&Spec::ca(&network(), country, Some(0), START)).expect("a CA"));
@@ -104,6 +107,33 @@ pub(crate) fn pki() -> &'static Pki {
         let root_der = root.der.clone();
         Pki { root_der, authority, actors, anchors, cas: cas.into_values().chain([root]).collect() }
     })
+}
+
+/// A second identity of somebody, with a new key by the same CA.
+pub(crate) fn renewed(text: &str) -> (SigningKey, Vec<Vec<u8>>) {
+    let issuer = &actor_of(text).certified.links[0].issuer_key_sha256;
+    issued(text, |ca| ca_certificate(&ca.der).is_ok_and(|facts| facts.spki_sha256 == *issuer))
+}
+
+/// An identity by the CA of another country, or by the root.
+pub(crate) fn issued(text: &str, by: impl Fn(&Ca) -> bool) -> (SigningKey, Vec<Vec<u8>>) {
+    let (identity, _) = generate_ed25519().expect("random bytes");
+    let chain = certified_as(text, &identity, by);
+    (identity, chain)
+}
+
+/// A chain for a key by a CA of the play.
+pub(crate) fn certified_as(text: &str, identity: &SigningKey, by: impl Fn(&Ca) -> bool) -> Vec<Vec<u8>> {
+    let ca = pki().cas.iter().find(|ca| by(ca)).expect("a CA of the play");
+    let spec = Spec::identity(&network(), &address(text), START);
+    let leaf = ca.issue(&spec, &Certifiable(identity.public())).expect("a certificate");
+    let above = if ca.der == pki().root_der { Vec::new() } else { vec![ca.der.clone()] };
+    [vec![leaf], above].concat()
+}
+
+/// The CA of a country.
+pub(crate) fn is_ca_of(country: &'static str) -> impl Fn(&Ca) -> bool {
+    move |ca| ca_certificate(&ca.der).is_ok_and(|facts| facts.subject_path == country)
 }
 
 fn actor(text: &str, anchors: &Anchors, root: &Ca, ca: Option<&Ca>) -> Actor {
@@ -144,6 +174,11 @@ pub(crate) fn encryption_key(address: &str, generation: u32, kem: KemId) -> (Byt
 
 /// The genesis of the play: everybody is active; NCBs and desks hold CONFIDENTIAL, others RESTRICTED, partners the lowest.
 pub(crate) fn genesis() -> v1::Genesis {
+    genesis_of(&CAST)
+}
+
+/// As [`genesis`], with these participants; they stand in order of address.
+pub(crate) fn genesis_of(cast: &[&str]) -> v1::Genesis {
     let participant = |text: &&str| {
         let actor = actor_of(text);
         let clearance = match actor.address.class() {
@@ -170,7 +205,7 @@ pub(crate) fn genesis() -> v1::Genesis {
         directory_key: pki().authority[1].public().as_bytes().to_vec().into(),
         node: "node/dev-1".to_owned(),
         policy: Some(policy()),
-        participants: CAST.iter().map(participant).collect(),
+        participants: cast.iter().map(participant).collect(),
     }
 }
 
@@ -396,6 +431,13 @@ impl Stage {
         let row = self.exchange.state().chain(party.as_ref(), kind, party.as_ref());
         let prev = row.map(|row| row.sha256.as_ref().try_into().expect("a digest"));
         head_of_chain(issuer, issuer, row.map_or(0, |row| row.seq) + 1, prev, self.now)
+    }
+
+    /// As [`Stage::next_head`], of a statement about somebody else.
+    pub(crate) fn next_head_about(&self, issuer: &str, kind: StatementKind, subject: &str) -> v1::StatementHead {
+        let row = self.exchange.state().chain(Some(&address(issuer)), kind, Some(&address(subject)));
+        let prev = row.map(|row| row.sha256.as_ref().try_into().expect("a digest"));
+        head_of_chain(issuer, subject, row.map_or(0, |row| row.seq) + 1, prev, self.now)
     }
 
     /// A key statement with these generations, signed by its subject.

@@ -223,6 +223,7 @@ impl AuditService {
         let mut sent = Vec::new();
         for own in state.participants(first).take_while(|address| owner.owns(address)) {
             indexes.extend(state.places(own, 0).map(|(_, place)| place.index));
+            indexes.extend(state.grants(own).map(|grants| grants.index));
             for (year, series, used) in state.all_series(own) {
                 let reference = |number| Reference { sender: own.clone(), year, series, number };
                 sent.extend(used.used.iter().flat_map(|range| range.first..=range.last).map(reference));

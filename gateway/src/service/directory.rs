@@ -2,7 +2,9 @@
 
 use std::pin::Pin;
 
-use exchange::Rows as _;
+use bytes::Bytes;
+use envelope::Address;
+use exchange::{Refusal, Rows as _};
 use proto::v1;
 use proto::v1::directory_server::Directory;
 use tokio_stream::wrappers::WatchStream;
@@ -38,6 +40,17 @@ impl Directory for DirectoryService {
         Ok(Response::new(Box::pin(news)))
     }
 
+    async fn grants(&self, request: Request<v1::GrantsRequest>) -> Result<Response<v1::GrantsResponse>, Status> {
+        let peer = peer(request.extensions())?;
+        let asked = Address::parse(&request.into_inner().subject);
+        let subject = asked.map_err(|error| Problem::Refused(Refusal::BadEncoding(format!("field subject: {error}"))))?;
+        // Whose they are not is told the same as of somebody who has none.
+        let may_see = subject == peer.address || subject.own_ncb().as_ref() == Some(&peer.address);
+        let row = self.0.shared.exchange().state().grants(&subject).map(|row| row.index).filter(|_| may_see);
+        let receipt = row.map(|index| self.whole(index)).transpose()?.unwrap_or_default();
+        Ok(Response::new(v1::GrantsResponse { receipt }))
+    }
+
     async fn publish_statement(
         &self,
         request: Request<v1::PublishStatementRequest>,
@@ -52,6 +65,13 @@ impl Directory for DirectoryService {
 }
 
 impl DirectoryService {
+    /// The receipt of an entry, all of it shown.
+    fn whole(&self, index: u64) -> Result<Bytes, Problem> {
+        let ledger = self.0.shared.ledger();
+        let stored = ledger.read(index)?;
+        receipts::of_stored(&*ledger, &stored, |_| true)
+    }
+
     fn page(&self, from: u64) -> Result<v1::SnapshotResponse, Problem> {
         let ledger = self.0.shared.ledger();
         let directory = ledger.directory()?;

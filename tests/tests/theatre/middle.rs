@@ -136,6 +136,10 @@ impl Directory for Service {
         Ok(Response::new(Box::pin(sizes)))
     }
 
+    async fn grants(&self, request: Request<v1::GrantsRequest>) -> Result<Response<v1::GrantsResponse>, Status> {
+        self.directory().grants(request.into_inner()).await
+    }
+
     async fn publish_statement(
         &self,
         request: Request<v1::PublishStatementRequest>,

@@ -1,0 +1,170 @@
+//! A bureau runs those below it, over real sockets: enrols a post that genesis does not know, gives and takes grants, cuts it off
+//! and lets it back in. What was admitted before stays readable; nobody else learns what the post may send.
+
+mod theatre;
+
+use std::time::Duration;
+
+use client::bureau::Terms;
+use client::{Client, Compose, Error, ReceiveOptions};
+use envelope::entry::Entry;
+use proto::v1::directory_client::DirectoryClient;
+use proto::v1::{self, Audience, Classification, Grant, Kind, OversightMode, ParticipantState, Priority, StandingReason};
+use theatre::{CAST, PATIENCE, Theatre, address, audit, note};
+
+const POST: &str = "ke/air/kenbo";
+
+/// Gives a post keys and certificates, and lets its bureau enrol it.
+async fn enrolled(theatre: &Theatre, bureau: &mut Client, terms: Terms) {
+    let made = certs_dev::issue(&theatre.pki(), &address(POST)).expect("certificates");
+    let enrolled = bureau.enrol(&made.folder.join("identity.pem"), terms).await.expect("enrolled");
+    assert_eq!(enrolled, address(POST));
+}
+
+fn grant(kinds: &[Kind], audience: Audience) -> Grant {
+    client::bureau::in_order(Grant {
+        kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+        priorities: [Priority::Routine, Priority::Urgent].map(Into::into).to_vec(),
+        classifications: [Classification::OfficialUseOnly, Classification::Restricted].map(Into::into).to_vec(),
+        audience: audience.into(),
+        expires_ms: 0,
+    })
+}
+
+fn refused(error: &Error) -> &str {
+    error.name().unwrap_or("no refusal")
+}
+
+/// Waits until the gateway has ended the connection.
+async fn until_cut(client: &mut Client) {
+    let follow = ReceiveOptions { follow: true, ..ReceiveOptions::default() };
+    let ended = tokio::time::timeout(PATIENCE, client.receive(follow)).await.expect("it is cut");
+    ended.expect_err("the connection is gone");
+}
+
+async fn end(theatre: Theatre, running: gateway::Running) -> Vec<Entry> {
+    let verdict = audit(&mut theatre.client("aud/network").await).await;
+    assert_eq!((verdict.judged, verdict.withheld, verdict.gaps.len()), (verdict.size, 0, 0));
+    running.stop().await;
+    theatre.check();
+    theatre.entries().into_iter().map(|(_, entry)| entry).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_post_is_enrolled_works_is_cut_off_and_comes_back() {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    let [mut thailand, mut kenya] = [theatre.client("th").await, theatre.client("ke").await];
+    let folder = certs_dev::issue(&theatre.pki(), &address(POST)).expect("certificates").folder;
+    // Certified is not enrolled.
+    let stranger = Client::init(&theatre.profile_dir(POST), &theatre.origin(POST, &theatre.url())).await;
+    assert!(matches!(stranger, Err(Error::CertificateRefused { .. })), "nobody has enrolled it");
+    let chain = folder.join("identity.pem");
+    let by_another = thailand.enrol(&chain, Terms::default()).await.expect_err("not Thailand's");
+    assert!(by_another.to_string().contains("a bureau speaks of those below it only"), "{by_another}");
+    let terms = Terms { open_to_foreign: true, ..Terms::default() };
+    assert_eq!(kenya.enrol(&chain, terms).await.expect("enrolled"), address(POST));
+
+    let mut post = theatre.client(POST).await;
+    let first = post.send(note(&["th"], "rhino horn in transit")).await.expect("sent");
+    kenya.refresh_directory().await.expect("the directory");
+    let member = kenya.members().into_iter().find(|member| member.address == address(POST)).expect("below Kenya");
+    assert!(member.has_key && member.row.open_to_foreign && member.row.state() == ParticipantState::Active);
+
+    // Suspended: cut at once, refused at the door, and nobody can write to it.
+    let subject = address(POST);
+    let by_another = thailand.set_standing(&subject, ParticipantState::Suspended, StandingReason::Misuse).await;
+    assert_eq!(refused(&by_another.expect_err("not Thailand's")), "NO_AUTHORITY");
+    let (cut, suspended) =
+        tokio::join!(until_cut(&mut post), kenya.set_standing(&subject, ParticipantState::Suspended, StandingReason::Compromise));
+    suspended.expect("suspended");
+    let () = cut;
+    let again = post.reconnect(Duration::from_secs(5)).await.expect_err("it is suspended");
+    assert!(matches!(again, Error::CertificateRefused { .. }), "{again}");
+    thailand.refresh_directory().await.expect("the directory");
+    let to_it = thailand.send(note(&["ke", POST], "where are you?")).await.expect_err("nobody can receive there");
+    assert_eq!(refused(&to_it), "UNKNOWN_RECIPIENT");
+    // What it sent before was admitted by the rules of before, and reads as before.
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!((mail.received.len(), mail.unsound.len()), (1, 0));
+    assert_eq!(mail.received[0].finding, None);
+    assert_eq!(thailand.open(&first.reference).expect("it opens").content, b"rhino horn in transit");
+
+    kenya.set_standing(&subject, ParticipantState::Active, StandingReason::Routine).await.expect("restored");
+    post.reconnect(PATIENCE).await.expect("it is back");
+    post.send(note(&["th"], "here again")).await.expect("sent");
+
+    kenya.set_standing(&subject, ParticipantState::Withdrawn, StandingReason::Routine).await.expect("withdrawn");
+    let back = kenya.set_standing(&subject, ParticipantState::Active, StandingReason::Routine).await;
+    assert_eq!(refused(&back.expect_err("only a new enrolment")), "NO_AUTHORITY");
+    kenya.enrol(&chain, Terms::default()).await.expect("enrolled again");
+    post.reconnect(PATIENCE).await.expect("it is back");
+    drop((post, kenya, thailand));
+    let entries = end(theatre, running).await;
+    let standings =
+        entries.iter().filter(|entry| matches!(entry, Entry::Directory { signed, .. } if signed.kind() == v1::StatementKind::Standing));
+    assert_eq!(standings.count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_say_what_a_post_may_send_and_are_nobody_elses_business() {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    let [mut thailand, mut kenya] = [theatre.client("th").await, theatre.client("ke").await];
+    drop(theatre.client("ipsg/ens").await);
+    enrolled(&theatre, &mut kenya, Terms::default()).await;
+    let (mut post, subject) = (theatre.client(POST).await, address(POST));
+    post.send(note(&["th"], "by the grants of its class")).await.expect("sent");
+    assert_eq!(kenya.grants_of(&subject).await.expect("an answer"), None);
+
+    let grants = vec![grant(&[Kind::Alert], Audience::OwnCountry), grant(&[Kind::Ecomessage], Audience::Bureaus)];
+    kenya.set_grants(&subject, grants.clone()).await.expect("granted");
+    // The gateway judges by them before the post has heard of them; then the post's client foresees it.
+    let late = post.send(note(&["th"], "a plain message")).await.expect_err("no grant covers it");
+    assert_eq!(refused(&late), "NO_GRANT");
+    post.refresh_directory().await.expect("the directory");
+    let foreseen = post.send(note(&["th"], "a plain message")).await.expect_err("no grant covers it");
+    assert_eq!(refused(&foreseen), "NO_GRANT");
+    let alert = |to: &[&str]| Compose { kind: Kind::Alert, ..note(to, "a container") };
+    let report = |to: &[&str]| Compose { kind: Kind::Ecomessage, ..note(to, "a report") };
+    post.send(alert(&["ke"])).await.expect("at home");
+    assert_eq!(refused(&post.send(alert(&["th"])).await.expect_err("abroad")), "NO_GRANT");
+    let sent = post.send(report(&["th", "ipsg/ens"])).await.expect("to bureaus");
+    // The recipient cannot know the grant, and is shown that one was used.
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    let found: Vec<_> = mail.received.iter().map(|one| (&one.reference, &one.finding)).collect();
+    assert_eq!((mail.unsound.len(), found.last()), (0, Some(&(&sent.reference, &None))));
+
+    assert_eq!(post.grants_of(&subject).await.expect("an answer"), Some(grants.clone()), "its own");
+    assert_eq!(kenya.grants_of(&subject).await.expect("an answer"), Some(grants), "of those below");
+    let ask = async |who: &str| {
+        let link = theatre.link(who).await;
+        let mut directory = DirectoryClient::with_origin(link.clone(), link.origin());
+        let [of_post, of_nobody] = [POST, "ke/bor/x-nobody"].map(|subject| v1::GrantsRequest { subject: subject.to_owned() });
+        let post = directory.grants(of_post).await.expect("an answer").into_inner();
+        assert_eq!(directory.grants(of_nobody).await.expect("an answer").into_inner(), v1::GrantsResponse::default());
+        post
+    };
+    for who in ["th", "ipsg/ens", "ke/cus/kemba"] {
+        assert_eq!(ask(who).await, v1::GrantsResponse::default(), "{who} sees what it would see of nobody");
+    }
+    // A profile that is opened again, without a link, still knows.
+    drop(post);
+    let profile = theatre.profile(POST);
+    let offline = Client::offline(&profile).expect("a client");
+    assert_eq!(exchange::Rows::grants(offline.directory().state(), &subject).map(|row| row.grants.len()), Some(2));
+    drop((offline, profile));
+
+    // Relayed: what it may send abroad goes to the bureau only.
+    let relay = Terms { oversight: OversightMode::Relay, ..Terms::default() };
+    let chain = theatre.identity(POST).join("identity.pem");
+    kenya.enrol(&chain, relay).await.expect("new terms");
+    let mut post = theatre.client(POST).await;
+    assert_eq!(refused(&post.send(report(&["th", "ipsg/ens"])).await.expect_err("relayed")), "OVERSIGHT_MISSING");
+    kenya.set_grants(&subject, Vec::new()).await.expect("revoked");
+    post.refresh_directory().await.expect("the directory");
+    assert_eq!(refused(&post.send(alert(&["ke"])).await.expect_err("nothing is left")), "NO_GRANT");
+    drop((post, kenya, thailand));
+    let entries = end(theatre, running).await;
+    assert_eq!(entries.iter().filter(|entry| matches!(entry, Entry::Grants(_))).count(), 2);
+}
