@@ -37,7 +37,7 @@ fn refused(error: &Error) -> &str {
 
 /// Waits until the gateway has ended the connection.
 async fn until_cut(client: &mut Client) {
-    let follow = ReceiveOptions { follow: true, ..ReceiveOptions::default() };
+    let follow = ReceiveOptions { follow: true };
     let ended = tokio::time::timeout(PATIENCE, client.receive(follow)).await.expect("it is cut");
     ended.expect_err("the connection is gone");
 }

@@ -15,7 +15,7 @@ use crate::{CREATED_MS, Files, flip, hex, log_signer, numbered, signing_key};
 
 fn message_slots(places: usize) -> Slots {
     let place = |at: usize| v1::Place { address: format!("ke/cus/p{at}"), mailbox_seq: at as u64 + 1 }.encode_to_vec().into();
-    let decision = v1::Decision { rules_version: 1, policy_position: 1, available: true };
+    let decision = v1::Decision { rules_version: 1, policy_position: 1, available: true, grants_position: 0 };
     let stub = v1::Stub {
         sender: "ke".to_owned(),
         year: 2026,
