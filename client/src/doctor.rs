@@ -16,9 +16,11 @@ pub use command::report::{Check, Report, Verdict};
 
 use crate::clock;
 use crate::custody::Unlock;
+use crate::link::Transport;
 
-/// Looks at the profile at `dir`, with what is known of its secrets, and at its gateway for at most `wait` a step.
-pub async fn examine(dir: &Path, unlock: &Unlock, wait: Duration) -> Report {
+/// Looks at the profile at `dir`, with what is known of its secrets, and at its gateway for at most `wait` a step, over the
+/// profile's transport or another one.
+pub async fn examine(dir: &Path, unlock: &Unlock, transport: Option<Transport>, wait: Duration) -> Report {
     let now = clock::now();
     let mut checks = Vec::new();
     let file = look::file(dir);
@@ -26,7 +28,10 @@ pub async fn examine(dir: &Path, unlock: &Unlock, wait: Duration) -> Report {
     if file.is_err() {
         return Report { checks };
     }
-    let own = look::own(dir);
+    let mut own = look::own(dir);
+    if let (Some(own), Some(transport)) = (&mut own, transport) {
+        own.transport = transport;
+    }
     checks.push(judge::files(&look::files(dir)));
     let trust = look::trust(dir);
     checks.push(judge::trust(&trust, now));

@@ -124,6 +124,17 @@ async fn a_gateway_that_cannot_be_reached_is_4_and_another_server_is_1() {
     practice.with(&[("profile.toml", toml.as_bytes())], 1, "BAD   gateway", &["certificate is not the node's", "do not go on"]);
 }
 
+/// A port that is open for TCP alone is no way for a profile of QUIC alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_of_quic_alone_is_asked_over_quic() {
+    let practice = Practice::open().await;
+    let by_quic = |gateway: &str| format!("{}transport = \"quic\"\n", practice.profile_toml(gateway));
+    practice.with(&[("profile.toml", by_quic(&practice.gateway.url).as_bytes())], 0, "ok    gateway", &["it takes this certificate"]);
+    let tcp_alone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nobody = by_quic(&format!("https://{}", tcp_alone.local_addr().expect("an address")));
+    practice.with(&[("profile.toml", nobody.as_bytes())], 4, "DOWN  gateway", &["UDP port", "firewalls"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_failing_certificate_is_named() {
     let practice = Practice::open().await;
@@ -152,7 +163,7 @@ async fn the_failing_certificate_is_named() {
     let (chain, key) = practice.tls("ke/cus/other", |_| {});
     let toml = fs::read_to_string(practice.file("profile.toml")).expect("a file").replace("\"ke\"", "\"ke/cus/other\"");
     let files = [("tls.pem", chain.as_bytes()), ("tls.key", key.as_bytes()), ("profile.toml", toml.as_bytes())];
-    practice.with(&files, 1, "BAD   gateway", &["refuses this certificate", "unknown participant, or revoked"]);
+    practice.with(&files, 1, "BAD   gateway", &["refuses this certificate", "unknown participant, suspended or revoked"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

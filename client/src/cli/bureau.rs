@@ -86,7 +86,11 @@ struct GrantLine {
 }
 
 async fn list(client: &Client, wanted: impl Fn(&Member) -> bool, json: bool) -> Result<(), Error> {
-    for member in client.members().into_iter().filter(wanted) {
+    let members = client.members();
+    if members.is_empty() {
+        print::note(&format!("nobody is enrolled below {}", client.address()));
+    }
+    for member in members.into_iter().filter(wanted) {
         let grants = client.grants_of(&member.address).await?;
         say(&member, grants, json);
     }

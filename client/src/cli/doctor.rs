@@ -10,12 +10,12 @@ use crate::words::Escaped;
 use super::secrets::Secrets;
 use super::{args, print};
 
-pub(super) async fn run(doctor: &args::Doctor, secrets: &Secrets) -> ExitCode {
+pub(super) async fn run(doctor: &args::Doctor, secrets: &Secrets, way: &args::Way) -> ExitCode {
     // Without the passphrase it looks at everything else.
     if let Some(Err(error)) = first_locked(&doctor.profile).ok().flatten().map(|path| secrets.learn(Error::Locked(path))) {
         print::note(&error.to_string());
     }
-    let report = examine(&doctor.profile, &secrets.unlock(), doctor.wait).await;
+    let report = examine(&doctor.profile, &secrets.unlock(), way.transport, doctor.wait).await;
     let colour = command::colour(&std::io::stdout());
     for check in &report.checks {
         if doctor.json {

@@ -72,7 +72,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Audit(audit) => auditing::run(&audit, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),
-        Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets).await),
+        Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),
         // It needs no runtime: `run` has done it.
         Command::Common(_) => Ok(ExitCode::SUCCESS),
     }

@@ -213,7 +213,7 @@ pub(super) fn gateway(url: &str, reach: &Reach, sound: bool) -> Check {
         return Check::bad(NAME, error.to_string(), "mend the key gateway in profile.toml");
     }
     match reach {
-        Reach::NoTcp(why) => Check::unreachable(
+        Reach::NoPort(why) => Check::unreachable(
             NAME,
             format!("{url}: {why}"),
             "ask the operator whether it runs and which port it has; look at firewalls in between",
@@ -231,8 +231,8 @@ pub(super) fn gateway(url: &str, reach: &Reach, sound: bool) -> Check {
         Reach::Refused(alert) if sound => Check::bad(
             NAME,
             format!("{url} refuses this certificate ({alert}), though nothing is wrong with it here"),
-            "unknown participant, or revoked: ask the network authority whether this address is enrolled, and its CA whether it took the \
-             certificate back; the gateway's log has the reason",
+            "unknown participant, suspended or revoked: ask the bureau above whether this address is enrolled and in good standing, and its CA \
+             whether it took the certificate back; the gateway's log has the reason",
         ),
         Reach::Refused(alert) => {
             Check::bad(NAME, format!("{url} refuses this certificate ({alert})"), "mend the certificate first: see tls")

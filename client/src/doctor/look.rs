@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::custody::Unlock;
 use crate::directory::Head;
-use crate::link::{self, Credentials, Link, chain_text};
+use crate::link::{self, Credentials, Link, Route, Transport, chain_text};
 use crate::outbox::Item;
 use crate::store::{Store, Table};
 use crate::{Client, Error, Profile, clock, files, inbox};
@@ -27,6 +27,7 @@ use crate::{Client, Error, Profile, clock, files, inbox};
 pub(super) struct Own {
     pub(super) address: String,
     pub(super) gateway: String,
+    pub(super) transport: Transport,
 }
 
 /// A file or folder of the profile.
@@ -89,7 +90,7 @@ pub(super) enum Closed {
 #[derive(Clone, Debug)]
 pub(super) enum Reach {
     /// No address, or nobody listens.
-    NoTcp(String),
+    NoPort(String),
     /// Somebody listens, but no gateway answers.
     NoAnswer(String),
     /// The server is not the node.
@@ -169,7 +170,8 @@ pub(super) fn file(dir: &Path) -> Result<String, String> {
 pub(super) fn own(dir: &Path) -> Option<Own> {
     let table: toml::Table = toml::from_str(&file(dir).ok()?).ok()?;
     let text = |key: &str| table.get(key)?.as_str().map(str::to_owned);
-    Some(Own { address: text("address")?, gateway: text("gateway")? })
+    let transport = table.get("transport").and_then(|value| value.clone().try_into().ok()).unwrap_or_default();
+    Some(Own { address: text("address")?, gateway: text("gateway")?, transport })
 }
 
 pub(super) fn files(dir: &Path) -> Vec<FileFact> {
@@ -295,20 +297,26 @@ pub(super) async fn meet(
     let end = |reach| Met { reach, times: None };
     let (host, port) = match link::parse_gateway(&own.gateway) {
         Ok((_, host, port)) => (host, port),
-        Err(error) => return end(Reach::NoTcp(error.to_string())),
+        Err(error) => return end(Reach::NoPort(error.to_string())),
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match tokio::time::timeout(wait, TcpStream::connect((bare, port))).await {
-        Err(_) => return end(Reach::NoTcp(format!("no connection to TCP port {port} of {bare} within {} s", wait.as_secs()))),
-        Ok(Err(error)) => return end(Reach::NoTcp(format!("TCP port {port} of {bare}: {error}"))),
-        Ok(Ok(_)) => {}
+    // Of a UDP port nobody learns that it is open before a gateway has answered.
+    if own.transport != Transport::Quic {
+        match tokio::time::timeout(wait, TcpStream::connect((bare, port))).await {
+            Err(_) => return end(Reach::NoPort(format!("no connection to TCP port {port} of {bare} within {} s", wait.as_secs()))),
+            Ok(Err(error)) => return end(Reach::NoPort(format!("TCP port {port} of {bare}: {error}"))),
+            Ok(Ok(_)) => {}
+        }
     }
     let credentials = match credentials {
         Ok(credentials) => credentials,
         Err(why) => return end(Reach::NoCredentials(why)),
     };
-    let link = match Link::connect(&own.gateway, &trust, credentials, wait).await {
+    let link = match Link::connect_by(&Route::from(own.transport), &own.gateway, &trust, credentials, wait).await {
         Ok(link) => link,
+        Err(Error::Unreachable { cause, .. }) if own.transport == Transport::Quic => {
+            return end(Reach::NoPort(format!("UDP port {port} of {bare}: {cause}")));
+        }
         Err(error) => return end(reach_of(error)),
     };
     let times = times(&link).await;

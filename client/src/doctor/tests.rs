@@ -155,10 +155,10 @@ fn evidence_and_stores_are_told() {
 fn each_step_of_the_way_has_its_own_word() {
     let text = || "why".to_owned();
     for (reach, sound, verdict, words) in [
-        (Reach::NoTcp(text()), true, Verdict::Unreachable, "https://x:1: why"),
+        (Reach::NoPort(text()), true, Verdict::Unreachable, "https://x:1: why"),
         (Reach::NoAnswer(text()), true, Verdict::Unreachable, "port is open, but no gateway answers: why"),
         (Reach::Server(text()), true, Verdict::Bad, "certificate is not the node's: why"),
-        (Reach::Refused(text()), true, Verdict::Bad, "unknown participant, or revoked"),
+        (Reach::Refused(text()), true, Verdict::Bad, "unknown participant, suspended or revoked"),
         (Reach::Refused(text()), false, Verdict::Bad, "see tls"),
         (Reach::Unsound(text()), true, Verdict::Bad, "takes this certificate, but: why"),
         (Reach::NoCredentials(text()), true, Verdict::Bad, "nothing to knock with: why"),
@@ -167,7 +167,7 @@ fn each_step_of_the_way_has_its_own_word() {
     ] {
         check(&judge::gateway("https://x:1", &reach, sound), verdict, &[words]);
     }
-    check(&judge::gateway("http://x:1", &Reach::NoTcp(text()), true), Verdict::Bad, &["is no url", "profile.toml"]);
+    check(&judge::gateway("http://x:1", &Reach::NoPort(text()), true), Verdict::Bad, &["is no url", "profile.toml"]);
 }
 
 #[test]
