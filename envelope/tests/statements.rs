@@ -227,15 +227,19 @@ mod kinds {
             name::<Delivered>(),
             name::<Acknowledged>(),
             name::<ClockStep>(),
+            name::<v1::Enrolment>(),
+            name::<v1::Standing>(),
+            name::<v1::GrantStatement>(),
         ];
-        assert_eq!(names, ["genesis", "trust", "keys", "access", "delivered", "acknowledged", "clock-step"]);
+        let expected = ["genesis", "trust", "keys", "access", "delivered", "acknowledged", "clock-step", "enrolment", "standing", "grants"];
+        assert_eq!(names, expected);
     }
 
     #[test]
     fn kinds_without_a_name_are_refused() {
         let signer = key();
         let signed = statement::sign(&clock_step(), &[&signer]).expect("signed");
-        for kind in [0, 8, 99, -1] {
+        for kind in [0, 11, 99, -1] {
             let bad = SignedStatement { kind, ..signed.clone() };
             assert_eq!(check::<ClockStep>(&bad, &[&signer]).err().as_deref(), Some("kind"));
             assert!(statement::decode_signed(&bad.encode_to_vec()).is_err());

@@ -12,6 +12,7 @@ mod entries;
 mod keys;
 mod messages;
 pub mod mutate;
+mod reports;
 pub mod seeds;
 mod statements;
 mod stored;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "proof_text", body: trees::proof_text, seeds: trees::proof_text_seeds },
     Target { name: "proofs", body: trees::proofs, seeds: trees::proofs_seeds },
     Target { name: "receipt", body: entries::receipt, seeds: entries::receipt_seeds },
+    Target { name: "report", body: reports::report, seeds: reports::report_seeds },
     Target { name: "rows", body: stored::rows, seeds: stored::rows_seeds },
     Target { name: "signing_key", body: texts::signing_key, seeds: texts::signing_key_seeds },
     Target { name: "snapshot_part", body: stored::snapshot_part, seeds: stored::snapshot_part_seeds },

@@ -39,7 +39,7 @@ macro_rules! campaigns {
 
 campaigns! {
     certificate, chain, checkpoint, config, crl, delivery, genesis, header, leaf, locked_key, names, note, opening, profile, proof_text, proofs, receipt,
-    rows, signing_key, snapshot_part, state, statement, submission, terminal, tile_path, tiles, token_uri, trouble, trust, verifier_key, wire, wrap,
+    report, rows, signing_key, snapshot_part, state, statement, submission, terminal, tile_path, tiles, token_uri, trouble, trust, verifier_key, wire, wrap,
 }
 
 /// A target that is in one list only would be tested nowhere else.

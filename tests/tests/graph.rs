@@ -32,15 +32,16 @@ fn our_crates_depend_on_each_other_like_this() {
     expect![[r#"
         bench: certs-dev client command commit envelope exchange gateway ledger proto tlog
         certs-dev: command commit envelope proto tlog
-        client: command commit envelope exchange proto tlog
+        client: command commit content envelope exchange proto tlog
         command:
         commit:
+        content:
         demo: certs-dev client commit envelope gateway proto tlog
         envelope: proto tlog
         exchange: envelope proto tlog
         gateway: command commit envelope exchange ledger proto tlog
         ledger: envelope tlog
-        parsers: client envelope exchange gateway ledger proto tlog
+        parsers: client content envelope exchange gateway ledger proto tlog
         proto:
         tests: certs-dev client commit gateway
         tlog:"#]]
@@ -77,6 +78,7 @@ fn the_gateway_is_blind_by_its_build_graph() {
         let linked = linked(package);
         assert!(linked.contains("envelope"), "{package}");
         assert!(!linked.contains("hpke") && !linked.contains("x-wing"), "{package} links what opens messages");
+        assert!(!linked.contains("content"), "{package} links what is in messages");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::link::Transport;
 use crate::words::Word;
 use clap::{Args, Parser, Subcommand};
+use content::questions::Language;
 use envelope::{Address, Reference};
 use proto::v1::{Audience, Classification, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
 
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Status(Status),
     Receipt(Receipt),
     Audit(Audit),
+    Compose(Composing),
     Bureau(Bureau),
     Doctor(Doctor),
     #[command(flatten)]
@@ -175,6 +177,62 @@ pub(crate) struct Open {
     /// Which message.
     pub(crate) reference: Reference,
     /// File to write the content to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Overwrite the file.
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+    /// A report as JSON instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The content as it was sealed, also of a report.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+}
+
+/// Makes a report from a few answers; no gateway and no profile is needed.
+#[derive(Debug, Args)]
+#[command(after_help = COMPOSE_EXAMPLES)]
+pub(crate) struct Composing {
+    #[command(subcommand)]
+    pub(crate) what: ComposeWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ComposeWhat {
+    /// Asks the seven questions of the quick form, and writes the report as JSON for `ecowire send --kind ecomessage`
+    #[command(after_help = COMPOSE_EXAMPLES)]
+    Ecomessage(ComposeEcomessage),
+}
+
+/// What is left out is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ComposeEcomessage {
+    /// What happened: seizure, detection, interception, refusal_of_entry, arrest, discharge, dumping, inspection_finding.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) incident: Option<String>,
+    /// When, like 2026-11-24T10:00:00Z; empty for now.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) when: Option<String>,
+    /// Where: a UN/LOCODE, or words.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) place: Option<String>,
+    /// Area of crime: wildlife, fisheries, forestry, mining, pollution_waste, other.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) area: Option<String>,
+    /// Which goods.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) goods: Option<String>,
+    /// How much: a number and a unit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) quantity: Option<String>,
+    /// What is wanted of the recipients; empty for nothing.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) action: Option<String>,
+    /// Language of the questions and of what is answered: ar, en, es, fr.
+    #[arg(long, value_name = "TAG", default_value = "en", value_parser = language)]
+    pub(crate) language: Language,
+    /// File to write the report to; else it goes to stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Overwrite the file.
@@ -428,12 +486,17 @@ fn media_type(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("a media type like application/json is wanted".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+fn language(text: &str) -> Result<Language, String> {
+    Language::of(text).ok_or_else(|| "the languages are ar, en, es, fr".to_owned())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
     let wait = Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds from 0 is wanted".to_owned())?;
     if wait <= WAIT_MAX { Ok(wait) } else { Err("more than a day is not waited for".to_owned()) }
 }
 
+const COMPOSE_EXAMPLES: &str = "Examples:\n  ecowire compose ecomessage --language fr --out report.json\n  ecowire compose ecomessage --incident seizure --when '' --place KEMBA --area wildlife --goods tusks --quantity '312 kg' --action '' > report.json";
 const BUREAU_EXAMPLES: &str = "Examples:\n  ecowire bureau list --profile ke\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem\n  ecowire bureau grant --profile ke ke/air/kenbo --kind alert --audience own-country\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise";
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
 const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong";

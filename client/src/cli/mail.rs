@@ -13,7 +13,7 @@ use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Pro
 use envelope::Reference;
 
 use super::secrets::Secrets;
-use super::{args, print};
+use super::{args, print, reports};
 
 pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if inbox.follow {
@@ -149,9 +149,15 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
         other => other?,
     };
     describe(&opened);
-    match &open.out {
-        Some(out) => write(out, &opened.content, open.force)?,
-        None => show(&opened)?,
+    let report = if open.raw { None } else { reports::opened(&opened.media_type, &opened.content).transpose()? };
+    match (&open.out, &report) {
+        (Some(out), Some(report)) => write(out, format!("{}\n", content::to_json(report)).as_bytes(), open.force)?,
+        (Some(out), None) => write(out, &opened.content, open.force)?,
+        (None, Some(report)) if open.json => print::line(&content::to_json(report)),
+        (None, Some(report)) => {
+            content::lines(report).iter().for_each(|(path, value)| print::line(&format!("{path:<32} {}", Escaped(value))));
+        }
+        (None, None) => show(&opened)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -204,7 +210,7 @@ fn show(opened: &Opened) -> Result<(), Error> {
     Ok(())
 }
 
-fn write(path: &Path, content: &[u8], force: bool) -> Result<(), Error> {
+pub(super) fn write(path: &Path, content: &[u8], force: bool) -> Result<(), Error> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     if force {

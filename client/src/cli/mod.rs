@@ -8,6 +8,7 @@ mod key;
 mod mail;
 pub(crate) mod print;
 mod receipts;
+mod reports;
 mod secrets;
 mod sending;
 
@@ -43,6 +44,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
     if let Command::Common(common) = &arguments.command {
         return print::done(common.carry_out(command(version)));
     }
+    if let Command::Compose(compose) = &arguments.command {
+        return reports::compose(compose).unwrap_or_else(|error| print::failure(&error));
+    }
     logs();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -73,8 +77,8 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),
-        // It needs no runtime: `run` has done it.
-        Command::Common(_) => Ok(ExitCode::SUCCESS),
+        // They need no runtime: `run` has done them.
+        Command::Common(_) | Command::Compose(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -11,7 +11,7 @@ use proto::v1::{Kind, OptOut, RecipientState, RecipientStatus};
 use serde::Serialize;
 
 use super::secrets::Secrets;
-use super::{args, print};
+use super::{args, print, reports};
 
 #[derive(Serialize)]
 struct SentLine {
@@ -30,6 +30,10 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
     }
     let content = std::fs::read(&send.file).map_err(|cause| Error::File { what: "read", path: send.file.clone(), cause })?;
     let name = send.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (media_type, content) = match &send.media_type {
+        Some(media_type) => (media_type.clone(), content),
+        None => reports::sealed(send.kind, &send.file, media_type_of(&name), content)?,
+    };
     let message = Compose {
         kind: send.kind,
         priority: send.priority,
@@ -38,7 +42,7 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
         in_reply_to: send.in_reply_to.clone(),
         opt_out: send.opt_out.unwrap_or(OptOut::None),
         exercise: send.exercise,
-        media_type: send.media_type.clone().unwrap_or_else(|| media_type_of(&name).to_owned()),
+        media_type,
         wait: send.wait,
         ..Compose::new(send.to.clone(), content)
     };

@@ -1,0 +1,5 @@
+//! `report` of the crate `parsers`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    parsers::body("report")(bytes);
+});
