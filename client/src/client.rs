@@ -211,7 +211,7 @@ impl Client {
             Ok(answer) => answer.into_inner(),
             Err(status) => {
                 let error = self.failed(&status).await;
-                return Err(self.explain(error, &held).await?);
+                return Err(self.behind(error, &held).await?);
             }
         };
         let checkpoint = Checkpoint::open(&answer.checkpoint, self.profile.log()).map_err(Error::unsound)?;
@@ -228,7 +228,7 @@ impl Client {
 
     /// Why the gateway does not extend the checkpoint that it was shown: when its own is a smaller one or of another
     /// tree, both are evidence.
-    async fn explain(&self, error: Error, held_note: &[u8]) -> Result<Error, Error> {
+    async fn behind(&self, error: Error, held_note: &[u8]) -> Result<Error, Error> {
         let (Some(held), Error::Unreachable { .. } | Error::Refused { .. }) = (&self.held, &error) else { return Ok(error) };
         let Ok(answer) = self.audit()?.checkpoint(v1::CheckpointRequest::default()).await else { return Ok(error) };
         let note = answer.into_inner().checkpoint;

@@ -36,6 +36,7 @@ pub mod inbox;
 pub mod audit;
 pub mod bureau;
 pub mod doctor;
+pub mod explain;
 pub mod receipt;
 
 pub mod cli;

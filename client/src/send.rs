@@ -199,8 +199,7 @@ impl Client {
         let mut whole = draft.clone();
         let own_ncb_only = self.address().own_ncb().is_some_and(|ncb| draft.recipients == [ncb.to_string()]);
         let head = self.directory.fresh_head(now, own_ncb_only)?;
-        let place = Number { year: now.year(), series: 1, number: 1 };
-        compose::place(&mut whole, place, None, (head.size, *head.root.as_bytes()));
+        compose::place_anywhere(&mut whole, now, (head.size, *head.root.as_bytes()));
         let context = compose::read(&whole)?;
         let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context, Grants::Known) {
             Err(refusal) => refusal,
@@ -215,7 +214,7 @@ impl Client {
         Err(refused.into())
     }
 
-    fn frame<'a>(&'a self, policy: &'a v1::Policy) -> Frame<'a> {
+    pub(crate) fn frame<'a>(&'a self, policy: &'a v1::Policy) -> Frame<'a> {
         Frame {
             network: self.profile.network().as_str(),
             sender: self.profile.address(),

@@ -49,14 +49,31 @@ pub enum Grants {
 /// # Errors
 /// [`Refusal`] of the first rule that it breaks.
 pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, grants: Grants) -> Result<(), Refusal> {
+    explain(rows, now, context, grants).into_iter().filter_map(|judgement| judgement.said).collect()
+}
+
+/// What one rule says of a message that is not sealed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The rule.
+    pub rule: Rule,
+    /// `None`: the directory alone cannot tell.
+    pub said: Option<Result<(), Refusal>>,
+}
+
+/// As [`foresee`], but every rule is asked, whatever those before it say.
+#[must_use]
+pub fn explain(rows: &dyn Rows, now: Timestamp, context: &Context, grants: Grants) -> Vec<Judgement> {
     let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None };
-    use Rule::{Clearance, Expiry, Grant, IpsgCopy, Lifetime, Oversight, Recipients, Revocation, Skew, State};
-    let foreseen = |rule: &Rule| match rule {
+    use Rule::{
+        Clearance, Directory, Expiry, Grant, IpsgCopy, Keys, Lifetime, Oversight, Quota, Recipients, Reference, Revocation, Skew, State,
+    };
+    let foreseen = |rule: Rule| match rule {
         Lifetime | Expiry | Skew | State | Revocation | Recipients | Clearance | Oversight | IpsgCopy => true,
         Grant => grants == Grants::Known,
-        Rule::Reference | Rule::Keys | Rule::Quota | Rule::Directory => false,
+        Reference | Keys | Quota | Directory => false,
     };
-    ALL.iter().filter(|(rule, _)| foreseen(rule)).try_for_each(|(_, check)| check(&case))
+    ALL.iter().map(|(rule, check)| Judgement { rule: *rule, said: foreseen(*rule).then(|| check(&case)) }).collect()
 }
 
 /// One rule's name in the code; the numbers are those of SPEC.md 11.
@@ -90,6 +107,66 @@ pub enum Rule {
     Quota,
     /// 12: the sender's directory is a head of ours.
     Directory,
+}
+
+impl Rule {
+    /// Its number in SPEC.md 11; several rules share one.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Lifetime => 1,
+            Self::Reference | Self::Expiry | Self::Skew | Self::Keys => 3,
+            Self::State | Self::Revocation => 4,
+            Self::Grant => 5,
+            Self::Recipients | Self::Clearance => 6,
+            Self::Oversight => 7,
+            Self::IpsgCopy => 8,
+            Self::Quota => 11,
+            Self::Directory => 12,
+        }
+    }
+
+    /// Its name in a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lifetime => "lifetime",
+            Self::Reference => "reference",
+            Self::Expiry => "expiry",
+            Self::Skew => "clock",
+            Self::Keys => "keys",
+            Self::State => "sender",
+            Self::Revocation => "revocation",
+            Self::Grant => "grant",
+            Self::Recipients => "recipients",
+            Self::Clearance => "clearance",
+            Self::Oversight => "oversight",
+            Self::IpsgCopy => "copy",
+            Self::Quota => "quota",
+            Self::Directory => "directory",
+        }
+    }
+
+    /// What it asks, as a sentence that holds when it is kept.
+    #[must_use]
+    pub fn asks(self) -> &'static str {
+        match self {
+            Self::Lifetime => "it lives as long as its kind may",
+            Self::Reference => "its number was not used and follows those before it",
+            Self::Expiry => "its end has not passed",
+            Self::Skew => "its sender's clock is not ahead",
+            Self::Keys => "every recipient has a current encryption key",
+            Self::State => "its sender is active",
+            Self::Revocation => "no certificate of its sender is revoked or past its end",
+            Self::Grant => "a grant covers kind, priority, classification and recipients",
+            Self::Recipients => "every recipient is enrolled and can receive",
+            Self::Clearance => "every recipient is cleared for the classification",
+            Self::Oversight => "bureaus see what crosses their border, and let it",
+            Self::IpsgCopy => "the General Secretariat has its copy, or a reason why not",
+            Self::Quota => "not more FLASH messages a day than allowed",
+            Self::Directory => "the directory it was sealed by is one of this network's, and fresh",
+        }
+    }
 }
 
 type Check = fn(&Case<'_>) -> Result<(), Refusal>;

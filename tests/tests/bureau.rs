@@ -127,6 +127,11 @@ async fn grants_say_what_a_post_may_send_and_are_nobody_elses_business() {
     assert_eq!(refused(&foreseen), "NO_GRANT");
     let alert = |to: &[&str]| Compose { kind: Kind::Alert, ..note(to, "a container") };
     let report = |to: &[&str]| Compose { kind: Kind::Ecomessage, ..note(to, "a report") };
+    // It can be told beforehand, by the same name.
+    let explained = |post: &Client, message| post.explain(&message).expect("a directory").refusal().map(exchange::Refusal::name);
+    let beforehand =
+        [alert(&["ke"]), alert(&["th"]), report(&["th", "ipsg/ens"]), report(&["th"])].map(|message| explained(&post, message));
+    assert_eq!(beforehand, [None, Some("NO_GRANT"), None, Some("IPSG_COPY_MISSING")]);
     post.send(alert(&["ke"])).await.expect("at home");
     assert_eq!(refused(&post.send(alert(&["th"])).await.expect_err("abroad")), "NO_GRANT");
     let sent = post.send(report(&["th", "ipsg/ens"])).await.expect("to bureaus");

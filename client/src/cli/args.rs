@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Receipt(Receipt),
     Audit(Audit),
     Compose(Composing),
+    Explain(Explain),
     Bureau(Bureau),
     Doctor(Doctor),
     #[command(flatten)]
@@ -188,6 +189,31 @@ pub(crate) struct Open {
     /// The content as it was sealed, also of a report.
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
+}
+
+/// Tells which rules a message would meet, before it is sealed and without a link; exit 3 if one refuses it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ecowire explain --profile kemba --to th,ipsg/ens --kind ecomessage\n  ecowire explain --profile kemba --to th --priority flash --json"
+)]
+pub(crate) struct Explain {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// Recipients, separated by commas.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
+    pub(crate) to: Vec<Address>,
+    #[arg(long, value_name = "WORD", default_value = "message", value_parser = word::<Kind>, help = among::<Kind>("What the message is for"))]
+    pub(crate) kind: Kind,
+    #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<Priority>, help = among::<Priority>("How urgent it is"))]
+    pub(crate) priority: Priority,
+    #[arg(long, value_name = "WORD", default_value = "official-use-only", value_parser = word::<Classification>, help = among::<Classification>("Who may hold it"))]
+    pub(crate) classification: Classification,
+    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>, help = among::<OptOut>("Why ipsg/ens gets no copy"))]
+    pub(crate) opt_out: Option<OptOut>,
+    /// One JSON object a rule.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Makes a report from a few answers; no gateway and no profile is needed.

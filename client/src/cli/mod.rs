@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod auditing;
 mod bureau;
 mod doctor;
+mod explaining;
 mod key;
 mod mail;
 pub(crate) mod print;
@@ -74,6 +75,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Ack(ack) => mail::acknowledge(&ack, &secrets, way).await,
         Command::Receipt(receipt) => receipts::run(&receipt),
         Command::Audit(audit) => auditing::run(&audit, &secrets, way).await,
+        Command::Explain(explain) => explaining::run(&explain, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),

@@ -1,0 +1,65 @@
+//! What the rules would make of a message, before it is sealed and without a link: from the directory that is here.
+//!
+//! It decides nothing: the gateway judges by its own state, which may be newer.
+
+use envelope::Address;
+use exchange::Refusal;
+use exchange::rules::{Grants, Judgement, Rule, explain};
+
+use crate::client::Client;
+use crate::clock;
+use crate::compose::{self, Compose};
+use crate::directory::Head;
+use crate::error::Error;
+
+/// Everything that can be told beforehand.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Who would get it, in order, oversight copies included.
+    pub recipients: Vec<Address>,
+    /// Each rule, in the order in which they are asked.
+    pub judgements: Vec<Judgement>,
+    /// The directory's head that it is told from.
+    pub head: Option<Head>,
+}
+
+impl Explained {
+    /// The first refusal: what a gateway with this directory would say.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.judgements.iter().find_map(|judgement| judgement.said.as_ref()?.as_ref().err())
+    }
+}
+
+impl Client {
+    /// Asks every rule that the directory can answer.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when no message can be like this, or `STALE_DIRECTORY` when no directory was ever fetched.
+    pub fn explain(&self, message: &Compose) -> Result<Explained, Error> {
+        let now = clock::now();
+        let policy = self.directory().policy();
+        let mut draft = compose::context(&self.frame(&policy), message, None)?;
+        let head = self.directory().head().ok_or_else(|| Error::refused("STALE_DIRECTORY", "the directory was never fetched"))?;
+        compose::place_anywhere(&mut draft, now, (head.size, *head.root.as_bytes()));
+        let context = compose::read(&draft)?;
+        let mut judgements = explain(self.directory().state(), now, &context, Grants::Known);
+        let own_ncb_only = self.address().own_ncb().is_some_and(|ncb| context.recipients == [ncb]);
+        for judgement in &mut judgements {
+            match judgement.rule {
+                // A wrap needs a key to be sealed to; whether it is still the right one, the gateway knows.
+                Rule::Keys => {
+                    let keyless = context.recipients.iter().find(|recipient| self.directory().current_key(recipient).is_none());
+                    let refused = |recipient: &Address| Err(Refusal::StaleKey { recipient: recipient.clone() });
+                    judgement.said = Some(keyless.map_or(Ok(()), refused));
+                }
+                Rule::Directory => {
+                    let stale = Refusal::StaleDirectory { size: head.size, newest: head.size };
+                    judgement.said = Some(self.directory().fresh_head(now, own_ncb_only).map(drop).map_err(|_| stale));
+                }
+                _ => {}
+            }
+        }
+        Ok(Explained { recipients: context.recipients, judgements, head: Some(head) })
+    }
+}
