@@ -266,9 +266,31 @@ impl Client {
         }
         let receipt = self.grants_receipt(self.profile.address()).await?;
         writes.extend(next.learn_grants(&receipt, &self.profile)?);
+        let mut after = String::new();
+        loop {
+            let page = self.groups_page(&after).await?;
+            for receipt in &page.receipts {
+                let (group, write) = next.learn_group(receipt, &self.profile)?;
+                writes.extend(write);
+                if group.as_str() <= after.as_str() {
+                    return Err(Error::unsound("the gateway gives groups out of their order"));
+                }
+                after = group.to_string();
+            }
+            if !page.more || page.receipts.is_empty() {
+                break;
+            }
+        }
         self.profile.store().commit(&writes)?;
         self.directory = next;
         Ok(())
+    }
+
+    async fn groups_page(&self, after: &str) -> Result<v1::GroupsResponse, Error> {
+        match self.directory_service()?.groups(v1::GroupsRequest { after: after.to_owned() }).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.failed(&status).await),
+        }
     }
 
     /// The receipt of the grants of `subject`, oneself or somebody below oneself; empty when there are none.

@@ -10,6 +10,7 @@ use envelope::{Address, Reference, Timestamp};
 use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, Kind, OptOut, Priority};
 
 use crate::error::Error;
+use crate::groups::Expanded;
 use crate::outbox::Number;
 
 /// A message to be sent. Everything but recipients and content has a default.
@@ -25,8 +26,10 @@ use crate::outbox::Number;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Compose {
-    /// Recipients in order; copies that oversight demands are added.
+    /// Recipients in order; copies that oversight demands are added. A group stands for its members.
     pub to: Vec<Address>,
+    /// Who of a group does not get it; then nobody is told of the group.
+    pub except: Vec<Address>,
     /// What it is for.
     pub kind: Kind,
     /// How urgent.
@@ -55,6 +58,7 @@ impl Compose {
     pub fn new(to: Vec<Address>, content: Vec<u8>) -> Self {
         Self {
             to,
+            except: Vec::new(),
             kind: Kind::Message,
             priority: Priority::Routine,
             classification: Classification::OfficialUseOnly,
@@ -98,9 +102,9 @@ pub(crate) struct Frame<'a> {
 }
 
 /// The context of a message without its number and directory head.
-pub(crate) fn context(frame: &Frame<'_>, message: &Compose, in_reply_to: Option<[u8; 32]>) -> Result<v1::Context, Error> {
+pub(crate) fn context(frame: &Frame<'_>, message: &Compose, named: &Expanded, in_reply_to: Option<[u8; 32]>) -> Result<v1::Context, Error> {
     let lifetime = if message.priority == Priority::Flash { frame.policy.lifetime_min_ms } else { frame.policy.lifetime_max_ms };
-    let recipients = with_oversight(frame.sender, &message.to);
+    let recipients = with_oversight(frame.sender, &named.to);
     Ok(v1::Context {
         version: 1,
         network: frame.network.to_owned(),
@@ -118,6 +122,7 @@ pub(crate) fn context(frame: &Frame<'_>, message: &Compose, in_reply_to: Option<
         in_reply_to: in_reply_to.map_or_else(Vec::new, |id| id.to_vec()).into(),
         deny_digest: random::<32>()?.to_vec().into(),
         ipsg_opt_out: message.opt_out.into(),
+        via_group: named.via.as_ref().map_or_else(String::new, Address::to_string),
         exercise: message.exercise,
         ..v1::Context::default()
     })
@@ -126,9 +131,10 @@ pub(crate) fn context(frame: &Frame<'_>, message: &Compose, in_reply_to: Option<
 /// A VOID: to the own NCB, of an NCB or desk to itself.
 pub(crate) fn void(frame: &Frame<'_>) -> Result<(v1::Context, v1::SealedBody), Error> {
     let to = frame.sender.own_ncb().unwrap_or_else(|| frame.sender.clone());
-    let message = Compose { kind: Kind::Void, ..Compose::new(vec![to], Vec::new()) };
+    let named = Expanded { to: vec![to], via: None };
+    let message = Compose { kind: Kind::Void, ..Compose::new(Vec::new(), Vec::new()) };
     let body = v1::SealedBody { media_type: "text/plain".to_owned(), content: b"the number was given up".as_slice().into() };
-    Ok((context(frame, &message, None)?, body))
+    Ok((context(frame, &message, &named, None)?, body))
 }
 
 /// A number of a later year than the context's needs a context of that year; the lifetime stays.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use envelope::entry::Entry;
 use envelope::keys::AwsLc;
+use envelope::receipt::Proven;
 use envelope::{Address, Receipt, Timestamp};
+use exchange::apply::group_row;
 use exchange::history::{AsOf, History};
 use exchange::state::{Key, Rows as _, State};
 use exchange::{Exchange, edge, statements};
@@ -64,6 +66,11 @@ impl Directory {
             let row = |key: &str| Ok::<_, Error>(profile.store().get(Table::Meta, key.as_bytes())?.unwrap_or_default());
             directory.bind(&row(NOTE_KEY)?, &row(HEAD_KEY)?, profile)?;
             directory.learn_grants(&row(GRANTS_KEY)?, profile)?;
+            for (key, receipt) in profile.store().rows(Table::Meta)? {
+                if key.starts_with(GROUP_KEY.as_bytes()) {
+                    directory.learn_group(&receipt, profile)?;
+                }
+            }
         }
         Ok(directory)
     }
@@ -116,15 +123,30 @@ impl Directory {
         Ok(Some(Write::text(Table::Meta, GRANTS_KEY, receipt.to_vec())))
     }
 
+    /// Takes the receipt of a group's entry, if it is newer than the one held; gives the group, and what to store.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when it does not hold.
+    pub(crate) fn learn_group(&mut self, receipt: &[u8], profile: &Profile) -> Result<(Address, Option<Write>), Error> {
+        let proven = Receipt::decode(receipt)?.verify(profile.log())?;
+        let signed = signed_in(&proven, EntryKind::Group)?;
+        let (group, statement) = statements::group_again(self.state(), &signed, &AwsLc).map_err(Error::unsound)?;
+        let row = group_row(&statement, proven.position.index);
+        if self.state().group(&group).is_some_and(|held| held.version >= row.version) {
+            return Ok((group, None));
+        }
+        self.exchange.learn_group(&group, row);
+        let write = Write::text(Table::Meta, &format!("{GROUP_KEY}{group}"), receipt.to_vec());
+        Ok((group, Some(write)))
+    }
+
     /// Number and content of the grants of `subject` in a receipt of their entry.
     ///
     /// # Errors
     /// [`Error::Unsound`] when it does not hold.
     pub(crate) fn open_grants(&self, receipt: &[u8], subject: &Address, profile: &Profile) -> Result<(u64, v1::GrantStatement), Error> {
         let proven = Receipt::decode(receipt)?.verify(profile.log())?;
-        let slot = proven.slot(1, 0).filter(|_| proven.kind == EntryKind::Grants);
-        let bytes = slot.ok_or_else(|| Error::unsound("the receipt of grants is of another entry"))?;
-        let signed = envelope::statement::decode_signed(bytes).map_err(Error::unsound)?;
+        let signed = signed_in(&proven, EntryKind::Grants)?;
         let (named, statement) = statements::grants_again(self.state(), &signed, &AwsLc).map_err(Error::unsound)?;
         if named != *subject {
             return Err(Error::unsound(format!("the grants are those of {named}, not of {subject}")));
@@ -240,9 +262,18 @@ impl Directory {
     }
 }
 
+/// The statement in the receipt of an entry of this kind.
+fn signed_in(proven: &Proven, kind: EntryKind) -> Result<v1::SignedStatement, Error> {
+    let slot = proven.slot(1, 0).filter(|_| proven.kind == kind);
+    let bytes = slot.ok_or_else(|| Error::unsound("the receipt is of another entry than was asked for"))?;
+    envelope::statement::decode_signed(bytes).map_err(Error::unsound)
+}
+
 const NOTE_KEY: &str = "directory_note";
 const HEAD_KEY: &str = "directory_head";
 const GRANTS_KEY: &str = "grants";
+/// Before a group's address.
+const GROUP_KEY: &str = "group/";
 /// A withheld REVOKED key is noticed after a day.
 pub(crate) const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
 /// An offline post may still report to its own NCB.

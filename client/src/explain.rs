@@ -4,7 +4,7 @@
 
 use envelope::Address;
 use exchange::Refusal;
-use exchange::rules::{Grants, Judgement, Rule, explain};
+use exchange::rules::{Judgement, Rule, Sight, explain};
 
 use crate::client::Client;
 use crate::clock;
@@ -39,11 +39,11 @@ impl Client {
     pub fn explain(&self, message: &Compose) -> Result<Explained, Error> {
         let now = clock::now();
         let policy = self.directory().policy();
-        let mut draft = compose::context(&self.frame(&policy), message, None)?;
+        let mut draft = compose::context(&self.frame(&policy), message, &self.expand(message)?, None)?;
         let head = self.directory().head().ok_or_else(|| Error::refused("STALE_DIRECTORY", "the directory was never fetched"))?;
         compose::place_anywhere(&mut draft, now, (head.size, *head.root.as_bytes()));
         let context = compose::read(&draft)?;
-        let mut judgements = explain(self.directory().state(), now, &context, Grants::Known);
+        let mut judgements = explain(self.directory().state(), now, &context, Sight::Whole);
         let own_ncb_only = self.address().own_ncb().is_some_and(|ncb| context.recipients == [ncb]);
         for judgement in &mut judgements {
             match judgement.rule {

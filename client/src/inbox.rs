@@ -14,7 +14,7 @@ use envelope::receipt::Proven;
 use envelope::seal::{self, Sealed};
 use envelope::{Address, Position, Receipt, Reference, Timestamp, dsse};
 use exchange::history::AsOf;
-use exchange::rules::{Grants, foresee};
+use exchange::rules::{Sight, foresee};
 use prost::Message as _;
 use proto::v1::{self, EntryKind, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState};
 use serde::{Deserialize, Serialize};
@@ -356,7 +356,7 @@ impl Client {
         self.check_directory(&header)?;
         check_sealed(&header, index, delivery)?;
         let reference = header.context.reference.clone();
-        let (size, grants) = decided_by(&proven).map_err(|why| unsound(&why))?;
+        let (size, sight) = decided_by(&proven).map_err(|why| unsound(&why))?;
         if size > self.directory.size() {
             return Err(Fault::Directory(format!(
                 "it was judged by a directory of {size} statements, {} are known",
@@ -364,7 +364,7 @@ impl Client {
             )));
         }
         self.check_signatures(&header, signed, &self.directory.as_of(size))?;
-        let finding = foresee(&self.directory.as_of(size), proven.leaf.at, &header.context, grants).err();
+        let finding = foresee(&self.directory.as_of(size), proven.leaf.at, &header.context, sight).err();
         let facts = Facts {
             reference: reference.to_string(),
             index: proven.position.index,
@@ -418,13 +418,13 @@ impl Client {
 }
 
 /// The directory that a message was judged by, and whether its class's grants let it in.
-fn decided_by(proven: &Proven) -> Result<(u64, Grants), &'static str> {
+fn decided_by(proven: &Proven) -> Result<(u64, Sight), &'static str> {
     let slot = |tag| proven.slot(tag, 0).ok_or("its receipt does not show the decision");
     let judged = v1::Judged::decode(slot(3)?.as_ref()).map_err(|_| "slot 3 of its receipt is malformed")?;
     let decision = v1::Decision::decode(slot(5)?.as_ref()).map_err(|_| "slot 5 of its receipt is malformed")?;
     // Before anybody had grants of their own, there was no such field.
-    let grants = if decision.grants_position == 0 { Grants::Known } else { Grants::Private };
-    Ok((judged.directory_size, grants))
+    let sight = if decision.grants_position == 0 { Sight::ClassGrants } else { Sight::Directory };
+    Ok((judged.directory_size, sight))
 }
 
 impl Facts {

@@ -37,6 +37,7 @@ pub mod audit;
 pub mod bureau;
 pub mod doctor;
 pub mod explain;
+pub mod groups;
 pub mod receipt;
 
 pub mod cli;

@@ -12,7 +12,7 @@ use envelope::keys::random;
 use envelope::message::signatures_sha256;
 use envelope::receipt::Proven;
 use envelope::{Position, Reference, Timestamp, seal};
-use exchange::rules::{Grants, foresee};
+use exchange::rules::{Sight, foresee};
 use prost::Message as _;
 use proto::v1::{self, EntryKind};
 use serde::{Deserialize, Serialize};
@@ -160,7 +160,7 @@ impl Client {
         }
         let in_reply_to = message.in_reply_to.as_ref().map(|reference| self.message_id_of(reference)).transpose()?;
         let policy = self.directory.policy();
-        let draft = compose::context(&self.frame(&policy), message, in_reply_to)?;
+        let draft = compose::context(&self.frame(&policy), message, &self.expand(message)?, in_reply_to)?;
         if let Err(error) = self.foresee(&draft) {
             let is_refusal = matches!(error, Error::Refused { .. });
             // The directory may have grown since it was fetched. Without a link a message whose recipient's key is not
@@ -201,7 +201,7 @@ impl Client {
         let head = self.directory.fresh_head(now, own_ncb_only)?;
         compose::place_anywhere(&mut whole, now, (head.size, *head.root.as_bytes()));
         let context = compose::read(&whole)?;
-        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context, Grants::Known) {
+        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context, Sight::Whole) {
             Err(refusal) => refusal,
             Ok(()) => {
                 let key = |recipient| self.directory.current_key(recipient).ok_or_else(|| recipient.clone());

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use proto::v1::{
-    Audience, Classification, EntryKind, Handling, Kind, OptOut, OversightMode, ParticipantState, Priority, RecipientState, StandingReason,
+    Audience, Classification, EntryKind, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantState, Priority, RecipientState,
+    StandingReason,
 };
 
 /// Text from outside, with control and bidirectional characters written as `\u{..}` so that it cannot steer a terminal.
@@ -117,6 +118,7 @@ words! {
     OversightMode, "OVERSIGHT_MODE_";
     StandingReason, "STANDING_REASON_";
     Audience, "AUDIENCE_";
+    GroupSenders, "GROUP_SENDERS_";
     EntryKind, "ENTRY_KIND_";
 }
 

@@ -41,6 +41,8 @@ pub enum Entry {
     ClockStep(SignedStatement),
     /// What a participant may send.
     Grants(SignedStatement),
+    /// A group's members.
+    Group(SignedStatement),
     /// The gateway started.
     Started(v1::Started),
     /// The directory's head.
@@ -115,6 +117,7 @@ impl Entry {
             EntryKind::Access => Self::Access(signed()?),
             EntryKind::ClockStep => Self::ClockStep(signed()?),
             EntryKind::Grants => Self::Grants(signed()?),
+            EntryKind::Group => Self::Group(signed()?),
             EntryKind::Started => Self::Started(proto_slot(slots, 1)?),
             EntryKind::Head => Self::Head(proto_slot(slots, 1)?),
             EntryKind::RevocationsSeen => Self::RevocationsSeen { seen: proto_slot(slots, 1)?, list: slots.bytes(2, 0) },
@@ -136,6 +139,7 @@ impl Entry {
             Self::Access(_) => EntryKind::Access,
             Self::ClockStep(_) => EntryKind::ClockStep,
             Self::Grants(_) => EntryKind::Grants,
+            Self::Group(_) => EntryKind::Group,
             Self::Started(_) => EntryKind::Started,
             Self::Head(_) => EntryKind::Head,
             Self::RevocationsSeen { .. } => EntryKind::RevocationsSeen,
@@ -159,7 +163,9 @@ impl Entry {
                 of_directory(kind, slots.with(2, directory_index.to_be_bytes().to_vec()), &signed)
             }
             Self::Mailbox { signed, chain_sha256 } => of_statement(kind, slots.with(2, chain_sha256.to_vec()), &signed),
-            Self::Access(signed) | Self::ClockStep(signed) | Self::Grants(signed) => of_statement(kind, slots, &signed),
+            Self::Access(signed) | Self::ClockStep(signed) | Self::Grants(signed) | Self::Group(signed) => {
+                of_statement(kind, slots, &signed)
+            }
             Self::Started(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::Head(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::RevocationsSeen { seen, list } => Draft::new(kind, slots.with(1, seen.encode_to_vec()).with(2, list)),

@@ -11,7 +11,7 @@ use crate::identity::PublicKey;
 use crate::keys::{SignFault, Signer, Verifier};
 use crate::limits::{
     CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, GRANTED_MAX, GRANTS_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PURPOSE_BYTES_MAX,
-    SIGNERS_MAX, STATEMENT_BYTES_MAX,
+    RECIPIENTS_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX,
 };
 use crate::seal_sizes::public_key_bytes;
 use crate::{Address, Network};
@@ -100,6 +100,7 @@ pub fn payload_type(kind: StatementKind) -> Option<&'static str> {
         StatementKind::Enrolment => Some(v1::Enrolment::PAYLOAD_TYPE),
         StatementKind::Standing => Some(v1::Standing::PAYLOAD_TYPE),
         StatementKind::Grants => Some(v1::GrantStatement::PAYLOAD_TYPE),
+        StatementKind::Group => Some(v1::Group::PAYLOAD_TYPE),
         StatementKind::Genesis | StatementKind::Trust | StatementKind::ClockStep | StatementKind::Unspecified => None,
     }
 }
@@ -121,6 +122,7 @@ pub fn head_of(signed: &SignedStatement) -> Option<StatementHead> {
         StatementKind::Enrolment => head::<v1::Enrolment>(signed),
         StatementKind::Standing => head::<v1::Standing>(signed),
         StatementKind::Grants => head::<v1::GrantStatement>(signed),
+        StatementKind::Group => head::<v1::Group>(signed),
         StatementKind::Unspecified => None,
     }
 }
@@ -253,6 +255,7 @@ statement!(v1::ClockStep, ClockStep, "clock-step", STATEMENT_BYTES_MAX);
 statement!(v1::Enrolment, Enrolment, "enrolment", STATEMENT_BYTES_MAX);
 statement!(v1::Standing, Standing, "standing", STATEMENT_BYTES_MAX);
 statement!(v1::GrantStatement, Grants, "grants", STATEMENT_BYTES_MAX);
+statement!(v1::Group, Group, "group", STATEMENT_BYTES_MAX);
 
 /// The two statements of a mailbox share a type; the DSSE payload type keeps them apart.
 #[derive(Clone, PartialEq, Default)]
@@ -442,6 +445,19 @@ impl Body for v1::GrantStatement {
             named::<v1::Audience>(grant.audience, "grants.audience")?;
         }
         Ok(())
+    }
+}
+
+impl Body for v1::Group {
+    fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_another(self.head.as_ref())?;
+        let subject = address(self.head.as_ref().map_or("", |head| &head.subject), "head.subject")?;
+        ensure(subject.class() == crate::Class::Group, "head.subject", "is no group")?;
+        ensure(self.members.len() <= RECIPIENTS_MAX, "members", "are more than 512")?;
+        let members = self.members.iter().map(|member| address(member, "members")).collect::<Result<Vec<_>, _>>()?;
+        ensure(members.is_sorted_by(|a, b| a < b), "members", "do not ascend")?;
+        ensure(members.iter().all(|member| member.class() != crate::Class::Group), "members", "name a group")?;
+        named::<v1::GroupSenders>(self.senders, "senders").map(drop)
     }
 }
 

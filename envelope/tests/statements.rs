@@ -230,8 +230,10 @@ mod kinds {
             name::<v1::Enrolment>(),
             name::<v1::Standing>(),
             name::<v1::GrantStatement>(),
+            name::<v1::Group>(),
         ];
-        let expected = ["genesis", "trust", "keys", "access", "delivered", "acknowledged", "clock-step", "enrolment", "standing", "grants"];
+        let expected =
+            ["genesis", "trust", "keys", "access", "delivered", "acknowledged", "clock-step", "enrolment", "standing", "grants", "group"];
         assert_eq!(names, expected);
     }
 
@@ -239,7 +241,7 @@ mod kinds {
     fn kinds_without_a_name_are_refused() {
         let signer = key();
         let signed = statement::sign(&clock_step(), &[&signer]).expect("signed");
-        for kind in [0, 11, 99, -1] {
+        for kind in [0, 12, 99, -1] {
             let bad = SignedStatement { kind, ..signed.clone() };
             assert_eq!(check::<ClockStep>(&bad, &[&signer]).err().as_deref(), Some("kind"));
             assert!(statement::decode_signed(&bad.encode_to_vec()).is_err());

@@ -196,6 +196,7 @@ fn signed_statement(case: &Value) -> Outcome {
         StatementKind::Enrolment => by_signers::<v1::Enrolment>(&signed, case),
         StatementKind::Standing => by_signers::<v1::Standing>(&signed, case),
         StatementKind::Grants => by_signers::<v1::GrantStatement>(&signed, case),
+        StatementKind::Group => by_signers::<v1::Group>(&signed, case),
     }?;
     let name = name.strip_prefix("application/vnd.ecowire.").unwrap().strip_suffix(".v1+protobuf").unwrap();
     Ok(json!({"name": name}))

@@ -66,6 +66,7 @@ pub fn apply(rows: &mut Overlay<'_>, index: u64, at: Timestamp, entry: &Entry, e
         Entry::Message(message) => self::message(rows, index, at, message, effects),
         Entry::Directory { signed, .. } => directory(rows, at, signed, effects),
         Entry::Grants(signed) => grants(rows, index, signed),
+        Entry::Group(signed) => group(rows, index, signed),
         Entry::Mailbox { signed, .. } => mailbox(rows, at, signed),
         Entry::Access(signed) => access(rows, index, signed),
         Entry::ClockStep(signed) => clock_step(rows, signed),
@@ -199,6 +200,22 @@ fn grants(rows: &mut Overlay<'_>, index: u64, signed: &SignedStatement) -> Resul
     let subject = subject_of(statement.head.as_ref())?;
     rows.set(Key::Grants(subject), Row::Grants(v1::GrantsRow { grants: statement.grants, index }));
     Ok(())
+}
+
+fn group(rows: &mut Overlay<'_>, index: u64, signed: &SignedStatement) -> Result<(), ApplyError> {
+    let statement: v1::Group = statement::read(signed)?;
+    note_chain(rows, signed, statement.head.as_ref())?;
+    let subject = subject_of(statement.head.as_ref())?;
+    rows.set(Key::Group(subject), Row::Group(Box::new(group_row(&statement, index))));
+    Ok(())
+}
+
+/// The row of a group that this statement describes.
+#[must_use]
+pub fn group_row(statement: &v1::Group, index: u64) -> v1::GroupRow {
+    let (owner, version) = statement.head.as_ref().map_or((String::new(), 0), |head| (head.issuer.clone(), head.seq));
+    let (members, senders, ends_ms) = (statement.members.clone(), statement.senders, statement.ends_ms);
+    v1::GroupRow { owner, members, senders, ends_ms, index, version }
 }
 
 fn subject_of(head: Option<&v1::StatementHead>) -> Result<Address, ApplyError> {

@@ -69,6 +69,11 @@ impl Exchange {
         self.state.set(Key::Grants(subject.clone()), Row::Grants(v1::GrantsRow { grants, index: 0 }));
     }
 
+    /// Takes a group from its newest statement, where the log is not at hand: in a client.
+    pub fn learn_group(&mut self, group: &Address, row: v1::GroupRow) {
+        self.state.set(Key::Group(group.clone()), Row::Group(Box::new(row)));
+    }
+
     /// Opens a batch whose first entry will stand at `first`.
     #[must_use]
     pub fn batch(&self, first: u64, now: Timestamp) -> Batch<'_> {

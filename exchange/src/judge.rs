@@ -173,9 +173,11 @@ impl<V: Verifier> Judge<V> {
                 ensure(*directory_index == next, "DIRECTORY", "its place in the directory is not the next one")?;
                 self.judge_statement(at, entry, signed)
             }
-            Entry::Mailbox { signed, .. } | Entry::Access(signed) | Entry::ClockStep(signed) | Entry::Grants(signed) => {
-                self.judge_statement(at, entry, signed)
-            }
+            Entry::Mailbox { signed, .. }
+            | Entry::Access(signed)
+            | Entry::ClockStep(signed)
+            | Entry::Grants(signed)
+            | Entry::Group(signed) => self.judge_statement(at, entry, signed),
             Entry::Head(head) => {
                 let expected = state.directory().map(|row| head_of(row));
                 ensure(expected.as_ref() == Some(head), "HEAD", "it is not the head of the directory's statements")

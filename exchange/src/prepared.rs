@@ -136,7 +136,11 @@ impl ReadHeader {
 /// The statement of an entry that one participant has signed.
 fn signed_of(entry: &Entry) -> Option<(&'static str, &SignedStatement)> {
     let signed = match entry {
-        Entry::Directory { signed, .. } | Entry::Mailbox { signed, .. } | Entry::Access(signed) | Entry::Grants(signed) => signed,
+        Entry::Directory { signed, .. }
+        | Entry::Mailbox { signed, .. }
+        | Entry::Access(signed)
+        | Entry::Grants(signed)
+        | Entry::Group(signed) => signed,
         _ => return None,
     };
     Some((payload_type(signed.kind())?, signed))

@@ -10,7 +10,9 @@ use envelope::identity::Link;
 use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
 use envelope::message::{Peer, Verified};
 use envelope::{Address, Class, Timestamp};
-use proto::v1::{self, Audience, Classification, KeyState, Kind, OptOut, OversightMode, ParticipantClass, ParticipantState, Priority};
+use proto::v1::{
+    self, Audience, Classification, GroupSenders, KeyState, Kind, OptOut, OversightMode, ParticipantClass, ParticipantState, Priority,
+};
 
 use crate::refusal::Refusal;
 use crate::series;
@@ -24,23 +26,26 @@ pub(crate) struct Case<'a> {
     attachments: usize,
     wrap_keys: &'a [([u8; 32], v1::KemId)],
     peer: Option<&'a Peer>,
+    sees_groups: bool,
 }
 
 impl<'a> Case<'a> {
     pub(crate) fn new(rows: &'a dyn Rows, now: Timestamp, message: &'a Verified) -> Self {
         let header = message.header();
         let (wrap_keys, peer) = (message.wrap_keys(), Some(message.peer()));
-        Self { rows, now, context: &header.context, attachments: header.attachments.len(), wrap_keys, peer }
+        Self { rows, now, context: &header.context, attachments: header.attachments.len(), wrap_keys, peer, sees_groups: true }
     }
 }
 
-/// Whether the one who judges knows what the sender may send.
+/// What the one who judges can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grants {
-    /// The rows hold the sender's own grants, or it has none.
-    Known,
-    /// It has grants of its own, which are between it, its bureau and the network's auditor: rule 5 is theirs to judge.
-    Private,
+pub enum Sight {
+    /// The sender's own grants and groups: the sender itself, and the gateway.
+    Whole,
+    /// The sender has no grants of its own, so that its class's count; its groups are not known: a recipient.
+    ClassGrants,
+    /// It has grants of its own, which are between it, its bureau and the network's auditor: a recipient.
+    Directory,
 }
 
 /// Judges a context by the rules that the directory alone can tell, before it is sealed or after it was opened: what it refuses,
@@ -48,8 +53,8 @@ pub enum Grants {
 ///
 /// # Errors
 /// [`Refusal`] of the first rule that it breaks.
-pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, grants: Grants) -> Result<(), Refusal> {
-    explain(rows, now, context, grants).into_iter().filter_map(|judgement| judgement.said).collect()
+pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, sight: Sight) -> Result<(), Refusal> {
+    explain(rows, now, context, sight).into_iter().filter_map(|judgement| judgement.said).collect()
 }
 
 /// What one rule says of a message that is not sealed yet.
@@ -63,14 +68,17 @@ pub struct Judgement {
 
 /// As [`foresee`], but every rule is asked, whatever those before it say.
 #[must_use]
-pub fn explain(rows: &dyn Rows, now: Timestamp, context: &Context, grants: Grants) -> Vec<Judgement> {
-    let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None };
+pub fn explain(rows: &dyn Rows, now: Timestamp, context: &Context, sight: Sight) -> Vec<Judgement> {
+    let sees_groups = sight == Sight::Whole;
+    let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups };
     use Rule::{
-        Clearance, Directory, Expiry, Grant, IpsgCopy, Keys, Lifetime, Oversight, Quota, Recipients, Reference, Revocation, Skew, State,
+        Clearance, Directory, Expiry, Grant, Group, IpsgCopy, Keys, Lifetime, Oversight, Quota, Recipients, Reference, Revocation, Skew,
+        State,
     };
     let foreseen = |rule: Rule| match rule {
         Lifetime | Expiry | Skew | State | Revocation | Recipients | Clearance | Oversight | IpsgCopy => true,
-        Grant => grants == Grants::Known,
+        Grant => sight != Sight::Directory,
+        Group => sight == Sight::Whole,
         Reference | Keys | Quota | Directory => false,
     };
     ALL.iter().map(|(rule, check)| Judgement { rule: *rule, said: foreseen(*rule).then(|| check(&case)) }).collect()
@@ -107,6 +115,8 @@ pub enum Rule {
     Quota,
     /// 12: the sender's directory is a head of ours.
     Directory,
+    /// 12: who is named through a group belongs to it.
+    Group,
 }
 
 impl Rule {
@@ -122,7 +132,7 @@ impl Rule {
             Self::Oversight => 7,
             Self::IpsgCopy => 8,
             Self::Quota => 11,
-            Self::Directory => 12,
+            Self::Directory | Self::Group => 12,
         }
     }
 
@@ -144,6 +154,7 @@ impl Rule {
             Self::IpsgCopy => "copy",
             Self::Quota => "quota",
             Self::Directory => "directory",
+            Self::Group => "group",
         }
     }
 
@@ -165,6 +176,7 @@ impl Rule {
             Self::IpsgCopy => "the General Secretariat has its copy, or a reason why not",
             Self::Quota => "not more FLASH messages a day than allowed",
             Self::Directory => "the directory it was sealed by is one of this network's, and fresh",
+            Self::Group => "those named through a group belong to it",
         }
     }
 }
@@ -172,7 +184,7 @@ impl Rule {
 type Check = fn(&Case<'_>) -> Result<(), Refusal>;
 
 /// All rules in their order.
-const ALL: [(Rule, Check); 14] = [
+const ALL: [(Rule, Check); 15] = [
     (Rule::Lifetime, lifetime),
     (Rule::Reference, reference),
     (Rule::Expiry, expiry),
@@ -187,6 +199,7 @@ const ALL: [(Rule, Check); 14] = [
     (Rule::IpsgCopy, ipsg_copy),
     (Rule::Quota, quota),
     (Rule::Directory, directory),
+    (Rule::Group, group),
 ];
 
 /// The rules that an exchange judges by.
@@ -371,12 +384,11 @@ pub fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
 /// Rule 5. Closed by default: what no grant names is refused, and so is every field that later rules will read.
 fn grant(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
-    let extras: [(bool, &'static str); 10] = [
+    let extras: [(bool, &'static str); 9] = [
         (!GRANTABLE_KINDS.contains(&context.kind), "the kind"),
         (context.classification > CLASSIFICATION_MAX, "the classification"),
         (context.parent.is_some(), "a parent"),
         (case.attachments > 0, "attachments"),
-        (context.via_group.is_some(), "a group"),
         (context.recipients.iter().any(|recipient| recipient.class() == Class::Group), "a group"),
         (context.room.is_some(), "a room"),
         (context.target.is_some(), "a target"),
@@ -385,6 +397,11 @@ fn grant(case: &Case<'_>) -> Result<(), Refusal> {
     ];
     if let Some((_, what)) = extras.iter().find(|(present, _)| *present) {
         return Err(case.no_grant(what));
+    }
+    if let Some(group) = context.via_group.as_ref().filter(|_| case.sees_groups)
+        && !may_send_through(case, group)
+    {
+        return Err(case.no_grant("the group"));
     }
     match case.rows.grants(case.sender()) {
         // A number must be closed whatever else is allowed.
@@ -529,6 +546,28 @@ fn directory(case: &Case<'_>) -> Result<(), Refusal> {
     let known = case.rows.head(size).is_some_and(|head| head.root == context.directory_root[..]);
     let newest = case.rows.directory().map_or(0, |row| row.head_size);
     if known { Ok(()) } else { Err(Refusal::StaleDirectory { size, newest }) }
+}
+
+/// Rule 5: whether the sender may write to a group, which has not ended.
+fn may_send_through(case: &Case<'_>, group: &Address) -> bool {
+    case.rows.group(group).filter(|row| row.ends_ms == 0 || row.ends_ms > case.now.ms()).is_some_and(|row| {
+        let sender = case.sender().as_str();
+        row.owner == sender || (row.senders() == GroupSenders::Members && row.members.iter().any(|member| member == sender))
+    })
+}
+
+/// Rule 12: through a group go its members, and the copies that rules 7 and 8 ask for. Whom it leaves out may be denied.
+fn group(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let Some(row) = context.via_group.as_ref().and_then(|group| case.rows.group(group)) else { return Ok(()) };
+    let is_member = |address: &Address| row.members.iter().any(|member| member == address.as_str());
+    let copies: Vec<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
+    let belongs = |recipient: &Address| is_member(recipient) || copies.contains(recipient) || recipient.as_str() == IPSG_DESK;
+    if context.recipients.iter().all(belongs) {
+        return Ok(());
+    }
+    let newest = case.rows.directory().map_or(0, |row| row.head_size);
+    Err(Refusal::StaleDirectory { size: context.directory_size, newest })
 }
 
 /// How long the gateway keeps the ciphertext; the kind decides. The numbers stand in SPEC.md 11.

@@ -54,6 +54,8 @@ pub enum Key {
     Access(Address),
     /// What a participant may send: [`v1::GrantsRow`].
     Grants(Address),
+    /// A group: [`v1::GroupRow`].
+    Group(Address),
 }
 
 impl Key {
@@ -69,7 +71,8 @@ impl Key {
             | Self::Mailbox(a)
             | Self::Quota(a)
             | Self::Access(a)
-            | Self::Grants(a) => push_text(&mut bytes, a.as_str()),
+            | Self::Grants(a)
+            | Self::Group(a) => push_text(&mut bytes, a.as_str()),
             Self::Identity(id) | Self::KeyOwner(id) | Self::Crl(id) => bytes.extend_from_slice(id),
             Self::Chain(issuer, kind, subject) => {
                 push_text(&mut bytes, issuer.as_ref().map_or("", Address::as_str));
@@ -122,6 +125,7 @@ impl Key {
             17 => Self::Quota(input.address()?),
             18 => Self::Access(input.address()?),
             19 => Self::Grants(input.address()?),
+            20 => Self::Group(input.address()?),
             _ => return None,
         };
         input.0.is_empty().then_some(key)
@@ -148,6 +152,7 @@ impl Key {
             Self::Quota(_) => 17,
             Self::Access(_) => 18,
             Self::Grants(_) => 19,
+            Self::Group(_) => 20,
         }
     }
 }
@@ -192,8 +197,8 @@ macro_rules! rows {
 }
 
 use v1::{
-    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, HeadRow, IdentityRow, KeyOwnerRow, KeysRow, MailboxRow, MessageRow,
-    NetworkRow, ParticipantRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
+    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, GroupRow, HeadRow, IdentityRow, KeyOwnerRow, KeysRow, MailboxRow,
+    MessageRow, NetworkRow, ParticipantRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
 };
 
 rows! {
@@ -216,6 +221,7 @@ rows! {
     Quota(QuotaRow) Key::Quota(_) => quota(sender: &Address) Key::Quota(sender.clone());
     Access(AccessRow) Key::Access(_) => access(auditor: &Address) Key::Access(auditor.clone());
     Grants(GrantsRow) Key::Grants(_) => grants(sender: &Address) Key::Grants(sender.clone());
+    Group(Box<GroupRow>) Key::Group(_) => group(group: &Address) Key::Group(group.clone());
 }
 
 /// The durable state: rows, their digest, and what waits in each mailbox by urgency.
@@ -322,6 +328,15 @@ impl State {
     pub fn identity_keys(&self) -> impl Iterator<Item = &[u8; 32]> {
         self.rows.range(Key::Identity([0; 32])..).map_while(|(key, _)| match key {
             Key::Identity(id) => Some(id),
+            _ => None,
+        })
+    }
+
+    /// The groups, the last address first.
+    pub fn groups(&self) -> impl Iterator<Item = (&Address, &GroupRow)> {
+        // Groups stand last: no table has a higher number.
+        self.rows.iter().rev().map_while(|(key, row)| match (key, row) {
+            (Key::Group(address), Row::Group(row)) => Some((address, &**row)),
             _ => None,
         })
     }

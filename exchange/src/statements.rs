@@ -63,6 +63,14 @@ pub fn grants_again(rows: &dyn Rows, signed: &SignedStatement, verifier: &impl V
     Desk { rows, now: None, peer: None, verifier }.grants(signed, false)
 }
 
+/// As [`grants_again`], of a group that the client's participant owns or belongs to.
+///
+/// # Errors
+/// [`Refusal`] of the first check that fails.
+pub fn group_again(rows: &dyn Rows, signed: &SignedStatement, verifier: &impl Verifier) -> Result<(Address, v1::Group), Refusal> {
+    Desk { rows, now: None, peer: None, verifier }.group(signed, false)
+}
+
 /// What a statement is judged by.
 struct Desk<'a, V> {
     rows: &'a dyn Rows,
@@ -88,6 +96,7 @@ impl<V: Verifier> Desk<'_, V> {
             StatementKind::Enrolment => self.enrolment(signed),
             StatementKind::Standing => self.standing(signed),
             StatementKind::Grants => self.grants(&signed, true).map(|_| Entry::Grants(signed)),
+            StatementKind::Group => self.group(&signed, true).map(|_| Entry::Group(signed)),
             StatementKind::Genesis | StatementKind::Trust => Err(Refusal::NoAuthority("a statement of this kind is not published")),
             StatementKind::Unspecified => Err(Refusal::BadEncoding("field kind is absent or has no name in this version".to_owned())),
         }
@@ -174,6 +183,24 @@ impl<V: Verifier> Desk<'_, V> {
             return Err(Refusal::NoAuthority("the subject is not enrolled"));
         }
         Ok((subject, statement))
+    }
+
+    fn group(&self, signed: &SignedStatement, in_sequence: bool) -> Result<(Address, v1::Group), Refusal> {
+        let owns = |head: &Head, issuer: &Address| {
+            let group = subject(head)?;
+            match self.rows.group(&group) {
+                Some(row) if row.owner == issuer.as_str() => Ok(()),
+                Some(_) => Err(Refusal::NoAuthority("the group is another participant's")),
+                None if may_found(issuer, &group) => Ok(()),
+                None => Err(Refusal::NoAuthority("a group of this name is not the issuer's to found")),
+            }
+        };
+        let (head, _, statement) = self.by_issuer::<v1::Group>(signed, in_sequence, owns)?;
+        let enrolled = |member: &String| Address::parse(member).is_ok_and(|address| self.rows.participant(&address).is_some());
+        if !statement.members.iter().all(enrolled) {
+            return Err(Refusal::NoAuthority("a member is not enrolled"));
+        }
+        Ok((subject(&head)?, statement))
     }
 
     /// A key belongs to one address, and its state only goes forward.
@@ -300,6 +327,18 @@ fn of_itself(head: &Head, issuer: &Address) -> Result<(), Refusal> {
 fn of_subtree(head: &Head, issuer: &Address) -> Result<(), Refusal> {
     let own = subject(head)?.own_ncb().is_some_and(|ncb| ncb == *issuer);
     if own { Ok(()) } else { Err(Refusal::NoAuthority("a bureau speaks of those below it only")) }
+}
+
+/// Whose it is to give a group its first members: a country its NEST's, a bureau or a desk an operation's, a task force's or a
+/// case room's, a desk of the General Secretariat any other's.
+fn may_found(issuer: &Address, group: &Address) -> bool {
+    let segments: Vec<&str> = group.as_str().split('/').collect();
+    match segments[..] {
+        ["grp", "nest", country] => issuer.as_str() == country,
+        ["grp", "op" | "tf", _] | ["case", _] => matches!(issuer.class(), Class::Ncb | Class::Ipsg),
+        ["grp", ..] => issuer.class() == Class::Ipsg,
+        _ => false,
+    }
 }
 
 /// What the state at this position holds revoked.

@@ -194,7 +194,7 @@ fn participant<'a>(genesis: &'a mut v1::Genesis, who: &str) -> &'a mut v1::Parti
     genesis.participants.iter_mut().find(|participant| participant.address == who).expect("one of the cast")
 }
 
-const LAPSES: [Lapse; 25] = [
+const LAPSES: [Lapse; 27] = [
     lapse(Rule::Lifetime, &[], "ke>th life=72h-1ms", "BAD_ENCODING"),
     lapse(Rule::Lifetime, &[], "ke>th flash life=80h", "BAD_ENCODING"),
     lapse(Rule::Reference, &[], "ke>th number=1025", "BAD_REFERENCE"),
@@ -214,6 +214,7 @@ const LAPSES: [Lapse; 25] = [
     lapse(Rule::Grant, &[], "ke>th attachment", "NO_GRANT"),
     lapse(Rule::Grant, &[], "svc/imaf>th", "NO_GRANT"),
     lapse(Rule::Grant, &[], "ke>th void", "NO_GRANT"),
+    lapse(Rule::Grant, &["found ipsg/ens grp/wg/wildlife gb,th"], "ke>th group", "NO_GRANT"),
     Lapse {
         world: |genesis| participant(genesis, "np").state = v1::ParticipantState::Withdrawn.into(),
         ..lapse(Rule::Recipients, &["np publishes"], "ke>np", "UNKNOWN_RECIPIENT")
@@ -232,6 +233,7 @@ const LAPSES: [Lapse; 25] = [
     },
     lapse(Rule::Directory, &[], "ke>th size=99", "STALE_DIRECTORY"),
     lapse(Rule::Directory, &[], "ke>th root=other", "STALE_DIRECTORY"),
+    lapse(Rule::Group, &["found ipsg/ens grp/wg/wildlife gb,ke"], "ke>gb,th group", "STALE_DIRECTORY"),
 ];
 
 #[test]

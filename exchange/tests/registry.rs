@@ -9,7 +9,9 @@ use envelope::keys::SigningKey;
 use envelope::statement::{self, Statement};
 use exchange::state::Rows as _;
 use expect_test::expect;
-use proto::v1::{self, Audience, Classification, Kind, OversightMode, ParticipantState, Priority, StandingReason, StatementKind};
+use proto::v1::{
+    self, Audience, Classification, GroupSenders, Kind, OversightMode, ParticipantState, Priority, StandingReason, StatementKind,
+};
 use stage::{DAY_MS, HOUR_MS, Stage, actor_of, address, is_ca_of, issued, renewed, told};
 
 /// A network in which `ke/air/kenbo` is certified and not enrolled.
@@ -336,4 +338,115 @@ fn an_old_statement_does_not_come_back() {
     stage.now = stage.now.plus(HOUR_MS);
     assert_eq!(publish(&mut stage, "ke", &free), "BAD_SEQUENCE seq=3");
     assert_eq!(stage.judge().findings(), []);
+}
+
+fn group(stage: &mut Stage, owner: &str, name: &str, members: &[&str], change: impl FnOnce(&mut v1::Group)) -> String {
+    let head = Some(stage.next_head_about(owner, StatementKind::Group, name));
+    let members = members.iter().map(|member| (*member).to_owned()).collect();
+    let mut statement = v1::Group { head, members, senders: GroupSenders::Members.into(), ends_ms: 0 };
+    change(&mut statement);
+    publish(stage, owner, &statement)
+}
+
+#[test]
+fn a_group_is_its_owners_and_its_name_says_who_may_found_it() {
+    let mut stage = Stage::new();
+    let mut text = String::new();
+    for (owner, name, members) in [
+        ("ke", "grp/nest/ke", &["ke", "ke/cus/kemba"][..]),
+        ("th", "grp/nest/ke", &["th"]),
+        ("th", "grp/nest/gb", &["th"]),
+        ("ke/cus/kemba", "grp/nest/ke", &["ke/cus/kemba"]),
+        ("ke", "grp/op/4f2a", &["ke", "th"]),
+        ("th", "grp/op/4f2a", &["th"]),
+        ("ke/cus/kemba", "grp/op/5b", &["ke/cus/kemba"]),
+        ("ipsg/ens", "grp/wg/wildlife", &["gb", "ke", "th"]),
+        ("ke", "grp/wg/forestry", &["ke"]),
+        ("ke", "case/77", &["ke", "th"]),
+        ("svc/imaf", "case/78", &["svc/imaf"]),
+        ("ipsg/ens", "all/ncb", &["ke"]),
+        ("ke", "grp/op/4f2a", &["ke", "th", "xx"]),
+        ("ke", "grp/op/4f2a", &["gb", "ke"]),
+    ] {
+        text += &format!("{owner} says {name} is {}: {}\n", members.join(" "), group(&mut stage, owner, name, members, |_| {}));
+    }
+    expect![[r#"
+        ke says grp/nest/ke is ke ke/cus/kemba: accepted
+        th says grp/nest/ke is th: NO_AUTHORITY
+        th says grp/nest/gb is th: NO_AUTHORITY
+        ke/cus/kemba says grp/nest/ke is ke/cus/kemba: NO_AUTHORITY
+        ke says grp/op/4f2a is ke th: accepted
+        th says grp/op/4f2a is th: NO_AUTHORITY
+        ke/cus/kemba says grp/op/5b is ke/cus/kemba: NO_AUTHORITY
+        ipsg/ens says grp/wg/wildlife is gb ke th: accepted
+        ke says grp/wg/forestry is ke: NO_AUTHORITY
+        ke says case/77 is ke th: accepted
+        svc/imaf says case/78 is svc/imaf: NO_AUTHORITY
+        ipsg/ens says all/ncb is ke: NO_AUTHORITY
+        ke says grp/op/4f2a is ke th xx: NO_AUTHORITY
+        ke says grp/op/4f2a is gb ke: accepted
+    "#]]
+    .assert_eq(&text);
+    assert_eq!(stage.judge().findings(), []);
+}
+
+#[test]
+fn through_a_group_its_members_write_to_its_members() {
+    let mut stage = Stage::new();
+    let wildlife = ["gb", "ke", "ke/cus/kemba", "th", "th/cus/thbkk"];
+    assert_eq!(group(&mut stage, "ipsg/ens", "grp/wg/wildlife", &wildlife, |_| {}), "accepted");
+    check(
+        &mut stage,
+        &[
+            "ke>gb,th group",
+            "ke>gb group",
+            "ke>gb,np group",
+            "ke>gb,ipsg/ens ecomessage group",
+            "ke/cus/kemba>gb,ke group",
+            "ke>th/cus/thbkk,th group",
+            "ipsg/ens>gb,ke group",
+            "np>gb group",
+        ],
+        &expect![[r#"
+            "ke>gb,th group": accepted, at gb 1, th 1
+            "ke>gb group": accepted, at gb 2
+            "ke>gb,np group": STALE_DIRECTORY size=19 newest=19
+            "ke>gb,ipsg/ens ecomessage group": accepted, at gb 3, ipsg/ens 1
+            "ke/cus/kemba>gb,ke group": accepted, at gb 4, ke 1
+            "ke>th/cus/thbkk,th group": accepted, at th/cus/thbkk 1, th 2
+            "ipsg/ens>gb,ke group": accepted, at gb 5, ke 2
+            "np>gb group": NO_GRANT sender=np what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+        "#]],
+    );
+    let owner_only = |statement: &mut v1::Group| statement.senders = GroupSenders::Owner.into();
+    assert_eq!(group(&mut stage, "ipsg/ens", "grp/wg/wildlife", &["gb", "ke"], owner_only), "accepted");
+    check(
+        &mut stage,
+        &["ke>gb group", "ipsg/ens>gb,ke group", "ipsg/ens>gb,th group"],
+        &expect![[r#"
+        "ke>gb group": NO_GRANT sender=ke what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+        "ipsg/ens>gb,ke group": accepted, at gb 6, ke 3
+        "ipsg/ens>gb,th group": STALE_DIRECTORY size=19 newest=19
+    "#]],
+    );
+    let end = stage.now.plus(HOUR_MS).ms();
+    assert_eq!(group(&mut stage, "ipsg/ens", "grp/wg/wildlife", &["gb", "ke"], |statement| statement.ends_ms = end), "accepted");
+    check(
+        &mut stage,
+        &["ke>gb group", "wait 2h", "ke>gb group"],
+        &expect![[r#"
+        "ke>gb group": accepted, at gb 7
+        "wait 2h": 
+        "ke>gb group": NO_GRANT sender=ke what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+    "#]],
+    );
+    assert_eq!(group(&mut stage, "ipsg/ens", "grp/wg/wildlife", &[], |_| {}), "accepted");
+    check(
+        &mut stage,
+        &["ke>gb group", "ipsg/ens>gb group"],
+        &expect![[r#"
+        "ke>gb group": NO_GRANT sender=ke what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+        "ipsg/ens>gb group": STALE_DIRECTORY size=19 newest=19
+    "#]],
+    );
 }

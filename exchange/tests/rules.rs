@@ -527,7 +527,7 @@ fn fields_that_no_rule_reads_yet_are_refused() {
         ],
         expect![[r#"
             ke>th attachment: NO_GRANT sender=ke what=attachments kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-            ke>th group: NO_GRANT sender=ke what=a group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            ke>th group: NO_GRANT sender=ke what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th room: NO_GRANT sender=ke what=a room kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th target: NO_GRANT sender=ke what=a target kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
             ke>th parent: NO_GRANT sender=ke what=a parent kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED

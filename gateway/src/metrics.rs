@@ -412,7 +412,10 @@ impl Metrics {
 
 /// Kinds of entries that a participant has published.
 fn is_published(kind: EntryKind) -> bool {
-    matches!(kind, EntryKind::Directory | EntryKind::Mailbox | EntryKind::Access | EntryKind::ClockStep | EntryKind::Grants)
+    matches!(
+        kind,
+        EntryKind::Directory | EntryKind::Mailbox | EntryKind::Access | EntryKind::ClockStep | EntryKind::Grants | EntryKind::Group
+    )
 }
 
 /// Bytes that are free for this process on the disk of a folder.

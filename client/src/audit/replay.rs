@@ -422,6 +422,11 @@ fn summary(entry: &Entry) -> String {
             let subject = grants.head.as_ref().map_or_else(String::new, |head| head.subject.clone());
             format!("{} for {subject} by {}", grants.grants.len(), statement(grants.head))
         }
+        Entry::Group(signed) => {
+            let group = envelope::statement::read::<v1::Group>(signed).unwrap_or_default();
+            let subject = group.head.as_ref().map_or_else(String::new, |head| head.subject.clone());
+            format!("{subject} of {} members by {}", group.members.len(), statement(group.head))
+        }
         Entry::Mailbox { signed, .. } => {
             let kind = if signed.kind() == StatementKind::Acknowledged { "acknowledged" } else { "delivered" };
             let body = v1::MailboxStatement::decode(signed.statement.as_ref()).unwrap_or_default();

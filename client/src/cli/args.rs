@@ -8,7 +8,7 @@ use crate::words::Word;
 use clap::{Args, Parser, Subcommand};
 use content::questions::Language;
 use envelope::{Address, Reference};
-use proto::v1::{Audience, Classification, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
+use proto::v1::{Audience, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Audit(Audit),
     Compose(Composing),
     Explain(Explain),
+    Group(Group),
     Bureau(Bureau),
     Doctor(Doctor),
     #[command(flatten)]
@@ -118,9 +119,12 @@ pub(crate) struct Send {
     /// Profile folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) profile: PathBuf,
-    /// Recipients, separated by commas.
+    /// Recipients, separated by commas; a group stands for its members.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
     pub(crate) to: Vec<Address>,
+    /// Who of the group does not get it; then the group is not named to anybody.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub(crate) except: Vec<Address>,
     #[arg(long, value_name = "WORD", default_value = "message", value_parser = word::<Kind>, help = among::<Kind>("What the message is for"))]
     pub(crate) kind: Kind,
     #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<Priority>, help = among::<Priority>("How urgent it is"))]
@@ -200,9 +204,12 @@ pub(crate) struct Explain {
     /// Profile folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) profile: PathBuf,
-    /// Recipients, separated by commas.
+    /// Recipients, separated by commas; a group stands for its members.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
     pub(crate) to: Vec<Address>,
+    /// Who of the group does not get it; then the group is not named to anybody.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub(crate) except: Vec<Address>,
     #[arg(long, value_name = "WORD", default_value = "message", value_parser = word::<Kind>, help = among::<Kind>("What the message is for"))]
     pub(crate) kind: Kind,
     #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<Priority>, help = among::<Priority>("How urgent it is"))]
@@ -359,6 +366,63 @@ pub(crate) struct Replay {
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Who belongs together: working groups, operations, task forces, case rooms.
+///
+/// An NCB founds grp/nest/<its country>, and like a desk of IPSG grp/op/..., grp/tf/... and case/...; a desk any other grp/...
+#[derive(Debug, Args)]
+#[command(after_help = GROUP_EXAMPLES)]
+pub(crate) struct Group {
+    #[command(subcommand)]
+    pub(crate) command: GroupCommand,
+}
+
+impl GroupCommand {
+    pub(crate) fn office(&self) -> &Office {
+        match self {
+            Self::Set(one) => &one.office,
+            Self::End(one) => &one.office,
+            Self::List(office) => office,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Founds a group, or says anew who belongs to it
+    #[command(after_help = GROUP_EXAMPLES)]
+    Set(GroupSet),
+    /// Ends a group that one owns
+    #[command(after_help = "Example:\n  ecowire group end --profile ke grp/op/4f2a")]
+    End(GroupEnd),
+    /// Lists the groups that one owns or belongs to
+    #[command(after_help = "Example:\n  ecowire group list --profile ke --json")]
+    List(Office),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupSet {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// The group.
+    pub(crate) group: Address,
+    /// All its members, separated by commas.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
+    pub(crate) member: Vec<Address>,
+    #[arg(long, value_name = "WORD", default_value = "members", value_parser = word::<GroupSenders>, help = among::<GroupSenders>("Who may send through it"))]
+    pub(crate) senders: GroupSenders,
+    /// For how many days; without end when left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub(crate) days: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupEnd {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// The group.
+    pub(crate) group: Address,
 }
 
 /// Runs those below a bureau: who they are, what they may send, and where they stand.
@@ -523,6 +587,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 const COMPOSE_EXAMPLES: &str = "Examples:\n  ecowire compose ecomessage --language fr --out report.json\n  ecowire compose ecomessage --incident seizure --when '' --place KEMBA --area wildlife --goods tusks --quantity '312 kg' --action '' > report.json";
+const GROUP_EXAMPLES: &str = "Examples:\n  ecowire group set --profile ke grp/op/4f2a --member ke,th,ke/cus/kemba --days 90\n  ecowire send --profile ke --to grp/op/4f2a --file plan.pdf";
 const BUREAU_EXAMPLES: &str = "Examples:\n  ecowire bureau list --profile ke\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem\n  ecowire bureau grant --profile ke ke/air/kenbo --kind alert --audience own-country\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise";
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
 const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong";

@@ -31,6 +31,7 @@ pub(super) async fn run(explain: &args::Explain, secrets: &Secrets, way: &args::
         priority: explain.priority,
         classification: explain.classification,
         opt_out: explain.opt_out.unwrap_or(proto::v1::OptOut::None),
+        except: explain.except.clone(),
         ..Compose::new(explain.to.clone(), Vec::new())
     };
     let told = client.explain(&message)?;

@@ -5,6 +5,7 @@ mod auditing;
 mod bureau;
 mod doctor;
 mod explaining;
+mod group;
 mod key;
 mod mail;
 pub(crate) mod print;
@@ -76,6 +77,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Receipt(receipt) => receipts::run(&receipt),
         Command::Audit(audit) => auditing::run(&audit, &secrets, way).await,
         Command::Explain(explain) => explaining::run(&explain, &secrets, way).await,
+        Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),

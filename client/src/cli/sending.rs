@@ -44,6 +44,7 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
         exercise: send.exercise,
         media_type,
         wait: send.wait,
+        except: send.except.clone(),
         ..Compose::new(send.to.clone(), content)
     };
     let profile = super::open(&send.profile, secrets, send.wait.max(SHORTEST_WAIT), way).await?;

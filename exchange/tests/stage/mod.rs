@@ -317,6 +317,7 @@ impl Stage {
             ["keys", who, generation, rest @ ..] => {
                 return self.rotate(who, generation.parse().expect("a generation"), rest.contains(&"alone"));
             }
+            ["found", owner, name, members] => return self.found(owner, name, members),
             ["got", who, seqs] => return self.take(who, StatementKind::Delivered, seqs),
             ["seen", who, seqs] => return self.take(who, StatementKind::Acknowledged, seqs),
             ["expire"] => {
@@ -337,6 +338,15 @@ impl Stage {
             [] => panic!("an empty step"),
         }
         String::new()
+    }
+
+    /// Founds a group whose members may send.
+    fn found(&mut self, owner: &str, name: &str, members: &str) -> String {
+        let head = Some(self.next_head_about(owner, StatementKind::Group, name));
+        let members = members.split(',').map(str::to_owned).collect();
+        let statement = v1::Group { head, members, senders: v1::GroupSenders::Members.into(), ends_ms: 0 };
+        let signed = sign(&statement, owner);
+        self.publish(owner, signed).map_or_else(|refusal| told(&refusal), |()| String::new())
     }
 
     fn take(&mut self, who: &str, kind: StatementKind, seqs: &str) -> String {

@@ -229,6 +229,10 @@ impl AuditService {
                 sent.extend(used.used.iter().flat_map(|range| range.first..=range.last).map(reference));
             }
         }
+        // A group's members know each other.
+        let is_own = |one: &String| Address::parse(one).is_ok_and(|one| owner.owns(&one));
+        let knows = |row: &v1::GroupRow| is_own(&row.owner) || row.members.iter().any(is_own);
+        indexes.extend(state.groups().filter(|(_, row)| knows(row)).map(|(_, row)| row.index));
         drop(exchange);
         for reference in &sent {
             indexes.extend(messages::find(ledger, reference)?);

@@ -51,6 +51,23 @@ impl Directory for DirectoryService {
         Ok(Response::new(v1::GrantsResponse { receipt }))
     }
 
+    async fn groups(&self, request: Request<v1::GroupsRequest>) -> Result<Response<v1::GroupsResponse>, Status> {
+        let peer = peer(request.extensions())?;
+        let after = request.into_inner().after;
+        let is_own = |one: &String| *one == peer.address.as_str();
+        let own = |row: &v1::GroupRow| is_own(&row.owner) || row.members.iter().any(is_own);
+        let mut groups: Vec<(Address, u64)> = {
+            let exchange = self.0.shared.exchange();
+            let behind = exchange.state().groups().filter(|(group, row)| group.as_str() > after.as_str() && own(row));
+            behind.map(|(group, row)| (group.clone(), row.index)).collect()
+        };
+        groups.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        let more = groups.len() > GROUPS_A_PAGE;
+        groups.truncate(GROUPS_A_PAGE);
+        let receipts = groups.into_iter().map(|(_, index)| self.whole(index)).collect::<Result<_, _>>()?;
+        Ok(Response::new(v1::GroupsResponse { receipts, more }))
+    }
+
     async fn publish_statement(
         &self,
         request: Request<v1::PublishStatementRequest>,
@@ -88,3 +105,6 @@ impl DirectoryService {
         })
     }
 }
+
+/// Receipts in one answer of Groups; each has a statement of at most 64 KiB.
+const GROUPS_A_PAGE: usize = 16;

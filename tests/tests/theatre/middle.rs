@@ -140,6 +140,10 @@ impl Directory for Service {
         self.directory().grants(request.into_inner()).await
     }
 
+    async fn groups(&self, request: Request<v1::GroupsRequest>) -> Result<Response<v1::GroupsResponse>, Status> {
+        self.directory().groups(request.into_inner()).await
+    }
+
     async fn publish_statement(
         &self,
         request: Request<v1::PublishStatementRequest>,

@@ -1,0 +1,84 @@
+//! Groups: who belongs, and what a message to one becomes. The gateway knows members and senders' rights and no more; a message
+//! goes to each member by name, sealed to each.
+//!
+//! It does not know what a rule makes of a group; the exchange does.
+
+use envelope::Address;
+use envelope::{Class, Timestamp};
+use proto::v1::{self, GroupRow, GroupSenders, StatementKind};
+
+use crate::client::Client;
+use crate::compose::Compose;
+use crate::error::Error;
+use crate::statements::Topic;
+
+/// Recipients by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expanded {
+    pub(crate) to: Vec<Address>,
+    /// The group that they stand for; left out when somebody of it is denied, so that nobody can tell.
+    pub(crate) via: Option<Address>,
+}
+
+impl Client {
+    /// The groups that this participant owns or belongs to, in order of address.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(Address, GroupRow)> {
+        let mut groups: Vec<_> = self.directory().state().groups().map(|(group, row)| (group.clone(), row.clone())).collect();
+        groups.reverse();
+        groups
+    }
+
+    /// Founds a group, or says anew who belongs to it; without members it has ended.
+    ///
+    /// # Errors
+    /// What the gateway refuses, or [`Error::Unreachable`].
+    pub async fn set_group(
+        &mut self,
+        group: &Address,
+        mut members: Vec<Address>,
+        senders: GroupSenders,
+        ends: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        if group.class() != Class::Group {
+            return Err(Error::Argument(format!("{group} is no group: grp/... or case/...")));
+        }
+        members.sort();
+        members.dedup();
+        let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+        let build =
+            |head| v1::Group { head: Some(head), members: names.clone(), senders: senders.into(), ends_ms: ends.map_or(0, Timestamp::ms) };
+        self.publish(Topic::about(StatementKind::Group, group), build, 0).await?;
+        self.refresh_directory().await
+    }
+
+    /// The recipients of a message by name: a group becomes its members but the sender and those excepted.
+    pub(crate) fn expand(&self, message: &Compose) -> Result<Expanded, Error> {
+        let mut groups = message.to.iter().filter(|address| address.class() == Class::Group);
+        let Some(group) = groups.next() else {
+            let to = message.to.iter().filter(|one| !message.except.contains(one)).cloned().collect();
+            return Ok(Expanded { to, via: None });
+        };
+        if groups.next().is_some() {
+            return Err(Error::Argument("a message goes to one group at most; send it to each".to_owned()));
+        }
+        let state = self.directory().state();
+        let row = exchange::Rows::group(state, group);
+        let row = row.ok_or_else(|| Error::Argument(format!("{group} is no group that {} owns or belongs to", self.address())))?;
+        let members: Vec<Address> = row.members.iter().filter_map(|member| Address::parse(member).ok()).collect();
+        if let Some(stranger) = message.to.iter().find(|one| *one != group && !members.contains(one) && one.as_str() != IPSG_DESK) {
+            return Err(Error::Argument(format!("{stranger} does not belong to {group}; send it a message of its own")));
+        }
+        let named = message.to.iter().filter(|one| *one != group).cloned();
+        let mut to: Vec<Address> = members.iter().filter(|member| *member != self.address()).cloned().collect();
+        to.extend(named.filter(|one| !members.contains(one)));
+        let denied = to.iter().any(|one| message.except.contains(one));
+        to.retain(|one| !message.except.contains(one));
+        if to.is_empty() {
+            return Err(Error::Argument(format!("nobody is left of {group}")));
+        }
+        Ok(Expanded { to, via: (!denied).then(|| group.clone()) })
+    }
+}
+
+const IPSG_DESK: &str = "ipsg/ens";
