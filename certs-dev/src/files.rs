@@ -5,10 +5,11 @@
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use envelope::address::Address;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -92,4 +93,35 @@ fn pem(label: &str, der: &[u8]) -> Zeroizing<Vec<u8>> {
     }
     text.extend_from_slice(format!("-----END {label}-----\n").as_bytes());
     text
+}
+
+/// Notes that a certificate was issued to somebody.
+pub(crate) fn register(pki: &Path, address: &Address, serial: &[u8]) -> Result<(), Error> {
+    let path = register_of(pki, address);
+    let digits: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
+    let folder = path.parent().unwrap_or(pki);
+    let noted = std::fs::create_dir_all(folder).and_then(|()| {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        writeln!(file, "{digits}")?;
+        file.sync_all()
+    });
+    noted.map_err(|cause| Error::File { what: "write", path, cause })
+}
+
+/// Serial numbers of what was issued to somebody; none in a PKI that kept no register yet.
+pub(crate) fn registered(pki: &Path, address: &Address) -> Result<Vec<Vec<u8>>, Error> {
+    let path = register_of(pki, address);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(Error::File { what: "read", path, cause }),
+    };
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let serial = |line: &str| line.as_bytes().chunks(2).map(pair).collect::<Option<Vec<u8>>>();
+    text.lines().map(serial).collect::<Option<_>>().ok_or(Error::Content { path, wanted: "serial numbers, one a line" })
+}
+
+/// Beside the keys of the CAs.
+fn register_of(pki: &Path, address: &Address) -> PathBuf {
+    pki.join("authority").join("issued").join(format!("{}.txt", address.file_name()))
 }

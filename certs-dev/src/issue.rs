@@ -27,7 +27,7 @@ pub fn issue(out: &Path, address: &Address) -> Result<MintedParticipant, Error> 
     }
     let anchors = trust_of(out)?.anchors()?;
     let ca = Ca::load(out, ca_of(address))?;
-    let issuer = Issuer { anchors: &anchors, ca: &ca, is_root: ca_of(address).is_empty(), now: now() };
+    let issuer = Issuer { anchors: &anchors, ca: &ca, is_root: ca_of(address).is_empty(), now: now(), pki: out };
     let made = issuer.participant(address, false, &folder);
     if made.is_err() {
         // A folder that is half made would be in the way of the next try.

@@ -213,7 +213,7 @@ impl<'a> Draft<'a> {
     /// The CA that answers for the address.
     fn issuer<'b>(&'b self, anchors: &'b Anchors, address: &Address) -> Issuer<'b> {
         let own = self.cas.get(ca_of(address));
-        Issuer { anchors, ca: own.unwrap_or(&self.root), is_root: own.is_none(), now: self.options.now }
+        Issuer { anchors, ca: own.unwrap_or(&self.root), is_root: own.is_none(), now: self.options.now, pki: self.folder }
     }
 }
 
@@ -224,6 +224,8 @@ pub(crate) struct Issuer<'a> {
     /// Then it stands in no chain.
     pub(crate) is_root: bool,
     pub(crate) now: Timestamp,
+    /// The PKI's folder, which keeps a register of what was issued to whom.
+    pub(crate) pki: &'a Path,
 }
 
 impl Issuer<'_> {
@@ -250,7 +252,11 @@ impl Issuer<'_> {
         let above = if self.is_root { Vec::new() } else { vec![self.ca.der.clone()] };
         let chain = [vec![self.ca.issue(spec, key)?], above].concat();
         let judged = self.anchors.judge(role, &chain, self.now, &NothingRevoked);
-        judged.map_err(|cause| Error::Chain { address: address.clone(), cause })?;
+        let judged = judged.map_err(|cause| Error::Chain { address: address.clone(), cause })?;
+        // A certificate whose file is gone must still be taken back one day.
+        if let Some(link) = judged.links.first() {
+            files::register(self.pki, address, &link.serial)?;
+        }
         Ok(chain)
     }
 }

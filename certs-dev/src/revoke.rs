@@ -52,6 +52,11 @@ pub fn revoke_at(out: &Path, address: &Address, now: Timestamp) -> Result<Revoca
         let judged = judged.map_err(|cause| Error::Chain { address: address.clone(), cause })?;
         serials.extend(judged.links.first().map(|link| link.serial.clone()));
     }
+    for serial in files::registered(out, address)? {
+        if !serials.contains(&serial) {
+            serials.push(serial);
+        }
+    }
     let ca = Ca::load(out, ca_of(address))?;
     let path = out.join("crl").join(format!("{}.crl", file_name(ca_of(address))));
     let old = files::read(&path)?;

@@ -67,6 +67,9 @@ fn what_lies_where() {
     for address in ["th", "ke", "ke_cus_kemba", "ipsg_ens", "aud_network", "cn_hk", "ug_cus_malaba"] {
         expected.extend(["tls.pem", "tls.key", "identity.pem", "identity.key"].map(|file| format!("{address}/{file}")));
     }
+    for address in ["th", "ke", "ke_cus_kemba", "ipsg_ens", "aud_network", "cn_hk", "ug_cus_malaba", "node_dev-1"] {
+        expected.push(format!("authority/issued/{address}.txt"));
+    }
     expected.extend(["tls.pem", "tls.key", "log.key", "directory.key"].map(|file| format!("node_dev-1/{file}")));
     expected.sort();
     let found: Vec<_> = files(out).iter().map(|path| path.strip_prefix(out).unwrap().display().to_string()).collect();

@@ -35,6 +35,14 @@ impl Default for Terms {
     }
 }
 
+impl Terms {
+    /// Those that hold now.
+    #[must_use]
+    pub fn of(row: &ParticipantRow) -> Self {
+        Self { clearance: row.clearance(), open_to_foreign: row.open_to_foreign, oversight: row.oversight() }
+    }
+}
+
 /// Somebody below a bureau, as the directory has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
@@ -52,11 +60,23 @@ impl Client {
     pub fn members(&self) -> Vec<Member> {
         let state = self.directory().state();
         let below = state.participants(self.address()).take_while(|address| address.first_segment() == self.address().first_segment());
-        let member = |address: &Address| {
-            let row = state.participant(address)?.clone();
-            Some(Member { address: address.clone(), row: *row, has_key: self.directory().current_key(address).is_some() })
-        };
-        below.filter(|address| address.own_ncb().as_ref() == Some(self.address())).filter_map(member).collect()
+        below.filter(|address| address.own_ncb().as_ref() == Some(self.address())).filter_map(|address| self.participant(address)).collect()
+    }
+
+    /// An identity's chain from a PEM file, and whom it stands for.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when there is none, or it does not hold.
+    pub fn certified(&self, chain: &Path) -> Result<(Vec<CertificateDer<'static>>, Address), Error> {
+        let wrong = |why: &dyn std::fmt::Display| Error::Argument(format!("{}: {why}", chain.display()));
+        let ders: Result<Vec<_>, _> = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect);
+        let ders = ders.map_err(|error| wrong(&error))?;
+        if ders.is_empty() {
+            return Err(wrong(&"there is no certificate in it"));
+        }
+        let judged = self.profile.anchors().judge(Role::Identity, &ders, clock::now(), &NothingRevoked);
+        let address = judged.map_err(|error| wrong(&error))?.address;
+        Ok((ders, address))
     }
 
     /// Enrols whom the chain in a PEM file stands for, or lays down new terms for it; gives its address.
@@ -64,10 +84,7 @@ impl Client {
     /// # Errors
     /// [`Error::Argument`] when the chain does not hold or is not of this bureau's; what the gateway refuses.
     pub async fn enrol(&mut self, chain: &Path, terms: Terms) -> Result<Address, Error> {
-        let ders: Result<Vec<_>, _> = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect);
-        let ders = ders.map_err(|error| Error::Argument(format!("{}: {error}", chain.display())))?;
-        let judged = self.profile.anchors().judge(Role::Identity, &ders, clock::now(), &NothingRevoked);
-        let subject = judged.map_err(|error| Error::Argument(format!("{}: {error}", chain.display())))?.address;
+        let (ders, subject) = self.certified(chain)?;
         let participant = Participant {
             address: subject.to_string(),
             state: ParticipantState::Active.into(),
@@ -79,6 +96,8 @@ impl Client {
         let topic = Topic::about(StatementKind::Enrolment, self.below(&subject)?);
         self.publish(topic, |head| v1::Enrolment { head: Some(head), participant: Some(participant.clone()) }, 0).await?;
         self.refresh_directory().await?;
+        let chain = envelope::identity::chain_sha256(&ders);
+        self.demand(&subject, |row| row.chain_sha256 == chain[..])?;
         Ok(subject)
     }
 
@@ -87,10 +106,36 @@ impl Client {
     /// # Errors
     /// What the gateway refuses, or [`Error::Unreachable`].
     pub async fn set_standing(&mut self, subject: &Address, state: ParticipantState, reason: StandingReason) -> Result<(), Error> {
+        // With the membership end the grants: whoever comes back begins with none.
+        if state == ParticipantState::Withdrawn
+            && self.below(subject).is_ok()
+            && self.grants_of(subject).await?.is_some_and(|all| !all.is_empty())
+        {
+            self.set_grants(subject, Vec::new()).await?;
+        }
         let topic = Topic::about(StatementKind::Standing, subject);
         let build = |head| v1::Standing { head: Some(head), state: state.into(), reason: reason.into() };
         self.publish(topic, build, 0).await?;
-        self.refresh_directory().await
+        self.refresh_directory().await?;
+        self.demand(subject, |row| row.state() == state)
+    }
+
+    /// Somebody enrolled, below this bureau or not.
+    #[must_use]
+    pub fn participant(&self, address: &Address) -> Option<Member> {
+        let row = self.directory().state().participant(address)?.clone();
+        Some(Member { address: address.clone(), row: *row, has_key: self.directory().current_key(address).is_some() })
+    }
+
+    /// What was said must stand in the directory by now.
+    fn demand(&self, subject: &Address, shown: impl Fn(&ParticipantRow) -> bool) -> Result<(), Error> {
+        let row = self.directory().state().participant(subject);
+        let shown = row.is_some_and(|row| shown(row));
+        if shown {
+            Ok(())
+        } else {
+            Err(Error::unsound(format!("the gateway took the statement, and its directory does not show it of {subject}")))
+        }
     }
 
     /// What somebody below this bureau, or oneself, may send by grants of its own; `None` when its class's grants count.
@@ -99,11 +144,16 @@ impl Client {
     /// [`Error::Unsound`] when the answer does not hold, or [`Error::Unreachable`].
     pub async fn grants_of(&self, subject: &Address) -> Result<Option<Vec<Grant>>, Error> {
         let receipt = self.grants_receipt(subject).await?;
-        if receipt.is_empty() {
-            return Ok(None);
+        // One's own last word is known; less than that is withheld.
+        let least = if self.below(subject).is_ok() { self.last_seq(&Topic::about(StatementKind::Grants, subject))? } else { 0 };
+        let (seq, statement) = match receipt.is_empty() {
+            true => (0, None),
+            false => self.directory().open_grants(&receipt, subject, &self.profile).map(|(seq, one)| (seq, Some(one)))?,
+        };
+        if seq < least {
+            return Err(Error::unsound(format!("the gateway shows statement {seq} of the grants of {subject}, {least} were made")));
         }
-        let (_, statement) = self.directory().open_grants(&receipt, subject, &self.profile)?;
-        Ok(Some(statement.grants))
+        Ok(statement.map(|statement| statement.grants))
     }
 
     /// Replaces all grants of somebody below this bureau.
@@ -113,23 +163,6 @@ impl Client {
     pub async fn set_grants(&mut self, subject: &Address, grants: Vec<Grant>) -> Result<(), Error> {
         let topic = Topic::about(StatementKind::Grants, self.below(subject)?);
         self.publish(topic, |head| v1::GrantStatement { head: Some(head), grants: grants.clone() }, 0).await.map(drop)
-    }
-
-    /// Waits until the directory has grown, and takes what is new.
-    ///
-    /// # Errors
-    /// [`Error::Unreachable`] when the connection ends, or [`Error::Unsound`].
-    pub async fn wait_for_directory(&mut self) -> Result<(), Error> {
-        let from_size = self.directory().size();
-        let news = match self.directory_service()?.watch(v1::WatchRequest { from_size }).await {
-            Ok(news) => news.into_inner().message().await,
-            Err(status) => Err(status),
-        };
-        match news {
-            Ok(Some(_)) => self.refresh_directory().await,
-            Ok(None) => Err(self.unreachable("the gateway has ended the connection")),
-            Err(status) => Err(self.failed(&status).await),
-        }
     }
 
     fn below<'a>(&self, subject: &'a Address) -> Result<&'a Address, Error> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use envelope::entry::Entry;
+use envelope::key_id::encryption_key_id;
 use envelope::keys::AwsLc;
 use envelope::receipt::Proven;
 use envelope::{Address, Receipt, Timestamp};
@@ -35,6 +36,8 @@ pub struct Directory {
     history: History,
     /// Number of the statement of this member's own grants that is held; 0 for none.
     grants_seq: u64,
+    /// Heads that were seen: the entry's index in the log, and the size that it binds; ascending.
+    heads: Vec<(u64, u64)>,
 }
 
 /// A Head entry of the log.
@@ -63,6 +66,9 @@ impl Directory {
             directory.append(leaf, profile)?;
         }
         if directory.size() > 0 {
+            let heads = profile.store().get(Table::Meta, HEADS_KEY.as_bytes())?.unwrap_or_default();
+            let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).unwrap_or_default();
+            directory.heads = heads.chunks_exact(16).map(|pair| (number(&pair[..8]), number(&pair[8..]))).collect();
             let row = |key: &str| Ok::<_, Error>(profile.store().get(Table::Meta, key.as_bytes())?.unwrap_or_default());
             directory.bind(&row(NOTE_KEY)?, &row(HEAD_KEY)?, profile)?;
             directory.learn_grants(&row(GRANTS_KEY)?, profile)?;
@@ -106,6 +112,12 @@ impl Directory {
         self.history.as_of(self.state(), size)
     }
 
+    /// The least size of the directory by which the entry at `index` of the log can have been judged: a Head before it binds that.
+    #[must_use]
+    pub fn least_size_at(&self, index: u64) -> u64 {
+        self.heads.iter().rev().find(|(head, _)| *head < index).map_or(0, |(_, size)| *size)
+    }
+
     /// Takes the receipt of the entry with this member's own grants, if it is newer than the one held; gives what to store.
     ///
     /// # Errors
@@ -130,7 +142,7 @@ impl Directory {
     pub(crate) fn learn_group(&mut self, receipt: &[u8], profile: &Profile) -> Result<(Address, Option<Write>), Error> {
         let proven = Receipt::decode(receipt)?.verify(profile.log())?;
         let signed = signed_in(&proven, EntryKind::Group)?;
-        let (group, statement) = statements::group_again(self.state(), &signed, &AwsLc).map_err(Error::unsound)?;
+        let (group, statement) = statements::group_again(self.state(), &signed, &self.history, &AwsLc).map_err(Error::unsound)?;
         let row = group_row(&statement, proven.position.index);
         if self.state().group(&group).is_some_and(|held| held.version >= row.version) {
             return Ok((group, None));
@@ -147,7 +159,7 @@ impl Directory {
     pub(crate) fn open_grants(&self, receipt: &[u8], subject: &Address, profile: &Profile) -> Result<(u64, v1::GrantStatement), Error> {
         let proven = Receipt::decode(receipt)?.verify(profile.log())?;
         let signed = signed_in(&proven, EntryKind::Grants)?;
-        let (named, statement) = statements::grants_again(self.state(), &signed, &AwsLc).map_err(Error::unsound)?;
+        let (named, statement) = statements::grants_again(self.state(), &signed, &self.history, &AwsLc).map_err(Error::unsound)?;
         if named != *subject {
             return Err(Error::unsound(format!("the grants are those of {named}, not of {subject}")));
         }
@@ -163,7 +175,13 @@ impl Directory {
     /// The public X-Wing key that messages to `address` are sealed for; `None` when it has published none.
     #[must_use]
     pub fn current_key(&self, address: &Address) -> Option<Bytes> {
-        let current = |key: &&v1::EncryptionKey| key.state() == KeyState::Current && key.kem() == KemId::XWing;
+        // As the rules' own state has it: another identity key has ended those before it.
+        let row = self.state().keys(address)?;
+        let holds = |key: &v1::EncryptionKey| {
+            let key_id = encryption_key_id(key.kem(), &key.public);
+            row.keys.iter().any(|row| row.key_id == key_id[..] && row.state() == KeyState::Current)
+        };
+        let current = |key: &&v1::EncryptionKey| key.state() == KeyState::Current && key.kem() == KemId::XWing && holds(key);
         self.keys.get(address)?.keys.iter().find(current).map(|key| key.public.clone())
     }
 
@@ -190,6 +208,8 @@ impl Directory {
             self.bind(&page.checkpoint, &page.head, profile)?;
             writes.push(Write::text(Table::Meta, NOTE_KEY, page.checkpoint.to_vec()));
             writes.push(Write::text(Table::Meta, HEAD_KEY, page.head.to_vec()));
+            let heads = self.heads.iter().flat_map(|(index, size)| [index.to_be_bytes(), size.to_be_bytes()].concat()).collect::<Vec<u8>>();
+            writes.push(Write::text(Table::Meta, HEADS_KEY, heads));
         }
         Ok(writes)
     }
@@ -244,6 +264,12 @@ impl Directory {
             return Err(Error::unsound("the Head entry of the log names another directory"));
         }
         self.head = Some(Head { size, root, at: proven.leaf.at });
+        let seen = (proven.position.index, size);
+        if self.heads.last().is_none_or(|last| last.1 < size && last.0 < seen.0) {
+            self.heads.push(seen);
+            let old = self.heads.len().saturating_sub(HEADS_MAX);
+            self.heads.drain(..old);
+        }
         Ok(())
     }
 
@@ -271,9 +297,12 @@ fn signed_in(proven: &Proven, kind: EntryKind) -> Result<v1::SignedStatement, Er
 
 const NOTE_KEY: &str = "directory_note";
 const HEAD_KEY: &str = "directory_head";
+const HEADS_KEY: &str = "directory_heads";
 const GRANTS_KEY: &str = "grants";
 /// Before a group's address.
 const GROUP_KEY: &str = "group/";
+/// Heads that are remembered: one for each growth that was seen.
+const HEADS_MAX: usize = 1024;
 /// A withheld REVOKED key is noticed after a day.
 pub(crate) const HEAD_AGE_MAX_MS: u64 = 24 * 3_600_000;
 /// An offline post may still report to its own NCB.

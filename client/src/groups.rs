@@ -52,6 +52,17 @@ impl Client {
         self.refresh_directory().await
     }
 
+    /// A message that waited for its seal goes to those who belong to its group by now.
+    pub(crate) fn leave_out_who_left(&self, context: &mut v1::Context) {
+        let Ok(group) = Address::parse(&context.via_group) else { return };
+        let Some(row) = exchange::Rows::group(self.directory().state(), &group) else { return };
+        let addresses = context.recipients.iter().filter(|one| row.members.contains(one)).filter_map(|one| Address::parse(one).ok());
+        let mut kept = crate::compose::with_oversight(self.address(), &addresses.collect::<Vec<_>>());
+        kept.extend(Address::parse(IPSG_DESK).ok().filter(|desk| context.recipients.contains(&desk.to_string())));
+        let kept: Vec<String> = kept.iter().map(Address::to_string).collect();
+        context.recipients.retain(|one| kept.contains(one));
+    }
+
     /// The recipients of a message by name: a group becomes its members but the sender and those excepted.
     pub(crate) fn expand(&self, message: &Compose) -> Result<Expanded, Error> {
         let mut groups = message.to.iter().filter(|address| address.class() == Class::Group);

@@ -363,6 +363,11 @@ impl Client {
                 self.directory.size()
             )));
         }
+        // Neither what its sender saw nor what a Head had bound by then can be undone by naming an older directory.
+        let least = header.context.directory_size.max(self.directory.least_size_at(proven.position.index));
+        if size < least {
+            return Err(unsound(&format!("it was judged by a directory of {size} statements, when there were {least}")));
+        }
         self.check_signatures(&header, signed, &self.directory.as_of(size))?;
         let finding = foresee(&self.directory.as_of(size), proven.leaf.at, &header.context, sight).err();
         let facts = Facts {

@@ -184,6 +184,14 @@ impl Link {
         }
     }
 
+    /// Waits until the gateway's directory has more than `size` statements, or the connection ends.
+    pub async fn directory_grows(&self, size: u64) {
+        let mut directory = proto::v1::directory_client::DirectoryClient::with_origin(self.clone(), self.origin());
+        if let Ok(news) = directory.watch(proto::v1::WatchRequest { from_size: size }).await {
+            drop(news.into_inner().message().await);
+        }
+    }
+
     /// What it goes over.
     #[must_use]
     pub fn carrier(&self) -> Carrier {

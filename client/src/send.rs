@@ -354,6 +354,7 @@ impl Client {
         let policy = self.directory.policy();
         let (mut context, body) = if void { compose::void(&self.frame(&policy))? } else { self.draft(id)? };
         compose::carry_over(&mut context, number, clock::now());
+        self.leave_out_who_left(&mut context);
         let (keys, head) = self.foresee(&context)?;
         compose::place(&mut context, number, previous, head);
         let submission = seal::seal(&context, &body, &keys, &[self.profile.identity()])?;

@@ -35,6 +35,11 @@ impl Topic {
         Self { kind, subject: Some(subject.clone()) }
     }
 
+    /// Whether it is a set about somebody else, which two may change at a time.
+    fn is_of_others(&self) -> bool {
+        matches!(self.kind, StatementKind::Grants | StatementKind::Group)
+    }
+
     fn name(&self) -> String {
         let kind = self.kind.as_str_name().trim_start_matches("STATEMENT_KIND_").to_ascii_lowercase();
         self.subject.as_ref().map_or_else(|| kind.clone(), |subject| format!("{kind}/{subject}"))
@@ -68,8 +73,10 @@ impl Client {
             let trouble = match answered {
                 Ok(answer) => {
                     let receipt = answer.into_inner().receipt;
-                    if !receipt.is_empty() {
-                        self.witness_receipt(&receipt).await?;
+                    let proven = self.witness_receipt(&receipt).await?;
+                    // Of this very statement: a receipt of another entry would let a change be called done that nobody keeps.
+                    if proven.slot(1, 0).is_none_or(|bytes| *bytes != signed.encode_to_vec()[..]) {
+                        return Err(Error::unsound("the gateway's receipt is not of the statement that it was given"));
                     }
                     return self.settle(topic, &signed);
                 }
@@ -82,6 +89,12 @@ impl Client {
                 Trouble::Refused { ref name, ref metadata, .. } if name == "BAD_SEQUENCE" => {
                     if self.resequence(topic.clone(), &signed, metadata)? {
                         return self.settle(topic, &signed);
+                    }
+                    // What was built on a set that is not the last one any more would take somebody else's change back.
+                    if topic.is_of_others() {
+                        self.discard(topic)?;
+                        let text = "somebody else has changed it meanwhile: look again, then say it again";
+                        return Err(Error::refused("BAD_SEQUENCE", text));
                     }
                 }
                 Trouble::Busy { retry_after_ms, .. } if attempt + 1 < ATTEMPTS_MAX => {
@@ -169,6 +182,11 @@ impl Client {
         }
         self.profile.store().commit(&[chain.write(&topic)])?;
         Ok(false)
+    }
+
+    /// Number of one's own last statement on a topic; 0 before the first.
+    pub(crate) fn last_seq(&self, topic: &Topic) -> Result<u64, Error> {
+        Ok(self.chain(topic)?.seq)
     }
 
     fn chain(&self, topic: &Topic) -> Result<Chain, Error> {

@@ -22,6 +22,25 @@ pub struct Escaped<'a>(pub &'a str);
 #[derive(Clone, Copy, Debug)]
 pub struct EscapedLines<'a>(pub &'a str);
 
+/// JSON with the same characters as `\uXXXX`, which a reader of JSON takes for what they are.
+#[derive(Clone, Copy, Debug)]
+pub struct EscapedJson<'a>(pub &'a str);
+
+impl fmt::Display for EscapedJson<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for character in self.0.chars() {
+            if is_harmful(character) {
+                let mut units = [0; 2];
+                character.encode_utf16(&mut units).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_escaped(f, self.0, |_| false)

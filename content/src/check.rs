@@ -37,6 +37,9 @@ pub fn check(report: &mut EcoMessage) -> Vec<Warning> {
     if let Some(place) = &mut incident.place {
         look.identifier("incident.place.locode", Kind::Locode, &mut place.locode);
         let sound = place.latitude_e7.unsigned_abs() <= 900_000_000 && place.longitude_e7.unsigned_abs() <= 1_800_000_000;
+        if place.locode.is_none() && place.text.is_empty() && place.precision_m == 0 {
+            look.warn("incident.place", "is missing".to_owned());
+        }
         if !sound {
             look.warn("incident.place", "lies on no globe: degrees x 10^7 are asked for".to_owned());
         }
@@ -121,6 +124,9 @@ impl Look {
 
     fn goods(&mut self, path: &str, goods: &mut Goods) {
         self.word(&format!("{path}.cites_appendix"), "Goods.cites_appendix", &goods.cites_appendix, false);
+        if goods.taxon.is_empty() && goods.term.is_empty() {
+            self.warn(&format!("{path}.taxon"), "is missing: which goods?".to_owned());
+        }
         self.word(&format!("{path}.term"), "Goods.term", &goods.term, false);
         match &goods.quantity {
             Some(quantity) => {

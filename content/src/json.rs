@@ -63,6 +63,11 @@ pub fn to_json(report: &EcoMessage) -> String {
 /// [`ContentError`] when it is none, or too large.
 pub fn decode(bytes: &[u8]) -> Result<EcoMessage, ContentError> {
     limit(bytes.len())?;
+    // Two bytes on the wire are a row of three hundred in memory: sections are counted before they are there.
+    let sections = sections(bytes);
+    if sections > SECTIONS_MAX {
+        return Err(ContentError::TooMuch { field: "EcoMessage".to_owned(), count: sections, what: "rows", max: SECTIONS_MAX });
+    }
     let report = EcoMessage::decode(bytes).map_err(ContentError::Protobuf)?;
     bounds(&dynamic(&report))?;
     Ok(report)
@@ -72,6 +77,20 @@ pub fn decode(bytes: &[u8]) -> Result<EcoMessage, ContentError> {
 #[must_use]
 pub fn encode(report: &EcoMessage) -> Vec<u8> {
     report.encode_to_vec()
+}
+
+/// Fields of the outermost message, as far as they can be read.
+fn sections(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        count += 1;
+        let read = prost::encoding::decode_key(&mut bytes)
+            .and_then(|(tag, wire)| prost::encoding::skip_field(wire, tag, &mut bytes, prost::encoding::DecodeContext::default()));
+        if read.is_err() {
+            break;
+        }
+    }
+    count
 }
 
 fn limit(bytes: usize) -> Result<(), ContentError> {
@@ -110,6 +129,9 @@ fn bounds(message: &DynamicMessage) -> Result<(), ContentError> {
     Ok(())
 }
 
+/// Ten sections; seven of them have rows.
+const SECTIONS_MAX: usize = 10 * ROWS_MAX;
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -146,5 +168,6 @@ mod tests {
         check(&format!(r#"{{"modusOperandi":{{"text":"{}"}}}}"#, "x".repeat(TEXT_CHARS_MAX + 1)), "characters");
         assert!(matches!(from_json(&vec![b' '; REPORT_BYTES_MAX + 1]), Err(ContentError::Bytes(_))));
         assert!(matches!(decode(&[0x0a, 0xff]), Err(ContentError::Protobuf(_))));
+        assert!(matches!(decode(&[0x1a, 0].repeat(100_000)), Err(ContentError::TooMuch { what: "rows", count: 100_000, .. })));
     }
 }

@@ -23,8 +23,14 @@ pub struct Quick {
 
 /// What is wrong with an input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no quantity: a number and a unit, such as 312 kg or 4.5 t")]
-pub struct QuantityError(String);
+pub enum QuantityError {
+    /// No number, or no unit.
+    #[error("{0:?} is no quantity: a number and a unit, such as 312 kg or 4.5 t")]
+    Form(String),
+    /// A thousand to one reader and one to another.
+    #[error("{0:?} can be read as thousands or as a fraction: write 1200 kg, or 1.2 kg")]
+    Ambiguous(String),
+}
 
 impl Quick {
     /// The report.
@@ -32,7 +38,9 @@ impl Quick {
     /// # Errors
     /// [`QuantityError`] when the quantity cannot be read; everything else is kept as it was said.
     pub fn report(&self, language: &str) -> Result<EcoMessage, QuantityError> {
-        let known = crate::identifiers::examine(crate::identifiers::Kind::Locode, &self.place).1 == crate::identifiers::Outcome::Ok;
+        // Any five letters have the form; who means a code writes it in capitals.
+        let known = !self.place.chars().any(char::is_lowercase)
+            && crate::identifiers::examine(crate::identifiers::Kind::Locode, &self.place).1 == crate::identifiers::Outcome::Ok;
         let place = if known {
             Place { locode: Some(Identifier { raw: self.place.clone(), ..Identifier::default() }), ..Place::default() }
         } else {
@@ -65,7 +73,7 @@ impl Quick {
 /// # Errors
 /// [`QuantityError`] when it is no number with a unit, or has more than nine digits.
 pub fn quantity(text: &str) -> Result<Quantity, QuantityError> {
-    let wrong = || QuantityError(text.to_owned());
+    let wrong = || QuantityError::Form(text.to_owned());
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',')).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
@@ -75,6 +83,9 @@ pub fn quantity(text: &str) -> Result<Quantity, QuantityError> {
     let sound = !whole.is_empty() && !unit.is_empty() && digits.len() <= 9 && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !sound || (number.contains(['.', ',']) && fraction.is_empty()) {
         return Err(wrong());
+    }
+    if fraction.len() == 3 {
+        return Err(QuantityError::Ambiguous(text.to_owned()));
     }
     let mantissa = digits.parse().map_err(|_| wrong())?;
     let exponent = -i32::try_from(fraction.len()).map_err(|_| wrong())?;
@@ -97,6 +108,9 @@ mod tests {
         ] {
             assert_eq!(quantity(text).unwrap(), Quantity { mantissa, exponent, unit: unit.to_owned(), estimated: false }, "{text}");
         }
+        for ambiguous in ["1,200 kg", "1.200 kg"] {
+            assert!(matches!(quantity(ambiguous), Err(QuantityError::Ambiguous(_))), "{ambiguous}");
+        }
         for bad in ["", "kg", "312", "1.2.3 kg", "-4 kg", "1. kg", ".5 kg", "1234567890 kg", "many kg"] {
             assert!(quantity(bad).is_err(), "{bad}");
         }
@@ -116,9 +130,9 @@ mod tests {
         let mut report = quick.report("en").unwrap();
         assert_eq!(crate::check(&mut report), []);
         assert_eq!(report.requests.len(), 1);
-        assert_eq!(
-            Quick { place: "the old pier".to_owned(), ..quick }.report("en").unwrap().incident.unwrap().place.unwrap().text,
-            "the old pier"
-        );
+        for words in ["Lagos", "at sea", "the old pier"] {
+            let place = Quick { place: words.to_owned(), ..quick.clone() }.report("en").unwrap().incident.unwrap().place.unwrap();
+            assert_eq!((place.text.as_str(), place.locode), (words, None));
+        }
     }
 }

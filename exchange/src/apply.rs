@@ -159,7 +159,7 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
 
 fn directory(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
     match signed.kind() {
-        StatementKind::Enrolment => enrolment(rows, signed)?,
+        StatementKind::Enrolment => enrolment(rows, at, signed)?,
         StatementKind::Standing => standing(rows, signed, effects)?,
         _ => keys(rows, at, signed)?,
     }
@@ -168,7 +168,7 @@ fn directory(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement, ef
     Ok(())
 }
 
-fn enrolment(rows: &mut Overlay<'_>, signed: &SignedStatement) -> Result<(), ApplyError> {
+fn enrolment(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement) -> Result<(), ApplyError> {
     let statement: v1::Enrolment = statement::read(signed)?;
     note_chain(rows, signed, statement.head.as_ref())?;
     let participant = statement.participant.as_ref().ok_or(ApplyError::Field("participant"))?;
@@ -177,9 +177,26 @@ fn enrolment(rows: &mut Overlay<'_>, signed: &SignedStatement) -> Result<(), App
     // By the statement's own time, which is the same whoever reads it: the log, a client's directory, an auditor.
     let judged = anchors.judge(Role::Identity, &participant.identity_chain, created, &NothingRevoked);
     let certified = judged.map_err(|_| ApplyError::Field("participant.identity_chain"))?;
+    let replaced = rows.participant(&certified.address).is_some_and(|row| row.key_id != certified.key_id[..]);
+    if replaced {
+        revoke_keys(rows, at, &certified.address)?;
+    }
     let before = rows.participant(&certified.address).map(|row| row.state());
     let state = before.filter(|state| *state != ParticipantState::Withdrawn).unwrap_or(ParticipantState::Active);
     enrol(rows, participant, &certified, state);
+    Ok(())
+}
+
+/// Who gets another identity key may have lost the device: its encryption keys end with the old one, until it publishes others.
+fn revoke_keys(rows: &mut Overlay<'_>, at: Timestamp, address: &Address) -> Result<(), ApplyError> {
+    let mut row = rows.keys(address).cloned().unwrap_or_default();
+    for key in row.keys.iter_mut().filter(|key| key.state() != KeyState::Revoked) {
+        (key.state, key.since_ms) = (KeyState::Revoked.into(), at.ms());
+        let key_id = key.key_id.as_ref().try_into().map_err(|_| ApplyError::Field("key_id"))?;
+        let owner = v1::KeyOwnerRow { address: address.to_string(), state: KeyState::Revoked.into() };
+        rows.set(Key::KeyOwner(key_id), Row::KeyOwner(owner));
+    }
+    rows.set(Key::Keys(address.clone()), Row::Keys(row));
     Ok(())
 }
 

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use envelope::Address;
 use envelope::identity::Anchors;
+use proto::v1::ParticipantRow;
 
 use crate::state::{Key, Row, Rows, State};
 
@@ -20,6 +22,16 @@ impl History {
     pub fn keep(&mut self, state: &State, size: u64, key: Key) {
         let row = state.row(&key).cloned();
         self.past.entry(key).or_default().push((size, row));
+    }
+
+    /// The row of somebody, now or before, in which it has this identity key; `now` is its row of now.
+    pub(crate) fn with_key<'a>(&'a self, address: &Address, now: &'a ParticipantRow, key_id: &[u8]) -> Option<&'a ParticipantRow> {
+        let before = self.past.get(&Key::Participant(address.clone())).into_iter().flatten();
+        let before = before.filter_map(|(_, row)| match row {
+            Some(Row::Participant(row)) => Some(&**row),
+            _ => None,
+        });
+        std::iter::once(now).chain(before).find(|row| row.key_id == *key_id)
     }
 
     /// The rows as a directory of `size` statements had them; `state` has the newest.
@@ -39,6 +51,10 @@ pub struct AsOf<'a> {
 
 impl Rows for AsOf<'_> {
     fn row(&self, key: &Key) -> Option<&Row> {
+        // Of now, and nobody's but the reader's own: a message of then is not judged by them.
+        if matches!(key, Key::Grants(_) | Key::Group(_)) {
+            return None;
+        }
         let replaced = self.history.past.get(key).and_then(|past| past.iter().find(|(until, _)| self.size <= *until));
         match replaced {
             Some((_, row)) => row.as_ref(),

@@ -13,6 +13,7 @@ use envelope::statement::{self, Acknowledged, Delivered, Head, Statement, Statem
 use envelope::{Address, Class, Timestamp};
 use proto::v1::{self, KeyState, ParticipantState, SignedStatement, StatementKind};
 
+use crate::history::History;
 use crate::refusal::Refusal;
 use crate::rules::{identity_holds, is_revoked};
 use crate::state::Rows;
@@ -42,7 +43,7 @@ pub fn admit_statement(
     signed: SignedStatement,
     verifier: &impl Verifier,
 ) -> Result<AdmittedStatement, Refusal> {
-    Desk { rows, now: Some(now), peer, verifier }.admit(signed)
+    Desk { rows, now: Some(now), peer, verifier, past: None }.admit(signed)
 }
 
 /// Judges a statement of the directory again without the log, as a client does: the gateway has looked at times and
@@ -51,24 +52,35 @@ pub fn admit_statement(
 /// # Errors
 /// [`Refusal`] of the first check that fails.
 pub fn admit_again(rows: &dyn Rows, signed: SignedStatement, verifier: &impl Verifier) -> Result<AdmittedStatement, Refusal> {
-    Desk { rows, now: None, peer: None, verifier }.admit(signed)
+    Desk { rows, now: None, peer: None, verifier, past: None }.admit(signed)
 }
 
-/// Judges the newest statement of what a participant may send, as that participant's own client does; those before it are
-/// not at hand.
+/// Judges the newest statement of what a participant may send, as that participant's own client does. Those before it are not at
+/// hand, nor is the moment when it was taken: its issuer may since have been suspended or have another key, so that any key counts
+/// that `past` knows of it.
 ///
 /// # Errors
 /// [`Refusal`] of the first check that fails.
-pub fn grants_again(rows: &dyn Rows, signed: &SignedStatement, verifier: &impl Verifier) -> Result<(Address, v1::GrantStatement), Refusal> {
-    Desk { rows, now: None, peer: None, verifier }.grants(signed, false)
+pub fn grants_again(
+    rows: &dyn Rows,
+    signed: &SignedStatement,
+    past: &History,
+    verifier: &impl Verifier,
+) -> Result<(Address, v1::GrantStatement), Refusal> {
+    Desk { rows, now: None, peer: None, verifier, past: Some(past) }.grants(signed, false)
 }
 
 /// As [`grants_again`], of a group that the client's participant owns or belongs to.
 ///
 /// # Errors
 /// [`Refusal`] of the first check that fails.
-pub fn group_again(rows: &dyn Rows, signed: &SignedStatement, verifier: &impl Verifier) -> Result<(Address, v1::Group), Refusal> {
-    Desk { rows, now: None, peer: None, verifier }.group(signed, false)
+pub fn group_again(
+    rows: &dyn Rows,
+    signed: &SignedStatement,
+    past: &History,
+    verifier: &impl Verifier,
+) -> Result<(Address, v1::Group), Refusal> {
+    Desk { rows, now: None, peer: None, verifier, past: Some(past) }.group(signed, false)
 }
 
 /// What a statement is judged by.
@@ -78,6 +90,8 @@ struct Desk<'a, V> {
     now: Option<Timestamp>,
     peer: Option<&'a Address>,
     verifier: &'a V,
+    /// Where the moment of the statement is not known: what its issuer was before.
+    past: Option<&'a History>,
 }
 
 impl<V: Verifier> Desk<'_, V> {
@@ -179,8 +193,10 @@ impl<V: Verifier> Desk<'_, V> {
     fn grants(&self, signed: &SignedStatement, in_sequence: bool) -> Result<(Address, v1::GrantStatement), Refusal> {
         let (head, _, statement) = self.by_issuer::<v1::GrantStatement>(signed, in_sequence, of_subtree)?;
         let subject = subject(&head)?;
-        if self.rows.participant(&subject).is_none() {
-            return Err(Refusal::NoAuthority("the subject is not enrolled"));
+        let state = self.rows.participant(&subject).map(|row| row.state());
+        // What was granted and read later: the subject may have gone since.
+        if state.is_none_or(|state| state == ParticipantState::Withdrawn && self.past.is_none()) {
+            return Err(Refusal::NoAuthority("the subject is not enrolled, or withdrawn"));
         }
         Ok((subject, statement))
     }
@@ -197,7 +213,8 @@ impl<V: Verifier> Desk<'_, V> {
         };
         let (head, _, statement) = self.by_issuer::<v1::Group>(signed, in_sequence, owns)?;
         let enrolled = |member: &String| Address::parse(member).is_ok_and(|address| self.rows.participant(&address).is_some());
-        if !statement.members.iter().all(enrolled) {
+        // A client may know the group of a member whom its directory does not have yet.
+        if self.past.is_none() && !statement.members.iter().all(enrolled) {
             return Err(Refusal::NoAuthority("a member is not enrolled"));
         }
         Ok((subject(&head)?, statement))
@@ -273,9 +290,13 @@ impl<V: Verifier> Desk<'_, V> {
         }
         may_speak(&head, &issuer)?;
         let row = self.rows.participant(&issuer).ok_or_else(|| Refusal::NotSender(format!("{issuer} is not enrolled")))?;
-        let signer = (row.key_id.as_ref().try_into().ok()).zip(PublicKey::read(row.alg(), &row.public));
-        let signer = signer.ok_or(Refusal::NoAuthority("the issuer has no identity key"))?;
-        statement::verify::<S>(self.verifier, signed, &[signer]).map_err(|fault| refuse(fault.into()))?;
+        if let Some(past) = self.past {
+            let key_id = signed.signatures.first().map_or(&[][..], |signature| &signature.key_id);
+            let row = past.with_key(&issuer, row, key_id).ok_or(Refusal::NoAuthority("the issuer never had this key"))?;
+            self.check_signature::<S>(signed, row)?;
+            return Ok((head, issuer, statement));
+        }
+        self.check_signature::<S>(signed, row)?;
         if !matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised) {
             return Err(Refusal::Suspended { address: issuer, state: "not active" });
         }
@@ -284,6 +305,12 @@ impl<V: Verifier> Desk<'_, V> {
             self.in_sequence(&head, S::KIND)?;
         }
         Ok((head, issuer, statement))
+    }
+
+    fn check_signature<S: Statement>(&self, signed: &SignedStatement, row: &v1::ParticipantRow) -> Result<(), Refusal> {
+        let signer = (row.key_id.as_ref().try_into().ok()).zip(PublicKey::read(row.alg(), &row.public));
+        let signer = signer.ok_or(Refusal::NoAuthority("the issuer has no identity key"))?;
+        statement::verify::<S>(self.verifier, signed, &[signer]).map_err(|fault| refuse(fault.into()))
     }
 
     fn head<S: Statement>(&self, statement: &S) -> Result<Head, Refusal> {

@@ -9,7 +9,7 @@ use client::bureau::Terms;
 use client::{Client, Compose, Error, ReceiveOptions};
 use envelope::entry::Entry;
 use proto::v1::directory_client::DirectoryClient;
-use proto::v1::{self, Audience, Classification, Grant, Kind, OversightMode, ParticipantState, Priority, StandingReason};
+use proto::v1::{self, Audience, Classification, Grant, GroupSenders, Kind, OversightMode, ParticipantState, Priority, StandingReason};
 use theatre::{CAST, PATIENCE, Theatre, address, audit, note};
 
 const POST: &str = "ke/air/kenbo";
@@ -172,4 +172,116 @@ async fn grants_say_what_a_post_may_send_and_are_nobody_elses_business() {
     drop((post, kenya, thailand));
     let entries = end(theatre, running).await;
     assert_eq!(entries.iter().filter(|entry| matches!(entry, Entry::Grants(_))).count(), 2);
+}
+
+/// What a bureau or a post was before does not make a liar of anybody now, and nothing old comes to life.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_ends_key_and_mail_and_a_suspended_bureau_cuts_no_post_off() {
+    let theatre = Theatre::new(&["ke", "th", "ke/cus/kemba", "ipsg/ens", "ipsg/compliance", "aud/network"]);
+    let running = theatre.start().await;
+    let [mut thailand, mut kenya] = [theatre.client("th").await, theatre.client("ke").await];
+    let mut compliance = theatre.client("ipsg/compliance").await;
+    let mut kemba = theatre.client("ke/cus/kemba").await;
+    let kemba_address = address("ke/cus/kemba");
+    let all = grant(&[Kind::Message, Kind::Ecomessage], Audience::All);
+    kenya.set_grants(&kemba_address, vec![all]).await.expect("granted");
+    kemba.refresh_directory().await.expect("the directory");
+    compliance.set_standing(&address("ke"), ParticipantState::Suspended, StandingReason::Investigation).await.expect("suspended");
+    kemba.refresh_directory().await.expect("its grants are what they were");
+    drop(kemba);
+    let mut kemba = theatre.client("ke/cus/kemba").await;
+    compliance.set_standing(&address("ke"), ParticipantState::Active, StandingReason::Routine).await.expect("restored");
+    kemba.refresh_directory().await.expect("the directory");
+
+    // Mail of the old key is read by the new one's time; the old device opens nothing that comes later.
+    let sent = kemba.send(note(&["th"], "by the old key")).await.expect("sent");
+    kenya.reconnect(PATIENCE).await.expect("Kenya is back");
+    std::fs::rename(theatre.identity("ke/cus/kemba"), theatre.folder.path().join("lost")).expect("moved");
+    let folder = certs_dev::issue(&theatre.pki(), &kemba_address).expect("certificates").folder;
+    let before = kenya.participant(&kemba_address).expect("enrolled");
+    kenya.enrol(&folder.join("identity.pem"), Terms::of(&before.row)).await.expect("enrolled anew");
+    let after = kenya.participant(&kemba_address).expect("enrolled");
+    assert!(before.has_key && !after.has_key && after.row.open_to_foreign, "nobody seals to the lost device");
+    let late = kemba.send(note(&["th"], "by the old key, later")).await.expect_err("the key has ended");
+    assert!(["REVOKED", "NOT_SENDER"].contains(&refused(&late)), "{late}");
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    let found: Vec<_> = mail.received.iter().map(|one| (&one.reference, &one.finding)).collect();
+    assert_eq!((mail.unsound.len(), found), (0, vec![(&sent.reference, &None)]));
+    assert_eq!(thailand.open(&sent.reference).expect("it opens").content, b"by the old key");
+    thailand.refresh_directory().await.expect("the directory");
+    let to_it = thailand.send(note(&["ke", "ke/cus/kemba"], "hello")).await.expect_err("it has no key");
+    assert_eq!(refused(&to_it), "STALE_KEY");
+
+    // Both of its certificates are taken back, and those whose files are gone with them.
+    let revoked = certs_dev::revoke(&theatre.pki(), &kemba_address).expect("revoked");
+    assert_eq!(revoked.serials.len(), 4);
+    drop((kemba, kenya, thailand, compliance));
+    end(theatre, running).await;
+}
+
+/// A member that has grants of its own now was written by others without: their messages are no findings.
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawal_takes_the_grants_and_the_readers_own_grants_judge_nobody_else() {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    let mut kenya = theatre.client("ke").await;
+    enrolled(&theatre, &mut kenya, Terms::default()).await;
+    let subject = address(POST);
+    let mut post = theatre.client(POST).await;
+    let own = post.send(note(&["ke", POST], "to itself, too")).await.expect("sent");
+    kenya.set_grants(&subject, Vec::new()).await.expect("revoked");
+    post.refresh_directory().await.expect("the directory");
+    let mail = post.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!(mail.received.iter().map(|one| (&one.reference, &one.finding)).collect::<Vec<_>>(), [(&own.reference, &None)]);
+    kenya.set_grants(&subject, vec![grant(&[Kind::Alert], Audience::All)]).await.expect("granted");
+    kenya.set_standing(&subject, ParticipantState::Withdrawn, StandingReason::Misuse).await.expect("withdrawn");
+    let granted = kenya.set_grants(&subject, vec![grant(&[Kind::Alert], Audience::All)]).await;
+    assert_eq!(refused(&granted.expect_err("it is withdrawn")), "NO_AUTHORITY");
+    kenya.enrol(&theatre.identity(POST).join("identity.pem"), Terms::default()).await.expect("enrolled again");
+    assert_eq!(kenya.grants_of(&subject).await.expect("an answer"), Some(Vec::new()), "it begins with nothing");
+    drop((post, kenya));
+    end(theatre, running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_written_to_by_its_members_and_nobody_else_learns_of_it() {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    let [mut thailand, mut kenya, mut kemba] =
+        [theatre.client("th").await, theatre.client("ke").await, theatre.client("ke/cus/kemba").await];
+    let mut secretariat = theatre.client("ipsg/ens").await;
+    let operation = address("grp/op/4f2a");
+    let members = ["ke", "ke/cus/kemba", "th"].map(address).to_vec();
+    kenya.set_group(&operation, members.clone(), GroupSenders::Members, None).await.expect("founded");
+    let taken = secretariat.set_group(&operation, members.clone(), GroupSenders::Members, None).await;
+    assert_eq!(refused(&taken.expect_err("it is Kenya's")), "NO_AUTHORITY");
+    for client in [&mut thailand, &mut kemba, &mut secretariat] {
+        client.refresh_directory().await.expect("the directory");
+    }
+    assert_eq!(thailand.groups().len(), 1);
+    assert_eq!(secretariat.groups(), [], "who is no member hears nothing of it");
+    let to_group = |text: &str| note(&["grp/op/4f2a"], text);
+    let sent = kemba.send(to_group("a lorry with logs")).await.expect("sent");
+    let told: Vec<_> = kemba.status(&sent.reference).await.expect("known").into_iter().map(|one| one.recipient).collect();
+    assert_eq!(told, ["ke", "th"], "everybody but the sender");
+    let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!(mail.received.iter().map(|one| &one.finding).collect::<Vec<_>>(), [&None]);
+    let opened = thailand.open(&sent.reference).expect("it opens");
+    assert_eq!(opened.header.context.via_group, Some(operation.clone()));
+    // Somebody is left out: then nobody is told that there was a group.
+    let quiet = Compose { except: vec![address("th")], ..to_group("not for Thailand") };
+    let sent = kemba.send(quiet).await.expect("sent");
+    kenya.receive(ReceiveOptions::default()).await.expect("mail");
+    assert_eq!(kenya.open(&sent.reference).expect("it opens").header.context.via_group, None);
+    assert!(secretariat.send(to_group("let me in")).await.is_err());
+    // Who has left is named by nobody whose directory is new, and by nobody else for long.
+    kenya.set_group(&operation, members[..2].to_vec(), GroupSenders::Members, None).await.expect("changed");
+    let stale = kemba.send(to_group("Thailand has gone")).await;
+    assert!(stale.as_ref().err().is_none_or(|error| refused(error) == "STALE_DIRECTORY"), "{stale:?}");
+    kemba.refresh_directory().await.expect("the directory");
+    let sent = kemba.send(to_group("Thailand has gone")).await.expect("sent");
+    assert_eq!(kemba.status(&sent.reference).await.expect("known").len(), 1);
+    assert_eq!(refused(&thailand.send(to_group("still here?")).await.expect_err("no member")), "NO_GRANT");
+    drop((kemba, kenya, thailand, secretariat));
+    end(theatre, running).await;
 }

@@ -463,7 +463,7 @@ pub(crate) enum BureauCommand {
     /// Takes somebody into the network, or lays down new terms or a new certificate for it
     #[command(after_help = "Example:\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem --oversight relay")]
     Enrol(Enrol),
-    /// Adds a grant; the kinds that it names are from now on sent under it alone
+    /// Adds a grant; the first one ends those of its class, and a kind is granted in one way at a time
     #[command(
         after_help = "Example:\n  ecowire bureau grant --profile ke ke/cus/kemba --kind alert,ecomessage --audience bureaus --days 90"
     )]
@@ -495,13 +495,13 @@ pub(crate) struct Enrol {
     /// Chain of its identity certificate in PEM, by the bureau's own CA; it says whom.
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: PathBuf,
-    #[arg(long, value_name = "WORD", default_value = "restricted", value_parser = word::<Classification>, help = among::<Classification>("The highest class of content that it may hold"))]
-    pub(crate) clearance: Classification,
-    #[arg(long, value_name = "WORD", default_value = "copy", value_parser = word::<OversightMode>, help = among::<OversightMode>("How the bureau sees what it sends abroad"))]
-    pub(crate) oversight: OversightMode,
-    /// Others than its own country may write to it, with a copy to the bureau.
-    #[arg(long)]
-    pub(crate) open_to_foreign: bool,
+    #[arg(long, value_name = "WORD", value_parser = word::<Classification>, help = among::<Classification>("The highest class of content that it may hold; as before, or restricted"))]
+    pub(crate) clearance: Option<Classification>,
+    #[arg(long, value_name = "WORD", value_parser = word::<OversightMode>, help = among::<OversightMode>("How the bureau sees what it sends abroad; as before, or copy"))]
+    pub(crate) oversight: Option<OversightMode>,
+    /// Whether others than its own country may write to it, with a copy to the bureau; as before, or not.
+    #[arg(long, value_name = "YES", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) open_to_foreign: Option<bool>,
 }
 
 #[derive(Debug, Args)]

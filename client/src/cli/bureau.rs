@@ -1,11 +1,12 @@
 //! `bureau`: a bureau runs those below it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::bureau::{Member, Terms, in_order, without};
 use crate::words::Word as _;
 use crate::{Client, Error, clock};
-use envelope::Timestamp;
+use envelope::{Address, Timestamp};
 use proto::v1::{Audience, Grant, ParticipantState};
 use serde::Serialize;
 
@@ -15,39 +16,56 @@ use super::{args, print};
 
 pub(super) async fn run(bureau: &args::Bureau, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let office = bureau.command.office();
+    if matches!(bureau.command, BureauCommand::Watch(_)) {
+        return watch(office, secrets, way).await;
+    }
     let profile = super::open(&office.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = super::connect(&profile, way).await?;
-    match &bureau.command {
-        BureauCommand::Enrol(enrol) => {
-            let terms = Terms { clearance: enrol.clearance, open_to_foreign: enrol.open_to_foreign, oversight: enrol.oversight };
-            let address = client.enrol(&enrol.certificate, terms).await?;
-            list(&client, |member| member.address == address, office.json).await?;
-        }
-        BureauCommand::Suspend(standing) => stand(&mut client, standing, ParticipantState::Suspended, office.json).await?,
-        BureauCommand::Restore(standing) => stand(&mut client, standing, ParticipantState::Active, office.json).await?,
-        BureauCommand::Withdraw(standing) => stand(&mut client, standing, ParticipantState::Withdrawn, office.json).await?,
-        BureauCommand::Grant(granting) => grant(&mut client, granting, office.json).await?,
-        BureauCommand::Revoke(revoking) => {
-            let before = client.grants_of(&revoking.address).await?.unwrap_or_default();
-            client.set_grants(&revoking.address, without(before, &revoking.kind, clock::now())).await?;
-            list(&client, |member| member.address == revoking.address, office.json).await?;
-        }
-        BureauCommand::List(_) => list(&client, |_| true, office.json).await?,
-        BureauCommand::Watch(_) => watch(&mut client, office.json).await?,
+    let shown = match &bureau.command {
+        BureauCommand::Enrol(enrol) => Some(self::enrol(&mut client, enrol).await?),
+        BureauCommand::Suspend(standing) => Some(stand(&mut client, standing, ParticipantState::Suspended).await?),
+        BureauCommand::Restore(standing) => Some(stand(&mut client, standing, ParticipantState::Active).await?),
+        BureauCommand::Withdraw(standing) => Some(stand(&mut client, standing, ParticipantState::Withdrawn).await?),
+        BureauCommand::Grant(granting) => Some(grant(&mut client, granting).await?),
+        BureauCommand::Revoke(revoking) => Some(revoke(&mut client, revoking).await?),
+        BureauCommand::List(_) | BureauCommand::Watch(_) => None,
+    };
+    let members = shown.as_ref().map_or_else(|| client.members(), |one| client.participant(one).into_iter().collect());
+    if members.is_empty() {
+        print::note(&format!("nobody is enrolled below {}", client.address()));
+    }
+    for member in members {
+        let grants = grants_shown(&client, &member).await?;
+        say(&member, &grants, office.json);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn stand(client: &mut Client, standing: &Standing, state: ParticipantState, json: bool) -> Result<(), Error> {
-    client.set_standing(&standing.address, state, standing.reason).await?;
-    list(client, |member| member.address == standing.address, json).await
+async fn enrol(client: &mut Client, enrol: &args::Enrol) -> Result<Address, Error> {
+    // What is not said stays as it is.
+    let (_, subject) = client.certified(&enrol.certificate)?;
+    let before = client.participant(&subject).map(|member| Terms::of(&member.row)).unwrap_or_default();
+    let terms = Terms {
+        clearance: enrol.clearance.unwrap_or(before.clearance),
+        open_to_foreign: enrol.open_to_foreign.unwrap_or(before.open_to_foreign),
+        oversight: enrol.oversight.unwrap_or(before.oversight),
+    };
+    client.enrol(&enrol.certificate, terms).await
 }
 
-async fn grant(client: &mut Client, granting: &Granting, json: bool) -> Result<(), Error> {
+async fn stand(client: &mut Client, standing: &Standing, state: ParticipantState) -> Result<Address, Error> {
+    client.set_standing(&standing.address, state, standing.reason).await?;
+    Ok(standing.address.clone())
+}
+
+async fn grant(client: &mut Client, granting: &Granting) -> Result<Address, Error> {
     let now = clock::now();
-    let before = client.grants_of(&granting.address).await?.unwrap_or_default();
+    let before = client.grants_of(&granting.address).await?;
+    if before.is_none() {
+        print::note(&format!("from now on {} sends by its own grants alone; until now those of its class counted", granting.address));
+    }
     // A kind is granted in one way at a time: the newest.
-    let mut grants: Vec<Grant> = without(before, &granting.kind, now);
+    let mut grants: Vec<Grant> = without(before.unwrap_or_default(), &granting.kind, now);
     grants.push(in_order(Grant {
         kinds: granting.kind.iter().map(|kind| (*kind).into()).collect(),
         priorities: granting.priority.iter().map(|priority| (*priority).into()).collect(),
@@ -56,7 +74,78 @@ async fn grant(client: &mut Client, granting: &Granting, json: bool) -> Result<(
         expires_ms: granting.days.map_or(0, |days| now.plus(u64::from(days) * DAY_MS).ms()),
     }));
     client.set_grants(&granting.address, grants).await?;
-    list(client, |member| member.address == granting.address, json).await
+    Ok(granting.address.clone())
+}
+
+async fn revoke(client: &mut Client, revoking: &args::Revoking) -> Result<Address, Error> {
+    let before = client.grants_of(&revoking.address).await?;
+    if before.is_none() && !revoking.kind.is_empty() {
+        let text = format!(
+            "{} has no grants of its own, those of its class count: say with `grant` what it may send, or revoke everything without --kind",
+            revoking.address
+        );
+        return Err(Error::Argument(text));
+    }
+    client.set_grants(&revoking.address, without(before.unwrap_or_default(), &revoking.kind, clock::now())).await?;
+    Ok(revoking.address.clone())
+}
+
+/// Grants of somebody's own; `None` when its class's count.
+type Granted = Option<Vec<Grant>>;
+
+/// What a bureau may know of somebody's grants; of others than those below it nothing.
+async fn grants_shown(client: &Client, member: &Member) -> Result<Granted, Error> {
+    if member.address.own_ncb().as_ref() == Some(client.address()) { client.grants_of(&member.address).await } else { Ok(None) }
+}
+
+/// Says what changes below the bureau, as it comes, until it is interrupted. The profile is free for other commands meanwhile.
+async fn watch(office: &args::Office, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut before: Vec<(Member, Granted)> = Vec::new();
+    let mut trouble = String::new();
+    loop {
+        let waited = async {
+            let (link, size) = {
+                let profile = super::open(&office.profile, secrets, super::PROFILE_WAIT, way).await?;
+                let client = super::connect(&profile, way).await?;
+                let mut now = Vec::new();
+                for member in client.members() {
+                    let grants = grants_shown(&client, &member).await?;
+                    if before.iter().all(|(old, granted)| (old, granted) != (&member, &grants)) {
+                        say(&member, &grants, office.json);
+                    }
+                    now.push((member, grants));
+                }
+                before = now;
+                (client.link().cloned(), client.directory().size())
+            };
+            match link {
+                // Grants are no part of the directory: they are looked at every so often.
+                Some(link) => drop(tokio::time::timeout(LOOK_AGAIN, link.directory_grows(size)).await),
+                None => tokio::time::sleep(PAUSE).await,
+            }
+            Ok::<_, Error>(())
+        };
+        let visited = tokio::select! {
+            _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
+            visited = waited => visited,
+        };
+        match visited {
+            Ok(()) => trouble.clear(),
+            Err(error @ (Error::Unreachable { .. } | Error::InUse(_))) => {
+                // The same trouble is told once.
+                if trouble != error.to_string() {
+                    trouble = error.to_string();
+                    print::note(&trouble);
+                }
+                tokio::select! {
+                    _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+            Err(other) => return Err(other),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -85,33 +174,7 @@ struct GrantLine {
     until: Option<String>,
 }
 
-async fn list(client: &Client, wanted: impl Fn(&Member) -> bool, json: bool) -> Result<(), Error> {
-    let members = client.members();
-    if members.is_empty() {
-        print::note(&format!("nobody is enrolled below {}", client.address()));
-    }
-    for member in members.into_iter().filter(wanted) {
-        let grants = client.grants_of(&member.address).await?;
-        say(&member, grants, json);
-    }
-    Ok(())
-}
-
-/// Says what changes below the bureau, as it comes, until it is ended.
-async fn watch(client: &mut Client, json: bool) -> Result<(), Error> {
-    let mut before = client.members();
-    before.iter().for_each(|member| say(member, None, json));
-    loop {
-        client.wait_for_directory().await?;
-        let now = client.members();
-        for member in now.iter().filter(|member| !before.contains(member)) {
-            say(member, client.grants_of(&member.address).await?, json);
-        }
-        before = now;
-    }
-}
-
-fn say(member: &Member, grants: Option<Vec<Grant>>, json: bool) {
+fn say(member: &Member, grants: &Granted, json: bool) {
     let row = &member.row;
     let line = MemberLine {
         address: member.address.to_string(),
@@ -121,7 +184,7 @@ fn say(member: &Member, grants: Option<Vec<Grant>>, json: bool) {
         open_to_foreign: row.open_to_foreign,
         certificate_until: Timestamp(row.not_after_ms).to_string(),
         has_key: member.has_key,
-        grants: grants.map(|grants| grants.iter().map(grant_line).collect()),
+        grants: grants.as_ref().map(|grants| grants.iter().map(grant_line).collect()),
     };
     if json {
         return print::json(&line);
@@ -154,4 +217,7 @@ fn grant_line(grant: &Grant) -> GrantLine {
     }
 }
 
+/// After this long without a change, and after trouble.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(3);
 const DAY_MS: u64 = 86_400_000;

@@ -153,7 +153,7 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
     match (&open.out, &report) {
         (Some(out), Some(report)) => write(out, format!("{}\n", content::to_json(report)).as_bytes(), open.force)?,
         (Some(out), None) => write(out, &opened.content, open.force)?,
-        (None, Some(report)) if open.json => print::line(&content::to_json(report)),
+        (None, Some(report)) if open.json => print::json_text(&content::to_json(report)),
         (None, Some(report)) => {
             content::lines(report).iter().for_each(|(path, value)| print::line(&format!("{path:<32} {}", Escaped(value))));
         }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::standing::End;
-use crate::words::{Escaped, Word as _};
+use crate::words::{Escaped, EscapedJson, Word as _};
 use crate::{Client, Error, Received, Sent};
 use serde::Serialize;
 
@@ -14,7 +14,12 @@ use super::args::Way;
 /// Prints one JSON object as a line; a closed pipe ends the program quietly.
 pub(crate) fn json(object: &impl Serialize) {
     let text = serde_json::to_string(object).unwrap_or_else(|_| "{}".to_owned());
-    line(&text);
+    json_text(&text);
+}
+
+/// Prints JSON that was made elsewhere.
+pub(crate) fn json_text(text: &str) {
+    line(&EscapedJson(text).to_string());
 }
 
 /// Prints a line on stdout; its texts are escaped already or of a closed grammar.

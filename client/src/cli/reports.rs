@@ -29,6 +29,9 @@ fn ecomessage(asked: &ComposeEcomessage) -> Result<ExitCode, Error> {
     let mut answers = Vec::new();
     for (input, given) in Input::ALL.into_iter().zip(given) {
         answers.push(match given {
+            Some(text) if text.trim().is_empty() && !may_be_empty(input) => {
+                return Err(Error::Argument(format!("--{} is empty: {}", option(input), input.question(language))));
+            }
             Some(text) => input.answer(text),
             None => ask(input, language)?,
         });
@@ -40,9 +43,11 @@ fn ecomessage(asked: &ComposeEcomessage) -> Result<ExitCode, Error> {
     let report = Quick { when, ..quick }.report(language.tag()).map_err(|error| Error::Argument(format!("--quantity: {error}")))?;
     let report = checked(report);
     let text = content::to_json(&report);
+    // What is composed can be sent.
+    content::from_json(text.as_bytes()).map_err(|error| Error::Argument(format!("the report would be no report: {error}")))?;
     match &asked.out {
         Some(out) => mail::write(out, format!("{text}\n").as_bytes(), asked.force)?,
-        None => print::line(&text),
+        None => print::json_text(&text),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,14 +55,13 @@ fn ecomessage(asked: &ComposeEcomessage) -> Result<ExitCode, Error> {
 /// Asks on stderr and reads a line; what must be said is asked for again.
 fn ask(input: Input, language: Language) -> Result<String, Error> {
     let missing = || Error::Argument(format!("{} is not answered: give --{} TEXT", input.question(language), option(input)));
-    let may_be_empty = matches!(input, Input::When | Input::Action);
     loop {
         let words: Vec<String> = input.words().iter().enumerate().map(|(at, word)| format!("  {} {word}", at + 1)).collect();
         eprint!("{}{}\n> ", input.question(language), words.concat());
         let mut line = String::new();
         std::io::stderr().flush().and_then(|()| std::io::stdin().lock().read_line(&mut line)).map_err(|_| missing())?;
         if line.is_empty() {
-            return Err(missing());
+            return if may_be_empty(input) { Ok(String::new()) } else { Err(missing()) };
         }
         let answer = input.answer(&line);
         if input == Input::Quantity
@@ -66,10 +70,14 @@ fn ask(input: Input, language: Language) -> Result<String, Error> {
             eprintln!("{error}");
             continue;
         }
-        if !answer.is_empty() || may_be_empty {
+        if !answer.is_empty() || may_be_empty(input) {
             return Ok(answer);
         }
     }
+}
+
+fn may_be_empty(input: Input) -> bool {
+    matches!(input, Input::When | Input::Action)
 }
 
 fn option(input: Input) -> &'static str {
@@ -86,7 +94,11 @@ fn option(input: Input) -> &'static str {
 
 /// Media type and content to seal a file with; a report is sealed as such.
 pub(super) fn sealed(kind: Kind, file: &Path, guessed: &str, bytes: Vec<u8>) -> Result<(String, Vec<u8>), Error> {
-    if kind != Kind::Ecomessage || guessed != "application/json" {
+    if kind != Kind::Ecomessage {
+        return Ok((guessed.to_owned(), bytes));
+    }
+    if guessed != "application/json" {
+        print::note(&format!("note: {} is sent as it is; a report is a .json file", file.display()));
         return Ok((guessed.to_owned(), bytes));
     }
     let wrong = |error| {
@@ -98,6 +110,14 @@ pub(super) fn sealed(kind: Kind, file: &Path, guessed: &str, bytes: Vec<u8>) -> 
     };
     let report = checked(content::from_json(&bytes).map_err(wrong)?);
     Ok((ECOMESSAGE_TYPE.to_owned(), content::encode(&report)))
+}
+
+/// A file with the media type that its sender names; what is called a report is one.
+pub(super) fn named(media_type: &str, file: &Path, bytes: Vec<u8>) -> Result<(String, Vec<u8>), Error> {
+    if media_type == ECOMESSAGE_TYPE {
+        content::decode(&bytes).map_err(|error| Error::Argument(format!("{} is no report: {error}", file.display())))?;
+    }
+    Ok((media_type.to_owned(), bytes))
 }
 
 /// The report in a message that was opened, looked through anew: a sender's checks are the sender's word.

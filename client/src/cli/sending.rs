@@ -31,7 +31,7 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
     let content = std::fs::read(&send.file).map_err(|cause| Error::File { what: "read", path: send.file.clone(), cause })?;
     let name = send.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (media_type, content) = match &send.media_type {
-        Some(media_type) => (media_type.clone(), content),
+        Some(media_type) => reports::named(media_type, &send.file, content)?,
         None => reports::sealed(send.kind, &send.file, media_type_of(&name), content)?,
     };
     let message = Compose {
