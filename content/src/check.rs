@@ -231,6 +231,7 @@ mod tests {
                 incident.at "yesterday" is no time like 2026-11-24T10:00:00Z
                 incident.place.locode "KEMB1" has not the form of such a number; kept as observed
                 incident.place lies on no globe: degrees x 10^7 are asked for
+                goods[1].taxon is missing: which goods?
                 goods[1].quantity.unit is missing: kg, g, mg, t, l, ml, m3, m2, m, cm, pieces, specimens, boxes, sets, pairs
                 goods[1].quantity.exponent is not -9 to 9
                 goods[1].hs "77" has not the form of such a number; kept as observed

@@ -108,17 +108,9 @@ pub(crate) struct Passphrase {
     pub(crate) remove: bool,
 }
 
-/// Seals and signs a file and sends it. It is kept in the outbox until a definite answer comes.
-///
-/// The own NCB is added when a recipient lies abroad, and so is the NCB of a foreign endpoint.
+/// To whom, and as what: what the rules look at.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  ecowire send --profile kemba --to th,ipsg/ens --kind ecomessage --priority urgent --file report.json\n  ecowire send --profile ke --to th --kind reply --in-reply-to TH/2026/000003 --file answer.txt --json"
-)]
-pub(crate) struct Send {
-    /// Profile folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) profile: PathBuf,
+pub(crate) struct Addressed {
     /// Recipients, separated by commas; a group stands for its members.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
     pub(crate) to: Vec<Address>,
@@ -131,6 +123,23 @@ pub(crate) struct Send {
     pub(crate) priority: Priority,
     #[arg(long, value_name = "WORD", default_value = "official-use-only", value_parser = word::<Classification>, help = among::<Classification>("Who may hold it"))]
     pub(crate) classification: Classification,
+    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>, help = among::<OptOut>("Why ipsg/ens gets no copy"))]
+    pub(crate) opt_out: Option<OptOut>,
+}
+
+/// Seals and signs a file and sends it. It is kept in the outbox until a definite answer comes.
+///
+/// The own NCB is added when a recipient lies abroad, and so is the NCB of a foreign endpoint.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ecowire send --profile kemba --to th,ipsg/ens --kind ecomessage --priority urgent --file report.json\n  ecowire send --profile ke --to th --kind reply --in-reply-to TH/2026/000003 --file answer.txt --json"
+)]
+pub(crate) struct Send {
+    /// Profile folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    #[command(flatten)]
+    pub(crate) about: Addressed,
     #[arg(long, value_name = "WORD", default_value = "h0", value_parser = word::<Handling>, help = among::<Handling>("What recipients may do with it (h0 police use, h1 not in court, h2 not onward without permission, h3 other)"))]
     pub(crate) handling: Handling,
     /// The file, at most 256 KiB; recipients get the same bytes.
@@ -142,8 +151,6 @@ pub(crate) struct Send {
     /// A message of this profile that it answers.
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) in_reply_to: Option<Reference>,
-    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>, help = among::<OptOut>("Why ipsg/ens gets no copy"))]
-    pub(crate) opt_out: Option<OptOut>,
     /// A drill.
     #[arg(long)]
     pub(crate) exercise: bool,
@@ -204,20 +211,8 @@ pub(crate) struct Explain {
     /// Profile folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) profile: PathBuf,
-    /// Recipients, separated by commas; a group stands for its members.
-    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
-    pub(crate) to: Vec<Address>,
-    /// Who of the group does not get it; then the group is not named to anybody.
-    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
-    pub(crate) except: Vec<Address>,
-    #[arg(long, value_name = "WORD", default_value = "message", value_parser = word::<Kind>, help = among::<Kind>("What the message is for"))]
-    pub(crate) kind: Kind,
-    #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<Priority>, help = among::<Priority>("How urgent it is"))]
-    pub(crate) priority: Priority,
-    #[arg(long, value_name = "WORD", default_value = "official-use-only", value_parser = word::<Classification>, help = among::<Classification>("Who may hold it"))]
-    pub(crate) classification: Classification,
-    #[arg(long, value_name = "REASON", value_parser = word::<OptOut>, help = among::<OptOut>("Why ipsg/ens gets no copy"))]
-    pub(crate) opt_out: Option<OptOut>,
+    #[command(flatten)]
+    pub(crate) about: Addressed,
     /// One JSON object a rule.
     #[arg(long)]
     pub(crate) json: bool,

@@ -27,15 +27,15 @@ pub(super) async fn run(explain: &args::Explain, secrets: &Secrets, way: &args::
     let profile = super::open(&explain.profile, secrets, super::PROFILE_WAIT, way).await?;
     let client = Client::offline(&profile)?;
     let message = Compose {
-        kind: explain.kind,
-        priority: explain.priority,
-        classification: explain.classification,
-        opt_out: explain.opt_out.unwrap_or(proto::v1::OptOut::None),
-        except: explain.except.clone(),
-        ..Compose::new(explain.to.clone(), Vec::new())
+        kind: explain.about.kind,
+        priority: explain.about.priority,
+        classification: explain.about.classification,
+        opt_out: explain.about.opt_out.unwrap_or(proto::v1::OptOut::None),
+        except: explain.about.except.clone(),
+        ..Compose::new(explain.about.to.clone(), Vec::new())
     };
     let told = client.explain(&message)?;
-    let added: Vec<String> = told.recipients.iter().filter(|one| !explain.to.contains(one)).map(ToString::to_string).collect();
+    let added: Vec<String> = told.recipients.iter().filter(|one| !explain.about.to.contains(one)).map(ToString::to_string).collect();
     let copies = if added.is_empty() { String::new() } else { format!(" ({} for oversight)", added.join(", ")) };
     let all: Vec<String> = told.recipients.iter().map(ToString::to_string).collect();
     print::note(&format!("to {}{copies}", all.join(", ")));

@@ -25,27 +25,27 @@ struct SentLine {
 }
 
 pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
-    if send.kind == Kind::Reply && send.in_reply_to.is_none() {
+    if send.about.kind == Kind::Reply && send.in_reply_to.is_none() {
         return Err(Error::Argument("a reply needs --in-reply-to REFERENCE".to_owned()));
     }
     let content = std::fs::read(&send.file).map_err(|cause| Error::File { what: "read", path: send.file.clone(), cause })?;
     let name = send.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (media_type, content) = match &send.media_type {
         Some(media_type) => reports::named(media_type, &send.file, content)?,
-        None => reports::sealed(send.kind, &send.file, media_type_of(&name), content)?,
+        None => reports::sealed(send.about.kind, &send.file, media_type_of(&name), content)?,
     };
     let message = Compose {
-        kind: send.kind,
-        priority: send.priority,
-        classification: send.classification,
+        kind: send.about.kind,
+        priority: send.about.priority,
+        classification: send.about.classification,
         handling: send.handling,
         in_reply_to: send.in_reply_to.clone(),
-        opt_out: send.opt_out.unwrap_or(OptOut::None),
+        opt_out: send.about.opt_out.unwrap_or(OptOut::None),
         exercise: send.exercise,
         media_type,
         wait: send.wait,
-        except: send.except.clone(),
-        ..Compose::new(send.to.clone(), content)
+        except: send.about.except.clone(),
+        ..Compose::new(send.about.to.clone(), content)
     };
     let profile = super::open(&send.profile, secrets, send.wait.max(SHORTEST_WAIT), way).await?;
     let mut client = Client::offline(&profile)?;
