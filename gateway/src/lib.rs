@@ -34,6 +34,7 @@ pub mod service;
 pub mod status;
 
 mod keeper;
+mod pace;
 pub mod queue;
 mod refusal_limiter;
 pub mod writer;

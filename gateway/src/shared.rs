@@ -16,6 +16,7 @@ use crate::bounds::Limits;
 use crate::deliveries::Deliveries;
 use crate::gate::Gate;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::quiet::Quiet;
 use crate::spans::Spans;
 
@@ -37,6 +38,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Messages that several recipients fetch.
     pub deliveries: Deliveries,
+    /// Statements that stay for ever, by participant and hour.
+    pub(crate) pace: Pace,
     /// Connections of one participant, as a reload has left them.
     pub connections_per_participant: AtomicUsize,
     /// What is counted; counted by everybody where it occurs.
@@ -85,6 +88,7 @@ impl Shared {
             connections_per_participant: AtomicUsize::new(limits.connections_per_participant),
             limits,
             deliveries: Deliveries::default(),
+            pace: Pace::default(),
             metrics: Arc::default(),
             spans: Spans::default(),
             exchange: RwLock::new(exchange),

@@ -50,6 +50,11 @@ impl Desk {
     /// # Errors
     /// [`Problem`] as the writer says.
     pub async fn publish(&self, peer: &Peer, signed: proto::v1::SignedStatement) -> Answer {
+        let paced = self.shared.pace.take(&peer.address, signed.kind(), std::time::Instant::now());
+        if let Err(problem) = paced {
+            self.shared.metrics.told(&problem);
+            return Err(problem);
+        }
         let answer = match self.shared.gate.enter(&peer.address, signed.statement.len(), false) {
             Ok(permit) => {
                 let address = peer.address.clone();
