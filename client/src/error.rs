@@ -21,7 +21,10 @@ pub enum Error {
         metadata: BTreeMap<String, String>,
     },
     /// An authenticated TLS alert: the gateway does not accept this certificate.
-    #[error("CERTIFICATE_REFUSED: the gateway ended the connection with the tls alert {alert}")]
+    #[error(
+        "CERTIFICATE_REFUSED: the gateway ended the connection with the tls alert {alert}; suspended, withdrawn, revoked or unknown: \
+         `ecowire doctor` and the bureau above know more"
+    )]
     CertificateRefused {
         /// The alert's name.
         alert: String,
