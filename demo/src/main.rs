@@ -1,5 +1,6 @@
 //! `ecowire-demo`: the network in one command. Real certificates, a real gateway, real sockets and files.
 
+mod bureau;
 mod forger;
 mod narrator;
 mod network;
@@ -12,32 +13,56 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use narrator::Narrator;
 use network::{Folder, MEMBERS};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Plays one story on a small network: a border post's report reaches two bureaus, and an auditor proves it.
+/// Plays a story on a small network with real certificates, a real gateway and an auditor who proves what happened.
 #[derive(Parser)]
 #[command(name = "ecowire-demo", version = commit::version!(), after_help = EXAMPLES)]
 struct Cli {
     /// Folder of the network; made when it is not there, used again when it is
     #[arg(long, default_value = "demo-network")]
     out: PathBuf,
+    /// Which story
+    #[arg(long, value_enum, default_value_t)]
+    story: Story,
+    /// Print the names of the stories, one a line
+    #[arg(long)]
+    list_stories: bool,
     /// Keep the gateway running afterwards, until Ctrl-C
     #[arg(long)]
     serve: bool,
 }
 
+/// The stories that can be played; each in the same network, as often as one likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Story {
+    /// A border post's report reaches two bureaus, a forger does not, an auditor proves it
+    #[default]
+    Ivory,
+    /// A post is enrolled, cut off when its device is stolen, and let back in
+    Suspended,
+    /// An operation's members write to each other; one is left out, and cannot tell
+    Denied,
+}
+
 const EXAMPLES: &str = "Examples:
-  ecowire-demo                    play the story in ./demo-network
+  ecowire-demo                    play the story of the ivory container in ./demo-network
+  ecowire-demo --list-stories     which others there are
+  ecowire-demo --story suspended  play another one
   ecowire-demo --serve            ... and keep the gateway running to go on by hand
   ecowire-demo --out /tmp/demo    ... in another folder";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.list_stories {
+        Story::value_variants().iter().filter_map(ValueEnum::to_possible_value).for_each(|story| println!("{}", story.get_name()));
+        return ExitCode::SUCCESS;
+    }
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,9 +89,15 @@ async fn play(cli: &Cli) -> anyhow::Result<()> {
     }
     let running = folder.start().await?;
     tell.timed(&format!("the gateway node/dev-1 serves on {} with {} entries in its log", running.address, running.size));
-    let played = story::play(&folder, &running, &mut tell).await;
+    let played = match cli.story {
+        Story::Ivory => story::play(&folder, &running, &mut tell).await.map(Some),
+        Story::Suspended => bureau::suspended(&folder, &running, &mut tell).await.map(|()| None),
+        Story::Denied => bureau::denied(&folder, &running, &mut tell).await.map(|()| None),
+    };
     running.stop().await;
-    tamper::flip_a_byte(&folder, played?, &mut tell)?;
+    if let Some(report) = played? {
+        tamper::flip_a_byte(&folder, report, &mut tell)?;
+    }
     println!("\nAll {} steps went as they must, in {:.1} s.", tell.steps(), began.elapsed().as_secs_f64());
     go_on(&folder, cli.serve);
     if cli.serve {

@@ -141,7 +141,7 @@ async fn forge(folder: &Folder, running: &Running, cast: &mut Cast, tell: &mut N
     Ok(())
 }
 
-async fn audit_all(auditor: &mut Client, tell: &mut Narrator) -> anyhow::Result<()> {
+pub(crate) async fn audit_all(auditor: &mut Client, tell: &mut Narrator) -> anyhow::Result<()> {
     tell.step("The auditor aud/network replays the log from its first entry and judges everything again");
     let options = audit::Options { from: 0, purpose: "the demo's audit".to_owned() };
     let verdict = audit::verify(auditor, &options, |_, _| ()).await?;
@@ -155,7 +155,7 @@ async fn audit_all(auditor: &mut Client, tell: &mut Narrator) -> anyhow::Result<
     Ok(())
 }
 
-async fn receive(client: &mut Client) -> anyhow::Result<Mail> {
+pub(crate) async fn receive(client: &mut Client) -> anyhow::Result<Mail> {
     let mail = client.receive(ReceiveOptions { follow: false }).await?;
     ensure!(mail.unsound.is_empty() && mail.missing.is_empty(), "{}: {:?} {:?}", client.address(), mail.unsound, mail.missing);
     Ok(mail)
