@@ -142,7 +142,8 @@ impl Directory {
     pub(crate) fn learn_group(&mut self, receipt: &[u8], profile: &Profile) -> Result<(Address, Option<Write>), Error> {
         let proven = Receipt::decode(receipt)?.verify(profile.log())?;
         let signed = signed_in(&proven, EntryKind::Group)?;
-        let (group, statement) = statements::group_again(self.state(), &signed, &self.history, &AwsLc).map_err(Error::unsound)?;
+        let least = self.least_size_at(proven.position.index);
+        let (group, statement) = statements::group_again(self.state(), &signed, (&self.history, least), &AwsLc).map_err(Error::unsound)?;
         let row = group_row(&statement, proven.position.index);
         if self.state().group(&group).is_some_and(|held| held.version >= row.version) {
             return Ok((group, None));
@@ -159,7 +160,8 @@ impl Directory {
     pub(crate) fn open_grants(&self, receipt: &[u8], subject: &Address, profile: &Profile) -> Result<(u64, v1::GrantStatement), Error> {
         let proven = Receipt::decode(receipt)?.verify(profile.log())?;
         let signed = signed_in(&proven, EntryKind::Grants)?;
-        let (named, statement) = statements::grants_again(self.state(), &signed, &self.history, &AwsLc).map_err(Error::unsound)?;
+        let least = self.least_size_at(proven.position.index);
+        let (named, statement) = statements::grants_again(self.state(), &signed, (&self.history, least), &AwsLc).map_err(Error::unsound)?;
         if named != *subject {
             return Err(Error::unsound(format!("the grants are those of {named}, not of {subject}")));
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use envelope::Address;
 use envelope::identity::Anchors;
-use proto::v1::ParticipantRow;
+use proto::v1::{ParticipantRow, ParticipantState};
 
 use crate::state::{Key, Row, Rows, State};
 
@@ -24,14 +24,22 @@ impl History {
         self.past.entry(key).or_default().push((size, row));
     }
 
-    /// The row of somebody, now or before, in which it has this identity key; `now` is its row of now.
-    pub(crate) fn with_key<'a>(&'a self, address: &Address, now: &'a ParticipantRow, key_id: &[u8]) -> Option<&'a ParticipantRow> {
+    /// The row of somebody, now or at a size of the directory of `least` or more, in which it is active with this identity key;
+    /// `now` is its row of now.
+    pub(crate) fn with_key<'a>(
+        &'a self,
+        address: &Address,
+        now: &'a ParticipantRow,
+        key_id: &[u8],
+        least: u64,
+    ) -> Option<&'a ParticipantRow> {
         let before = self.past.get(&Key::Participant(address.clone())).into_iter().flatten();
-        let before = before.filter_map(|(_, row)| match row {
+        let before = before.filter(|(until, _)| *until >= least).filter_map(|(_, row)| match row {
             Some(Row::Participant(row)) => Some(&**row),
             _ => None,
         });
-        std::iter::once(now).chain(before).find(|row| row.key_id == *key_id)
+        let active = |row: &&ParticipantRow| matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised);
+        std::iter::once(now).chain(before).filter(active).find(|row| row.key_id == *key_id)
     }
 
     /// The rows as a directory of `size` statements had them; `state` has the newest.
@@ -64,5 +72,37 @@ impl Rows for AsOf<'_> {
 
     fn anchors(&self) -> Option<&Anchors> {
         self.state.anchors()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn row(key: u8, state: ParticipantState) -> Row {
+        Row::Participant(Box::new(ParticipantRow { key_id: vec![key; 32].into(), state: state.into(), ..ParticipantRow::default() }))
+    }
+
+    #[test]
+    fn what_was_is_found_by_size_and_a_key_only_as_long_as_it_held() {
+        let ke: Address = "ke".parse().unwrap();
+        let (mut state, mut history) = (State::default(), History::default());
+        for (size, key, standing) in
+            [(2, 1, ParticipantState::Active), (5, 2, ParticipantState::Active), (9, 2, ParticipantState::Suspended)]
+        {
+            // Before the statement that makes it so is applied, the directory has `size` statements.
+            history.keep(&state, size, Key::Participant(ke.clone()));
+            state.set(Key::Participant(ke.clone()), row(key, standing));
+        }
+        let of = |size| history.as_of(&state, size).participant(&ke).map(|row| (row.key_id[0], row.state()));
+        assert_eq!(of(2), None);
+        assert_eq!([3, 5].map(of), [Some((1, ParticipantState::Active)); 2]);
+        assert_eq!([6, 9].map(of), [Some((2, ParticipantState::Active)); 2]);
+        assert_eq!(of(10), Some((2, ParticipantState::Suspended)));
+        let now = state.participant(&ke).unwrap();
+        let found = |key: u8, least| history.with_key(&ke, now, &[key; 32], least).is_some();
+        assert_eq!([(1, 0), (1, 5), (1, 6)].map(|(key, least)| found(key, least)), [true, true, false]);
+        assert_eq!([(2, 6), (2, 9), (2, 10), (3, 0)].map(|(key, least)| found(key, least)), [true, true, false, false]);
     }
 }

@@ -56,18 +56,18 @@ pub fn admit_again(rows: &dyn Rows, signed: SignedStatement, verifier: &impl Ver
 }
 
 /// Judges the newest statement of what a participant may send, as that participant's own client does. Those before it are not at
-/// hand, nor is the moment when it was taken: its issuer may since have been suspended or have another key, so that any key counts
-/// that `past` knows of it.
+/// hand, nor is the moment when it was taken: its issuer may since have been suspended or have another key. So any key counts that it
+/// has had, active, in a directory of `least` statements or more; a Head before the statement's entry says how many those are.
 ///
 /// # Errors
 /// [`Refusal`] of the first check that fails.
 pub fn grants_again(
     rows: &dyn Rows,
     signed: &SignedStatement,
-    past: &History,
+    (past, least): (&History, u64),
     verifier: &impl Verifier,
 ) -> Result<(Address, v1::GrantStatement), Refusal> {
-    Desk { rows, now: None, peer: None, verifier, past: Some(past) }.grants(signed, false)
+    Desk { rows, now: None, peer: None, verifier, past: Some((past, least)) }.grants(signed, false)
 }
 
 /// As [`grants_again`], of a group that the client's participant owns or belongs to.
@@ -77,10 +77,10 @@ pub fn grants_again(
 pub fn group_again(
     rows: &dyn Rows,
     signed: &SignedStatement,
-    past: &History,
+    (past, least): (&History, u64),
     verifier: &impl Verifier,
 ) -> Result<(Address, v1::Group), Refusal> {
-    Desk { rows, now: None, peer: None, verifier, past: Some(past) }.group(signed, false)
+    Desk { rows, now: None, peer: None, verifier, past: Some((past, least)) }.group(signed, false)
 }
 
 /// What a statement is judged by.
@@ -91,7 +91,7 @@ struct Desk<'a, V> {
     peer: Option<&'a Address>,
     verifier: &'a V,
     /// Where the moment of the statement is not known: what its issuer was before.
-    past: Option<&'a History>,
+    past: Option<(&'a History, u64)>,
 }
 
 impl<V: Verifier> Desk<'_, V> {
@@ -290,9 +290,9 @@ impl<V: Verifier> Desk<'_, V> {
         }
         may_speak(&head, &issuer)?;
         let row = self.rows.participant(&issuer).ok_or_else(|| Refusal::NotSender(format!("{issuer} is not enrolled")))?;
-        if let Some(past) = self.past {
+        if let Some((past, least)) = self.past {
             let key_id = signed.signatures.first().map_or(&[][..], |signature| &signature.key_id);
-            let row = past.with_key(&issuer, row, key_id).ok_or(Refusal::NoAuthority("the issuer never had this key"))?;
+            let row = past.with_key(&issuer, row, key_id, least).ok_or(Refusal::NoAuthority("the issuer was not active with this key"))?;
             self.check_signature::<S>(signed, row)?;
             return Ok((head, issuer, statement));
         }
