@@ -4,6 +4,7 @@
 //! was; nothing here is linked by a gateway (`tests/tests/graph.rs`). It knows no envelope, no rule and no wire.
 
 mod check;
+pub mod export;
 pub mod identifiers;
 mod json;
 pub mod questions;

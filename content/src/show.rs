@@ -68,7 +68,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// mantissa x 10^exponent without an exponent, as far as that is short.
-fn decimal(mantissa: u32, exponent: i32) -> String {
+pub(crate) fn decimal(mantissa: u32, exponent: i32) -> String {
     let digits = mantissa.to_string();
     match usize::try_from(exponent.unsigned_abs()) {
         Ok(places) if exponent < 0 && places <= 9 => {

@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Receipt(Receipt),
     Audit(Audit),
     Compose(Composing),
+    Export(Export),
     Explain(Explain),
     Group(Group),
     Bureau(Bureau),
@@ -200,6 +201,28 @@ pub(crate) struct Open {
     /// The content as it was sealed, also of a report.
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
+}
+
+/// Turns reports into rows or features for statistics: no persons, no organisations, no free text; days, and a tenth of a degree.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001 --out report.json\n  ecowire export --format cites report.json > rows.csv"
+)]
+pub(crate) struct Export {
+    /// csv: a row for each of the goods; cites: those of the CITES annual illegal trade report; geojson: a feature a report.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Reports in JSON, as `ecowire open --out` writes them.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Csv,
+    Cites,
+    Geojson,
 }
 
 /// Tells which rules a message would meet, before it is sealed and without a link; exit 3 if one refuses it.

@@ -5,6 +5,7 @@ mod auditing;
 mod bureau;
 mod doctor;
 mod explaining;
+mod exporting;
 mod group;
 mod key;
 mod mail;
@@ -49,6 +50,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
     if let Command::Compose(compose) = &arguments.command {
         return reports::compose(compose).unwrap_or_else(|error| print::failure(&error));
     }
+    if let Command::Export(export) = &arguments.command {
+        return exporting::run(export).unwrap_or_else(|error| print::failure(&error));
+    }
     logs();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -82,7 +86,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),
         // They need no runtime: `run` has done them.
-        Command::Common(_) | Command::Compose(_) => Ok(ExitCode::SUCCESS),
+        Command::Common(_) | Command::Compose(_) | Command::Export(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
