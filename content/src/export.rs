@@ -220,11 +220,13 @@ mod tests {
         expect![[r#"
             2026-11-24,KEMBA,-4.1,39.7,wildlife,seizure,x_ray; dog,'=cmd(),I,tusks,312.5,kg,sea,UGKLA,THLCH
             2026-11-24,KEMBA,-4.1,39.7,wildlife,seizure,x_ray; dog,"Panthera leo, skins",,,2,pieces,sea,UGKLA,THLCH
-        "#]].assert_eq(&csv(&report).replace("\r\n", "\n"));
+        "#]]
+        .assert_eq(&csv(&report).replace("\r\n", "\n"));
         expect![[r#"
             2026-11-24,'=cmd(),I,tusks,312.5,kg,KEMBA,x_ray; dog,sea,UGKLA,KEMBA,THLCH
             2026-11-24,"Panthera leo, skins",,,2,pieces,KEMBA,x_ray; dog,sea,UGKLA,KEMBA,THLCH
-        "#]].assert_eq(&cites(&report).replace("\r\n", "\n"));
+        "#]]
+        .assert_eq(&cites(&report).replace("\r\n", "\n"));
         expect![[r#"{"geometry":{"coordinates":[39.7,-4.1],"type":"Point"},"properties":{"crime_area":"wildlife","date":"2026-11-24","goods":[{"quantity":"312.5","taxon":"=cmd()","term":"tusks","unit":"kg"},{"quantity":"2","taxon":"Panthera leo, skins","term":"","unit":"pieces"}],"locode":"KEMBA","what":"seizure"},"type":"Feature"}"#]].assert_eq(&geojson(&report).to_string());
         let (columns, cells) = (CSV_COLUMNS.len(), csv(&report).lines().next().unwrap().split(',').count());
         assert_eq!((columns, CITES_COLUMNS.len(), cells), (15, 12, 15));

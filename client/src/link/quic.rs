@@ -101,7 +101,11 @@ async fn speak(connection: &Connection, open: Arc<Open>) -> Result<(Sender, Arc<
         let _ = counted.send_if_modified(|count| std::mem::replace(count, *count + bytes.len()) == 0 && !bytes.is_empty());
     });
     let shaken = http2_builder().handshake(TokioIo::new(tokio::io::join(recv, send))).await;
-    let (sender, speaking) = shaken.map_err(|error| Failure::Other(chain_text(&error)))?;
+    // What the gateway has said of the certificate may come while the first frames go out.
+    let why = |error: hyper::Error| {
+        connection.close_reason().map_or_else(|| Failure::Other(chain_text(&error)), |reason| after_the_handshake(&reason))
+    };
+    let (sender, speaking) = shaken.map_err(why)?;
     let end = Arc::<Mutex<End>>::default();
     let (shared, connection) = (Arc::clone(&end), connection.clone());
     tokio::spawn(async move {
