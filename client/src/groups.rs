@@ -88,6 +88,12 @@ impl Client {
         if to.is_empty() {
             return Err(Error::Argument(format!("nobody is left of {group}")));
         }
+        // The copy of a bureau is not the sender's to leave out.
+        if let Some(bureau) = crate::compose::with_oversight(self.address(), &to).iter().find(|one| message.except.contains(one)) {
+            return Err(Error::Argument(format!(
+                "{bureau} answers for the sender or for a recipient and gets its copy; it cannot be left out"
+            )));
+        }
         Ok(Expanded { to, via: (!denied).then(|| group.clone()) })
     }
 }

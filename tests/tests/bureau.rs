@@ -268,6 +268,9 @@ async fn a_group_is_written_to_by_its_members_and_nobody_else_learns_of_it() {
     assert_eq!(mail.received.iter().map(|one| &one.finding).collect::<Vec<_>>(), [&None]);
     let opened = thailand.open(&sent.reference).expect("it opens");
     assert_eq!(opened.header.context.via_group, Some(operation.clone()));
+    let no_copy = Compose { except: vec![address("ke")], ..to_group("not for the own bureau") };
+    let error = kemba.send(no_copy).await.expect_err("its copy is not the post's to leave out");
+    assert!(error.to_string().contains("ke answers for the sender"), "{error}");
     // Somebody is left out: then nobody is told that there was a group.
     let quiet = Compose { except: vec![address("th")], ..to_group("not for Thailand") };
     let sent = kemba.send(quiet).await.expect("sent");
