@@ -378,7 +378,7 @@ class Story:
         with check.refused("NO_GRANT", denied, what="the classification"):
             send(classification=pb.CLASSIFICATION_CONFIDENTIAL)
         for what, fields in {
-            "a parent": {"parent": bytes(32)}, "a target": {"target": bytes(32)}, "a room": {"room": bytes(16)}, "a group": {"via_group": "grp/wildlife"},
+            "a parent": {"parent": bytes(32)}, "a target": {"target": bytes(32)}, "a room": {"room": bytes(16)}, "the group": {"via_group": "grp/wildlife"},
         }.items():
             with check.refused("NO_GRANT", denied, what=what):
                 send(**fields)
