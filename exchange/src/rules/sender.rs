@@ -1,0 +1,165 @@
+//! What the rules ask of the sender and of the message itself: lifetime, number, times, keys, standing, quota, directory.
+//!
+//! It does not know who is reached; `reach` does.
+
+use envelope::Address;
+use envelope::Timestamp;
+use envelope::header::Context;
+use envelope::identity::Link;
+use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
+use envelope::message::Peer;
+use proto::v1::{self, KeyState, ParticipantState, Priority};
+
+use super::Case;
+use crate::refusal::Refusal;
+use crate::series;
+use crate::state::Rows;
+
+/// Rule 1: FLASH lives exactly the shortest lifetime; everything else from that to the longest.
+pub(super) fn lifetime(case: &Case<'_>) -> Result<(), Refusal> {
+    let (context, policy) = (case.context(), case.policy());
+    let lifetime = context.expires_ms.saturating_sub(context.created_ms);
+    let max = if context.priority == Priority::Flash { policy.lifetime_min_ms } else { policy.lifetime_max_ms };
+    let sound = (policy.lifetime_min_ms..=max).contains(&lifetime);
+    let text = || format!("field expires_ms is {lifetime} ms after created_ms, {} to {max} are allowed", policy.lifetime_min_ms);
+    if sound { Ok(()) } else { Err(Refusal::BadEncoding(text())) }
+}
+
+/// Rule 3: a number is used once; a new series names the one before it.
+pub(super) fn reference(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let reference = &context.reference;
+    let used = case.rows.series(&reference.sender, reference.year, reference.series);
+    if used.is_some_and(|used| series::contains(used, reference.number)) {
+        return Err(Refusal::ReferenceReused { reference: reference.to_string() });
+    }
+    let latest = case.rows.sender(&reference.sender);
+    let (last_year, last_series) = latest.map_or((0, 0), |latest| (latest.year, latest.series));
+    let last_number = case.rows.series(&reference.sender, last_year, last_series).map_or(0, series::highest);
+    let bad = |why| Err(Refusal::BadReference { why, last_year, last_series, last_number });
+    let created_year = Timestamp(context.created_ms).year();
+    if reference.year != created_year && reference.year + 1 != created_year {
+        return bad("the year of the reference is not that of created_ms or the one before");
+    }
+    if reference.number > used.map_or(0, series::highest) + NUMBER_LEAP_MAX {
+        return bad("the number lies more than 1024 above the highest of its series");
+    }
+    // Numbers given up are closed by VOID; a series full of holes would grow without bound.
+    if used.is_some_and(|used| used.used.len() > SERIES_GAPS_MAX && !series::touches(used, reference.number)) {
+        return bad("the series has too many open numbers; close them first");
+    }
+    let own = (reference.year, reference.series);
+    let follows = own == (last_year, last_series + 1) || (reference.year > last_year && reference.series == 1);
+    if used.is_none() && !(if latest.is_some() { follows } else { reference.series == 1 }) {
+        return bad("a new series is the next of its year, or the first of a later one");
+    }
+    // Messages come in any order: number 1 opens a series, whichever number comes first.
+    let first = latest.is_none_or(|row| (row.first_year, row.first_series) == own);
+    let names_earlier = |previous: &v1::Previous| {
+        (previous.year, previous.series) < own && case.rows.series(&reference.sender, previous.year, previous.series).is_some()
+    };
+    match &context.previous {
+        None if first || reference.number > 1 => Ok(()),
+        Some(previous) if !first && reference.number == 1 && names_earlier(previous) => Ok(()),
+        None => bad("number 1 of a later series names the series and number known last in previous"),
+        Some(_) => bad("previous stands only in number 1 of a later series, and names an earlier series"),
+    }
+}
+
+pub(super) fn expiry(case: &Case<'_>) -> Result<(), Refusal> {
+    let expires = Timestamp(case.context().expires_ms);
+    if expires > case.now { Ok(()) } else { Err(Refusal::Expired { expires, now: case.now }) }
+}
+
+pub(super) fn skew(case: &Case<'_>) -> Result<(), Refusal> {
+    let (created, skew_max_ms) = (Timestamp(case.context().created_ms), case.policy().skew_max_ms);
+    if created <= case.now.plus(skew_max_ms) { Ok(()) } else { Err(Refusal::ClockSkew { created, now: case.now, skew_max_ms }) }
+}
+
+/// Rule 3: judged for recipients that are enrolled; of others rule 6 speaks.
+pub(super) fn keys(case: &Case<'_>) -> Result<(), Refusal> {
+    let policy = case.policy();
+    let pairs = case.context().recipients.iter().zip(case.wrap_keys);
+    for (recipient, (key_id, kem)) in pairs.filter(|(recipient, _)| case.rows.participant(recipient).is_some()) {
+        let row = case.rows.keys(recipient).and_then(|row| row.keys.iter().find(|key| key.key_id == key_id[..]));
+        let sound = row
+            .is_some_and(|key| key.kem() == *kem && policy.kems.contains(&key.kem) && is_usable(key, case.now, policy.stale_key_grace_ms));
+        if !sound {
+            return Err(Refusal::StaleKey { recipient: recipient.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn is_usable(key: &v1::KeyRow, now: Timestamp, grace_ms: u64) -> bool {
+    match key.state() {
+        KeyState::Current => true,
+        KeyState::DecryptOnly => now.ms() <= key.since_ms.saturating_add(grace_ms),
+        KeyState::Revoked | KeyState::Unspecified => false,
+    }
+}
+
+pub(super) fn state(case: &Case<'_>) -> Result<(), Refusal> {
+    let refused = |state| Err(Refusal::Suspended { address: case.sender().clone(), state });
+    barred(case.rows, case.sender()).map_or(Ok(()), refused)
+}
+
+/// The state of somebody who may send nothing and not even be connected; `None` for who may.
+pub fn barred(rows: &dyn Rows, address: &Address) -> Option<&'static str> {
+    match rows.participant(address).map_or(ParticipantState::Pending, |row| row.state()) {
+        ParticipantState::Active | ParticipantState::Supervised => None,
+        ParticipantState::Suspended => Some("suspended"),
+        ParticipantState::Withdrawn => Some("withdrawn"),
+        ParticipantState::Pending | ParticipantState::Unspecified => Some("pending"),
+    }
+}
+
+pub(super) fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
+    // A certificate holds to the end of the second that it names.
+    let lapsed =
+        |peer: &Peer| Timestamp(peer.not_after_ms).secs() < case.now.secs() || peer.links.iter().any(|link| is_revoked(case.rows, link));
+    if case.peer.is_some_and(lapsed) {
+        return Err(Refusal::Revoked { address: case.sender().clone(), what: "TLS certificate" });
+    }
+    identity_holds(case.rows, case.sender(), case.now)?;
+    // Between the check of the signature and its turn, an enrolment may have replaced the key.
+    let current = case.rows.participant(case.sender()).is_some_and(|row| signs_with(case.context(), &row.key_id));
+    if current { Ok(()) } else { Err(Refusal::Revoked { address: case.sender().clone(), what: "identity key" }) }
+}
+
+fn signs_with(context: &Context, key_id: &[u8]) -> bool {
+    context.signers.first().is_some_and(|signer| signer.key_id == *key_id)
+}
+
+/// Whether the identity certificate of `address` is neither revoked nor outside its time.
+pub(crate) fn identity_holds(rows: &dyn Rows, address: &Address, now: Timestamp) -> Result<(), Refusal> {
+    let revoked = || Refusal::Revoked { address: address.clone(), what: "identity certificate" };
+    let row = rows.participant(address).ok_or_else(revoked)?;
+    let link = |link: &v1::CertLink| Some((<[u8; 32]>::try_from(link.issuer_key_sha256.as_ref()).ok()?, link.serial.clone()));
+    let current = row.not_before_ms <= now.ms() && now.secs() <= Timestamp(row.not_after_ms).secs();
+    let free = row.links.iter().all(|one| link(one).is_some_and(|(issuer, serial)| rows.revoked(&issuer, &serial).is_none()));
+    if current && free { Ok(()) } else { Err(revoked()) }
+}
+
+/// Whether the state at this position holds a revocation of this certificate.
+pub fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
+    rows.revoked(&link.issuer_key_sha256, &link.serial).is_some()
+}
+
+pub(super) fn quota(case: &Case<'_>) -> Result<(), Refusal> {
+    if case.context().priority != Priority::Flash {
+        return Ok(());
+    }
+    let max = case.policy().flash_per_day;
+    let used = case.rows.quota(case.sender()).filter(|row| row.day == case.now.day()).map_or(0, |row| row.flash);
+    if used < max { Ok(()) } else { Err(Refusal::Quota { sender: case.sender().clone(), used, max }) }
+}
+
+/// Rule 12: every size that a client can have seen whole was bound into the log by a Head.
+pub(super) fn directory(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let size = context.directory_size;
+    let known = case.rows.head(size).is_some_and(|head| head.root == context.directory_root[..]);
+    let newest = case.rows.directory().map_or(0, |row| row.head_size);
+    if known { Ok(()) } else { Err(Refusal::StaleDirectory { size, newest }) }
+}
