@@ -63,7 +63,7 @@ fn participant(address: &Address, chain: Vec<Vec<u8>>) -> Participant {
         address: address.to_string(),
         state: ParticipantState::Active.into(),
         identity_chain: chain.into_iter().map(Into::into).collect(),
-        clearance: Classification::Restricted.into(),
+        clearance: clearance(address.class()).into(),
         // In a network of one developer every bureau has opened all its posts.
         open_to_foreign: matches!(address.class(), Class::Endpoint | Class::SubBureau),
         oversight: OversightMode::Copy.into(),
@@ -83,21 +83,47 @@ fn policy(p256: bool) -> Policy {
         grants: GRANTED.iter().map(|class| grant(*class)).collect(),
         flash_per_day: 1000,
         identity_algs,
+        dual_control: Vec::new(),
+        broadcasts_per_day: 0,
     }
 }
 
+fn clearance(class: Class) -> Classification {
+    match class {
+        Class::Ncb | Class::Ipsg => Classification::Confidential,
+        _ => Classification::Restricted,
+    }
+}
+
+/// What a class may send; the rules of each kind narrow it further.
 fn grant(class: ParticipantClass) -> ClassGrant {
-    let kinds = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];
+    let everybody = [Kind::Message, Kind::Reply, Kind::Correction, Kind::Deletion, Kind::DeletionAttestation, Kind::Void];
+    let officers = [Kind::Request, Kind::Ecomessage, Kind::Alert, Kind::Warning, Kind::Feedback, Kind::Seizure];
+    let asking = [Kind::Query, Kind::HitConfirmation, Kind::ExpertRequest];
+    let bureaus = [Kind::NoticeRequest, Kind::Diffusion, Kind::DiffusionCancel, Kind::ControlledDelivery, Kind::Service];
+    let desks = [Kind::Notice, Kind::NoticeUpdate, Kind::NoticeCancel, Kind::Service];
+    let mut kinds: Vec<Kind> = everybody.to_vec();
+    match class {
+        ParticipantClass::Ncb => kinds.extend([&officers[..], &asking, &bureaus].concat()),
+        ParticipantClass::Ipsg => kinds.extend([&officers[..], &asking, &desks].concat()),
+        ParticipantClass::Service => kinds.extend([Kind::QueryResult, Kind::Hit]),
+        _ => kinds.extend([&officers[..], &asking].concat()),
+    }
+    kinds.sort_unstable();
+    let mut classifications = vec![Classification::OfficialUseOnly, Classification::Restricted];
+    if class == ParticipantClass::Ncb {
+        classifications.push(Classification::Confidential);
+    }
     let priorities = [Priority::Routine, Priority::Urgent, Priority::Flash];
     ClassGrant {
         class: class.into(),
-        kinds: kinds.map(Into::into).to_vec(),
+        kinds: kinds.into_iter().map(Into::into).collect(),
         priorities: priorities.map(Into::into).to_vec(),
-        classifications: [Classification::OfficialUseOnly, Classification::Restricted].map(Into::into).to_vec(),
+        classifications: classifications.into_iter().map(Into::into).collect(),
     }
 }
 
-/// Who may send messages; services, partners and auditors get grants of their own, by statement.
-const GRANTED: [ParticipantClass; 4] =
-    [ParticipantClass::Ncb, ParticipantClass::SubBureau, ParticipantClass::Endpoint, ParticipantClass::Ipsg];
+/// Who may send messages; auditors send none, and partners get grants of their own.
+const GRANTED: [ParticipantClass; 5] =
+    [ParticipantClass::Ncb, ParticipantClass::SubBureau, ParticipantClass::Endpoint, ParticipantClass::Ipsg, ParticipantClass::Service];
 const DAY_MS: u64 = 86_400_000;

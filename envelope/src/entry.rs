@@ -43,6 +43,15 @@ pub enum Entry {
     Grants(SignedStatement),
     /// A group's members.
     Group(SignedStatement),
+    /// A held message was released, to these places, or refused.
+    Release {
+        /// The statement.
+        signed: SignedStatement,
+        /// Slots 7.1 to 7.n: where it went; none when it was refused.
+        places: Vec<v1::Place>,
+    },
+    /// A permission.
+    Permission(SignedStatement),
     /// The gateway started.
     Started(v1::Started),
     /// The directory's head.
@@ -118,6 +127,8 @@ impl Entry {
             EntryKind::ClockStep => Self::ClockStep(signed()?),
             EntryKind::Grants => Self::Grants(signed()?),
             EntryKind::Group => Self::Group(signed()?),
+            EntryKind::Release => Self::Release { signed: signed()?, places: places(slots)? },
+            EntryKind::Permission => Self::Permission(signed()?),
             EntryKind::Started => Self::Started(proto_slot(slots, 1)?),
             EntryKind::Head => Self::Head(proto_slot(slots, 1)?),
             EntryKind::RevocationsSeen => Self::RevocationsSeen { seen: proto_slot(slots, 1)?, list: slots.bytes(2, 0) },
@@ -140,6 +151,8 @@ impl Entry {
             Self::ClockStep(_) => EntryKind::ClockStep,
             Self::Grants(_) => EntryKind::Grants,
             Self::Group(_) => EntryKind::Group,
+            Self::Release { .. } => EntryKind::Release,
+            Self::Permission(_) => EntryKind::Permission,
             Self::Started(_) => EntryKind::Started,
             Self::Head(_) => EntryKind::Head,
             Self::RevocationsSeen { .. } => EntryKind::RevocationsSeen,
@@ -163,9 +176,10 @@ impl Entry {
                 of_directory(kind, slots.with(2, directory_index.to_be_bytes().to_vec()), &signed)
             }
             Self::Mailbox { signed, chain_sha256 } => of_statement(kind, slots.with(2, chain_sha256.to_vec()), &signed),
-            Self::Access(signed) | Self::ClockStep(signed) | Self::Grants(signed) | Self::Group(signed) => {
+            Self::Access(signed) | Self::ClockStep(signed) | Self::Grants(signed) | Self::Group(signed) | Self::Permission(signed) => {
                 of_statement(kind, slots, &signed)
             }
+            Self::Release { signed, places } => of_statement(kind, with_places(slots, &places), &signed),
             Self::Started(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::Head(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::RevocationsSeen { seen, list } => Draft::new(kind, slots.with(1, seen.encode_to_vec()).with(2, list)),
@@ -181,7 +195,6 @@ impl Entry {
 
 impl MessageEntry {
     fn read(slots: &Slots) -> Result<Self, EntryError> {
-        let each = |sub| proto_value(slots.value(7, sub), 7);
         let wrap_key = |bytes: &[u8]| {
             let kem = KemId::try_from(i32::from(u16::from_be_bytes([bytes[0], bytes[1]]))).ok()?;
             Some((bytes[2..].try_into().ok()?, kem))
@@ -195,7 +208,7 @@ impl MessageEntry {
             tls_fingerprint: digest(slots, 4)?,
             decision: proto_slot(slots, 5)?,
             stub: proto_slot(slots, 6)?,
-            places: (1..=slots.count(7)).map(each).collect::<Result<_, _>>()?,
+            places: places(slots)?,
             sealed_sha256: digest(slots, 8)?,
             wrap_keys: wrap_keys.filter(|_| keys.len().is_multiple_of(WRAP_KEY_BYTES)).ok_or_else(|| bad(9, "is malformed".to_owned()))?,
         })
@@ -235,14 +248,13 @@ impl MessageEntry {
         }
         let reference = self.reference().ok();
         let message_id = self.stub.message_id.clone();
-        let slots = Slots::new(EntryKind::Message)
+        let slots = with_places(Slots::new(EntryKind::Message), &self.places)
             .with(1, self.header)
             .with(2, self.signatures_sha256.to_vec())
             .with(3, self.judged.encode_to_vec())
             .with(4, self.tls_fingerprint.to_vec())
             .with(5, self.decision.encode_to_vec())
             .with(6, self.stub.encode_to_vec())
-            .with_each(7, self.places.iter().map(|place| place.encode_to_vec().into()))
             .with(8, self.sealed_sha256.to_vec())
             .with(9, keys);
         let mut draft = Draft::new(EntryKind::Message, slots);
@@ -308,6 +320,14 @@ fn of_statement(kind: EntryKind, slots: Slots, signed: &SignedStatement) -> Draf
     let mut draft = Draft::new(kind, slots.with(1, signed.encode_to_vec()));
     draft.lookup_keys = vec![statement_key(&statement::digest_of(signed))];
     draft
+}
+
+fn places(slots: &Slots) -> Result<Vec<v1::Place>, EntryError> {
+    (1..=slots.count(7)).map(|sub| proto_value(slots.value(7, sub), 7)).collect()
+}
+
+fn with_places(slots: Slots, places: &[v1::Place]) -> Slots {
+    slots.with_each(7, places.iter().map(|place| place.encode_to_vec().into()))
 }
 
 fn proto_slot<M: prost::Message + Default>(slots: &Slots, tag: u16) -> Result<M, EntryError> {

@@ -101,6 +101,8 @@ pub fn payload_type(kind: StatementKind) -> Option<&'static str> {
         StatementKind::Standing => Some(v1::Standing::PAYLOAD_TYPE),
         StatementKind::Grants => Some(v1::GrantStatement::PAYLOAD_TYPE),
         StatementKind::Group => Some(v1::Group::PAYLOAD_TYPE),
+        StatementKind::Release => Some(v1::Release::PAYLOAD_TYPE),
+        StatementKind::Permission => Some(v1::Permission::PAYLOAD_TYPE),
         StatementKind::Genesis | StatementKind::Trust | StatementKind::ClockStep | StatementKind::Unspecified => None,
     }
 }
@@ -123,6 +125,8 @@ pub fn head_of(signed: &SignedStatement) -> Option<StatementHead> {
         StatementKind::Standing => head::<v1::Standing>(signed),
         StatementKind::Grants => head::<v1::GrantStatement>(signed),
         StatementKind::Group => head::<v1::Group>(signed),
+        StatementKind::Release => head::<v1::Release>(signed),
+        StatementKind::Permission => head::<v1::Permission>(signed),
         StatementKind::Unspecified => None,
     }
 }
@@ -256,6 +260,8 @@ statement!(v1::Enrolment, Enrolment, "enrolment", STATEMENT_BYTES_MAX);
 statement!(v1::Standing, Standing, "standing", STATEMENT_BYTES_MAX);
 statement!(v1::GrantStatement, Grants, "grants", STATEMENT_BYTES_MAX);
 statement!(v1::Group, Group, "group", STATEMENT_BYTES_MAX);
+statement!(v1::Release, Release, "release", STATEMENT_BYTES_MAX);
+statement!(v1::Permission, Permission, "permission", STATEMENT_BYTES_MAX);
 
 /// The two statements of a mailbox share a type; the DSSE payload type keeps them apart.
 #[derive(Clone, PartialEq, Default)]
@@ -484,6 +490,9 @@ fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
     for alg in &policy.identity_algs {
         named::<v1::SigAlg>(*alg, "policy.identity_algs")?;
     }
+    let dual = &policy.dual_control;
+    ensure(dual.len() <= GRANTED_MAX && dual.is_sorted_by(|a, b| a < b), "policy.dual_control", "do not ascend, or are more than 32")?;
+    dual.iter().try_for_each(|kind| named::<v1::Kind>(*kind, "policy.dual_control").map(drop))?;
     ensure(policy.grants.len() <= 64, "policy.grants", "are more than 64")?;
     for grant in &policy.grants {
         named::<v1::ParticipantClass>(grant.class, "policy.grants.class")?;
@@ -495,6 +504,32 @@ fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
             .try_for_each(|class| named::<v1::Classification>(*class, "policy.grants.classifications").map(drop))?;
     }
     Ok(())
+}
+
+impl Body for v1::Release {
+    fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_another(self.head.as_ref())?;
+        digest(&self.message_id, "message_id")?;
+        let verdict = named::<v1::ReleaseVerdict>(self.verdict, "verdict")?;
+        let reason = named::<v1::ReleaseReason>(self.reason, "reason")?;
+        let fits = verdict == v1::ReleaseVerdict::Refused || reason == v1::ReleaseReason::None;
+        ensure(fits, "reason", "is given for what was released")
+    }
+}
+
+impl Body for v1::Permission {
+    fn check_body(&self) -> Result<(), EncodingError> {
+        ensure_of_another(self.head.as_ref())?;
+        let kind = named::<v1::AuthorityKind>(self.kind, "kind")?;
+        let of_one = digest_or_empty(&self.message_id, "message_id")?.is_some();
+        ensure(of_one == (kind != v1::AuthorityKind::Waiver), "message_id", "is empty exactly for a waiver")?;
+        let lasting = self.head.as_ref().is_some_and(|head| head.expires_ms == 0);
+        ensure(!lasting || kind != v1::AuthorityKind::Waiver, "head.expires_ms", "is absent; a waiver has an end")?;
+        ensure(self.recipients.len() <= RECIPIENTS_MAX, "recipients", "are more than 512")?;
+        ensure(self.recipients.is_empty() || kind == v1::AuthorityKind::OnwardGrant, "recipients", "are named by onward grants only")?;
+        let read = self.recipients.iter().map(|text| address(text, "recipients")).collect::<Result<Vec<_>, _>>()?;
+        ensure(read.is_sorted_by(|a, b| a.as_str() < b.as_str()), "recipients", "do not ascend")
+    }
 }
 
 impl Body for v1::Trust {

@@ -1,16 +1,17 @@
 //! `Verified -> Admitted`: decides, changes nothing.
 //!
-//! It knows no ledger: whether a message id is known already is told to it as `prior`.
+//! It knows no ledger: whether a message id is known already, and what the message that it names is, is told to it as [`Found`].
 
 use bytes::Bytes;
 use envelope::entry::{Entry, MessageEntry};
 use envelope::identity::Link;
 use envelope::message::Verified;
 use envelope::{Draft, Position, Timestamp};
-use proto::v1;
+use proto::v1::{self, Handling};
 
+use crate::earlier::Earlier;
 use crate::refusal::Refusal;
-use crate::rules::{Case, Rules, retention_class};
+use crate::rules::{Case, Rules, holder, retention_class};
 use crate::state::Rows;
 
 /// What becomes of a verified message that is not refused.
@@ -50,25 +51,39 @@ impl Admitted {
     }
 }
 
+/// What the ledger has that concerns a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found<'a> {
+    /// Where the message itself stands already.
+    pub prior: Option<Position>,
+    /// The message that it names as target or parent ([`crate::earlier::named`]).
+    pub earlier: Option<&'a Earlier>,
+}
+
 /// Judges a verified message at ledger time `now`.
 ///
 /// # Errors
 /// [`Refusal`] of the first rule that it breaks.
-pub fn admit(rows: &dyn Rows, rules: &Rules, now: Timestamp, prior: Option<Position>, message: Verified) -> Result<Admission, Refusal> {
-    if let Some(position) = prior {
+pub fn admit(rows: &dyn Rows, rules: &Rules, now: Timestamp, found: Found<'_>, message: Verified) -> Result<Admission, Refusal> {
+    if let Some(position) = found.prior {
         return Ok(Admission::Known(position));
     }
-    rules.check(&Case::new(rows, now, &message))?;
-    let entry = decide(rows, &message);
+    let case = Case::new(rows, now, &message, found.earlier);
+    rules.check(&case)?;
+    let entry = decide(rows, &case, &message);
     Ok(Admission::New(Box::new(Admitted { entry, sealed: message.sealed().clone() })))
 }
 
-fn decide(rows: &dyn Rows, message: &Verified) -> MessageEntry {
+fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry {
     let header = message.header();
     let context = &header.context;
     let reference = &context.reference;
     let next_seq = |address: &envelope::Address| rows.mailbox(address).map_or(0, |mailbox| mailbox.last_seq) + 1;
-    let place = |address: &envelope::Address| v1::Place { address: address.to_string(), mailbox_seq: next_seq(address) };
+    let held_by = holder(case);
+    let place = |address: &envelope::Address| {
+        let held = held_by.as_ref().is_some_and(|holder| holder != address);
+        v1::Place { address: address.to_string(), mailbox_seq: if held { 0 } else { next_seq(address) } }
+    };
     let network = rows.network();
     let peer = message.peer();
     MessageEntry {
@@ -85,8 +100,8 @@ fn decide(rows: &dyn Rows, message: &Verified) -> MessageEntry {
         decision: v1::Decision {
             rules_version: network.and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.rules_version),
             policy_position: network.map_or(0, |row| row.policy_position),
-            available: true,
-            grants_position: rows.grants(&reference.sender).map_or(0, |row| row.index + 1),
+            available: held_by.is_none(),
+            grants_position: case.grants_position(),
         },
         stub: v1::Stub {
             sender: reference.sender.to_string(),
@@ -97,6 +112,8 @@ fn decide(rows: &dyn Rows, message: &Verified) -> MessageEntry {
             message_id: header.message_id.to_vec().into(),
             priority: context.priority.into(),
             expires_ms: context.expires_ms,
+            handling: if context.handling == Handling::H2 { Handling::H2.into() } else { 0 },
+            held_by: held_by.as_ref().map_or_else(String::new, ToString::to_string),
         },
         places: context.recipients.iter().map(place).collect(),
         sealed_sha256: *message.sealed_sha256(),

@@ -14,6 +14,7 @@ use tlog::{leaf_hash, sha256};
 
 use crate::admit::cert_link;
 use crate::edge;
+use crate::rules::is_broadcast;
 use crate::series;
 use crate::state::{Key, Overlay, Row, Rows};
 
@@ -67,6 +68,8 @@ pub fn apply(rows: &mut Overlay<'_>, index: u64, at: Timestamp, entry: &Entry, e
         Entry::Directory { signed, .. } => directory(rows, at, signed, effects),
         Entry::Grants(signed) => grants(rows, index, signed),
         Entry::Group(signed) => group(rows, index, signed),
+        Entry::Release { signed, places } => release(rows, index, at, signed, places, effects),
+        Entry::Permission(signed) => permission(rows, index, signed),
         Entry::Mailbox { signed, .. } => mailbox(rows, at, signed),
         Entry::Access(signed) => access(rows, index, signed),
         Entry::ClockStep(signed) => clock_step(rows, signed),
@@ -133,28 +136,104 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
     let (year, series) = before.map_or(own, |row| (row.year, row.series)).max(own);
     let (first_year, first_series) = before.map_or(own, |row| (row.first_year, row.first_series));
     rows.set(Key::Sender(sender.clone()), Row::Sender(v1::SenderRow { year, series, first_year, first_series }));
-    if stub.priority() == v1::Priority::Flash {
-        let before = rows.quota(sender).filter(|row| row.day == at.day()).map_or(0, |row| row.flash);
-        rows.set(Key::Quota(sender.clone()), Row::Quota(v1::QuotaRow { day: at.day(), flash: before + 1 }));
+    let (flash, broadcast) = (stub.priority() == v1::Priority::Flash, is_broadcast(message.places.len()));
+    if flash || broadcast {
+        let today = rows.quota(sender).filter(|row| row.day == at.day()).copied().unwrap_or_default();
+        let row =
+            v1::QuotaRow { day: at.day(), flash: today.flash + u32::from(flash), broadcasts: today.broadcasts + u32::from(broadcast) };
+        rows.set(Key::Quota(sender.clone()), Row::Quota(row));
     }
-    for place in &message.places {
-        let address = Address::parse(&place.address).map_err(|_| ApplyError::Field("place.address"))?;
-        let mailbox = v1::MailboxRow { last_seq: place.mailbox_seq, last_index: index };
-        rows.set(Key::Mailbox(address.clone()), Row::Mailbox(mailbox));
-        let row = v1::PlaceRow {
-            index,
+    let row = v1::PlaceRow {
+        index,
+        message_id: stub.message_id.clone(),
+        priority: stub.priority,
+        state: RecipientState::Available.into(),
+        at_ms: at.ms(),
+        expires_ms: stub.expires_ms,
+        release_index: 0,
+    };
+    let (available, held): (Vec<_>, Vec<_>) = message.places.iter().partition(|place| place.mailbox_seq > 0);
+    available.into_iter().try_for_each(|place| arrive(rows, index, place, row.clone(), effects))?;
+    if !stub.held_by.is_empty() {
+        let row = v1::HeldRow {
+            sender: stub.sender.clone(),
             message_id: stub.message_id.clone(),
+            held_by: stub.held_by.clone(),
+            recipients: held.into_iter().map(|place| place.address.clone()).collect(),
             priority: stub.priority,
-            state: RecipientState::Available.into(),
-            at_ms: at.ms(),
             expires_ms: stub.expires_ms,
+            state: RecipientState::Held.into(),
+            at_ms: at.ms(),
+            places: Vec::new(),
         };
-        rows.set(Key::Place(address.clone(), place.mailbox_seq), Row::Place(row));
-        effects.push(Effect::Available { recipient: address, mailbox_seq: place.mailbox_seq });
+        rows.set(Key::Held(index), Row::Held(Box::new(row)));
     }
     let row = v1::MessageRow { stub: Some(stub.clone()), at_ms: at.ms(), places: message.places.clone() };
     rows.set(Key::Message(index), Row::Message(Box::new(row)));
     Ok(())
+}
+
+/// Puts a message into a mailbox, by the entry at `index`.
+fn arrive(rows: &mut Overlay<'_>, index: u64, place: &v1::Place, row: v1::PlaceRow, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
+    let address = Address::parse(&place.address).map_err(|_| ApplyError::Field("place.address"))?;
+    let mailbox = v1::MailboxRow { last_seq: place.mailbox_seq, last_index: index };
+    rows.set(Key::Mailbox(address.clone()), Row::Mailbox(mailbox));
+    rows.set(Key::Place(address.clone(), place.mailbox_seq), Row::Place(row));
+    effects.push(Effect::Available { recipient: address, mailbox_seq: place.mailbox_seq });
+    Ok(())
+}
+
+/// The message waits for its recipients from now on, or never will.
+fn release(
+    rows: &mut Overlay<'_>,
+    index: u64,
+    at: Timestamp,
+    signed: &SignedStatement,
+    places: &[v1::Place],
+    effects: &mut Vec<Effect>,
+) -> Result<(), ApplyError> {
+    let statement: v1::Release = statement::read(signed)?;
+    note_chain(rows, signed, statement.head.as_ref())?;
+    let held = rows.held(statement.entry_index).cloned().ok_or(ApplyError::Field("entry_index"))?;
+    let row = v1::PlaceRow {
+        index: statement.entry_index,
+        message_id: held.message_id.clone(),
+        priority: held.priority,
+        state: RecipientState::Available.into(),
+        at_ms: at.ms(),
+        expires_ms: held.expires_ms,
+        release_index: index,
+    };
+    places.iter().try_for_each(|place| arrive(rows, index, place, row.clone(), effects))?;
+    let released = statement.verdict() == v1::ReleaseVerdict::Released;
+    let state = if released { RecipientState::Available } else { RecipientState::Refused };
+    let held = v1::HeldRow { state: state.into(), at_ms: at.ms(), places: places.to_vec(), ..*held };
+    rows.set(Key::Held(statement.entry_index), Row::Held(Box::new(held)));
+    Ok(())
+}
+
+fn permission(rows: &mut Overlay<'_>, index: u64, signed: &SignedStatement) -> Result<(), ApplyError> {
+    let statement: v1::Permission = statement::read(signed)?;
+    note_chain(rows, signed, statement.head.as_ref())?;
+    let row = permission_row(&statement, index);
+    rows.set(Key::Permission(statement::digest_of(signed)), Row::Permission(Box::new(row)));
+    Ok(())
+}
+
+/// The row of a permission.
+#[must_use]
+pub fn permission_row(statement: &v1::Permission, index: u64) -> v1::PermissionRow {
+    let head = statement.head.clone().unwrap_or_default();
+    let (message_id, recipients) = (statement.message_id.clone(), statement.recipients.clone());
+    v1::PermissionRow {
+        issuer: head.issuer,
+        subject: head.subject,
+        kind: statement.kind,
+        message_id,
+        recipients,
+        expires_ms: head.expires_ms,
+        index,
+    }
 }
 
 fn directory(rows: &mut Overlay<'_>, at: Timestamp, signed: &SignedStatement, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
@@ -321,6 +400,13 @@ fn revocations(rows: &mut Overlay<'_>, index: u64, seen: &v1::RevocationsSeen, e
 fn expired(rows: &mut Overlay<'_>, at: Timestamp, expired: &v1::Expired) -> Result<(), ApplyError> {
     for place in &expired.places {
         let address = Address::parse(&place.address).map_err(|_| ApplyError::Field("places.address"))?;
+        // Of a held message: nobody has given his word in time.
+        if place.mailbox_seq == 0 {
+            let Some(row) = rows.held(expired.index).cloned() else { continue };
+            let row = v1::HeldRow { state: RecipientState::Expired.into(), at_ms: at.ms(), ..*row };
+            rows.set(Key::Held(expired.index), Row::Held(Box::new(row)));
+            continue;
+        }
         let Some(row) = rows.place(&address, place.mailbox_seq).cloned() else { continue };
         let row = v1::PlaceRow { state: RecipientState::Expired.into(), at_ms: at.ms(), ..row };
         rows.set(Key::Place(address, place.mailbox_seq), Row::Place(row));

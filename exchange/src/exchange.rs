@@ -10,7 +10,7 @@ use envelope::{Address, Position, Reference, Timestamp};
 use prost::Message as _;
 use proto::v1::{self, SignedStatement};
 
-use crate::admit::{self, Admission};
+use crate::admit::{self, Admission, Found};
 use crate::apply::{self, ApplyError, Effect};
 use crate::edge;
 use crate::history::AsOf;
@@ -72,6 +72,11 @@ impl Exchange {
     /// Takes a group from its newest statement, where the log is not at hand: in a client.
     pub fn learn_group(&mut self, group: &Address, row: v1::GroupRow) {
         self.state.set(Key::Group(group.clone()), Row::Group(Box::new(row)));
+    }
+
+    /// Takes a permission that a message names from its statement, where the log is not at hand: in a client.
+    pub fn learn_permission(&mut self, digest: [u8; 32], row: v1::PermissionRow) {
+        self.state.set(Key::Permission(digest), Row::Permission(Box::new(row)));
     }
 
     /// Opens a batch whose first entry will stand at `first`.
@@ -232,8 +237,8 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// [`Refusal`] of the first rule that it breaks.
-    pub fn admit(&self, prior: Option<Position>, message: Verified) -> Result<Admission, Refusal> {
-        admit::admit(&self.rows, self.rules, self.now, prior, message)
+    pub fn admit(&self, found: Found<'_>, message: Verified) -> Result<Admission, Refusal> {
+        admit::admit(&self.rows, self.rules, self.now, found, message)
     }
 
     /// Judges a statement that `peer` brought.

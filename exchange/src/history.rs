@@ -60,7 +60,7 @@ pub struct AsOf<'a> {
 impl Rows for AsOf<'_> {
     fn row(&self, key: &Key) -> Option<&Row> {
         // Of now, and nobody's but the reader's own: a message of then is not judged by them.
-        if matches!(key, Key::Grants(_) | Key::Group(_)) {
+        if matches!(key, Key::Grants(_) | Key::Group(_) | Key::Permission(_)) {
             return None;
         }
         let replaced = self.history.past.get(key).and_then(|past| past.iter().find(|(until, _)| self.size <= *until));

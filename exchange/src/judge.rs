@@ -14,7 +14,8 @@ use envelope::slots::{Leaf, Opening};
 use envelope::{Address, Network, Timestamp};
 use proto::v1::{self, RecipientState, Signature};
 
-use crate::admit::{Admission, admit};
+use crate::admit::{Admission, Found, admit};
+use crate::earlier::{self, Read};
 use crate::exchange::{Exchange, HEAD_INTERVAL_MS, head_of};
 use crate::prepared::{Ahead, Prepared, ReadHeader};
 use crate::rules::Rules;
@@ -62,6 +63,8 @@ pub struct Judge<V> {
     issuers: Vec<Vec<u8>>,
     /// Places whose expiry is late; each is said once.
     late: BTreeSet<(u64, Address, u64)>,
+    /// Messages that later ones may name.
+    read: Read,
 }
 
 impl<V: Verifier> Judge<V> {
@@ -79,6 +82,7 @@ impl<V: Verifier> Judge<V> {
             findings: Vec::new(),
             issuers: Vec::new(),
             late: BTreeSet::new(),
+            read: Read::default(),
         }
     }
 
@@ -111,6 +115,9 @@ impl<V: Verifier> Judge<V> {
         self.verifier.learn(known);
         if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures, header) {
             self.find(index, rule, text);
+        }
+        if let Entry::Message(message) = &entry {
+            self.read.note(message);
         }
         if let Err(error) = self.exchange.replay(index, leaf.at, &entry) {
             self.find(index, "APPLY", error.to_string());
@@ -177,7 +184,9 @@ impl<V: Verifier> Judge<V> {
             | Entry::Access(signed)
             | Entry::ClockStep(signed)
             | Entry::Grants(signed)
-            | Entry::Group(signed) => self.judge_statement(at, entry, signed),
+            | Entry::Group(signed)
+            | Entry::Release { signed, .. }
+            | Entry::Permission(signed) => self.judge_statement(at, entry, signed),
             Entry::Head(head) => {
                 let expected = state.directory().map(|row| head_of(row));
                 ensure(expected.as_ref() == Some(head), "HEAD", "it is not the head of the directory's statements")
@@ -219,7 +228,9 @@ impl<V: Verifier> Judge<V> {
         let record = Record { header, signatures, sealed_sha256: recorded.sealed_sha256, wrap_keys: recorded.wrap_keys.clone(), peer };
         let verified = Verified::again(record, state, &self.verifier).map_err(|error| refused(error.into()))?;
         let overlay = Overlay::new(state);
-        match admit(&overlay, &self.rules, at, None, verified).map_err(refused)? {
+        let earlier = earlier::named(&verified.header().context).and_then(|id| self.read.get(id));
+        let found = Found { prior: None, earlier: earlier.as_ref() };
+        match admit(&overlay, &self.rules, at, found, verified).map_err(refused)? {
             Admission::New(admitted) => {
                 let same = admitted.message() == recorded;
                 ensure(same, "DECISION", "recipients, places, stub or decision are not those that the rules lead to")
@@ -270,9 +281,15 @@ impl<V: Verifier> Judge<V> {
     fn judge_expired(&self, at: Timestamp, expired: &v1::Expired) -> Result<(), (&'static str, String)> {
         for place in &expired.places {
             let address = Address::parse(&place.address).map_err(|error| ("EXPIRED", error.to_string()))?;
-            let row = self.exchange.state().place(&address, place.mailbox_seq);
-            let due =
-                row.is_some_and(|row| row.index == expired.index && row.state() == RecipientState::Available && row.expires_ms <= at.ms());
+            let state = self.exchange.state();
+            let waits =
+                |row: &v1::PlaceRow| row.index == expired.index && row.state() == RecipientState::Available && row.expires_ms <= at.ms();
+            let is_held =
+                |row: &v1::HeldRow| row.held_by == place.address && row.state() == RecipientState::Held && row.expires_ms <= at.ms();
+            let due = match place.mailbox_seq {
+                0 => state.held(expired.index).is_some_and(|row| is_held(row)),
+                seq => state.place(&address, seq).is_some_and(waits),
+            };
             ensure(due, "EXPIRED", "a message was called expired before its end, or after it was taken")?;
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 mod digest;
 
+pub mod earlier;
 pub mod state;
 
 pub mod edge;
@@ -21,8 +22,9 @@ pub mod history;
 pub mod judge;
 pub mod prepared;
 
-pub use admit::{Admission, Admitted};
+pub use admit::{Admission, Admitted, Found};
 pub use apply::{ApplyError, Effect};
+pub use earlier::Earlier;
 pub use exchange::{Batch, Exchange, STATE_CLAIM_INTERVAL, SnapshotPart};
 pub use judge::{Finding, Gap, Judge};
 pub use prepared::{Identities, Prepared};

@@ -140,7 +140,9 @@ fn signed_of(entry: &Entry) -> Option<(&'static str, &SignedStatement)> {
         | Entry::Mailbox { signed, .. }
         | Entry::Access(signed)
         | Entry::Grants(signed)
-        | Entry::Group(signed) => signed,
+        | Entry::Group(signed)
+        | Entry::Release { signed, .. }
+        | Entry::Permission(signed) => signed,
         _ => return None,
     };
     Some((payload_type(signed.kind())?, signed))

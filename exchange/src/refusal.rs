@@ -67,9 +67,15 @@ pub enum Refusal {
     /// Rule 8.
     #[error("every {} goes to {desk}, too, unless a reason to opt out is given", word(kind.as_str_name()))]
     IpsgCopyMissing { kind: Kind, desk: Address },
+    /// Rule 9.
+    #[error("{why} (source {of})")]
+    NoOnwardPermission { why: &'static str, of: Address },
+    /// Rule 10.
+    #[error("{why}; this is {}", word(classification.as_str_name()))]
+    ClassAudience { why: &'static str, classification: Classification },
     /// Rule 11.
-    #[error("{sender} has sent {used} FLASH messages today, {max} are allowed")]
-    Quota { sender: Address, used: u32, max: u32 },
+    #[error("{sender} has sent {used} {of} today, {max} are allowed")]
+    Quota { sender: Address, of: &'static str, used: u32, max: u32 },
     /// Rule 12.
     #[error("the directory of {size} statements with this root is not a head of this network's directory")]
     StaleDirectory { size: u64, newest: u64 },
@@ -93,11 +99,11 @@ pub enum Refusal {
 impl Refusal {
     /// Every stable name.
     #[rustfmt::skip]
-    pub const NAMES: [&str; 24] = [
+    pub const NAMES: [&str; 26] = [
         "BAD_ENCODING", "TOO_LARGE", "NOT_SENDER", "BAD_COMMITMENT", "BAD_SIGNATURE", "REFERENCE_REUSED", "BAD_REFERENCE", "EXPIRED",
         "CLOCK_SKEW", "STALE_KEY", "SUSPENDED", "REVOKED", "NO_GRANT", "UNKNOWN_RECIPIENT", "NOT_CLEARED", "OVERSIGHT_MISSING",
-        "IPSG_COPY_MISSING", "QUOTA", "STALE_DIRECTORY", "BAD_SEQUENCE", "NO_AUTHORITY", "UNKNOWN_MESSAGE", "KEY_REFUSED",
-        "CERTIFICATE_REFUSED",
+        "IPSG_COPY_MISSING", "NO_ONWARD_PERMISSION", "CLASS_AUDIENCE", "QUOTA", "STALE_DIRECTORY", "BAD_SEQUENCE", "NO_AUTHORITY",
+        "UNKNOWN_MESSAGE", "KEY_REFUSED", "CERTIFICATE_REFUSED",
     ];
 
     /// The stable name.
@@ -121,6 +127,8 @@ impl Refusal {
             Self::NotCleared { .. } => "NOT_CLEARED",
             Self::OversightMissing { .. } => "OVERSIGHT_MISSING",
             Self::IpsgCopyMissing { .. } => "IPSG_COPY_MISSING",
+            Self::NoOnwardPermission { .. } => "NO_ONWARD_PERMISSION",
+            Self::ClassAudience { .. } => "CLASS_AUDIENCE",
             Self::Quota { .. } => "QUOTA",
             Self::StaleDirectory { .. } => "STALE_DIRECTORY",
             Self::BadSequence { .. } => "BAD_SEQUENCE",
@@ -172,7 +180,13 @@ impl Refusal {
                 vec![("detail", (*why).to_owned()), ("ncb", ncb.to_string()), ("recipient", recipient.to_string())]
             }
             Self::IpsgCopyMissing { kind, desk } => vec![("kind", kind.as_str_name().to_owned()), ("desk", desk.to_string())],
-            Self::Quota { sender, used, max } => vec![("sender", sender.to_string()), ("used", used.to_string()), ("max", max.to_string())],
+            Self::NoOnwardPermission { why, of } => vec![("detail", (*why).to_owned()), ("source", of.to_string())],
+            Self::ClassAudience { why, classification } => {
+                vec![("detail", (*why).to_owned()), ("classification", classification.as_str_name().to_owned())]
+            }
+            Self::Quota { sender, of, used, max } => {
+                vec![("sender", sender.to_string()), ("what", (*of).to_owned()), ("used", used.to_string()), ("max", max.to_string())]
+            }
             Self::StaleDirectory { size, newest } => vec![("size", size.to_string()), ("newest", newest.to_string())],
             Self::BadSequence { seq, prev_sha256 } => vec![("seq", seq.to_string()), ("prev_sha256", prev_sha256.clone())],
             Self::UnknownMessage { mailbox_seq } => vec![("mailbox_seq", mailbox_seq.to_string())],

@@ -15,14 +15,19 @@ use envelope::message::{Peer, Verified};
 use envelope::{Address, Timestamp};
 use proto::v1;
 
+use crate::earlier::{Earlier, named};
 use crate::refusal::Refusal;
 use crate::state::Rows;
 
 pub(crate) use kinds::retention_class;
-use reach::{clearance, grant, group, ipsg_copy, oversight, recipients};
+pub use kinds::{KindRules, Names, To, of as of_kind};
+pub use reach::ALL_BUREAUS;
+pub(crate) use reach::{COMPLIANCE_DESK, holder};
+use reach::{class_audience, clearance, grant, group, ipsg_copy, kind, onward, oversight, permissions, recipients, source};
 pub(crate) use sender::identity_holds;
+pub(crate) use sender::is_broadcast;
 pub use sender::{barred, is_revoked};
-use sender::{directory, expiry, keys, lifetime, quota, reference, revocation, skew, state};
+use sender::{directory, expiry, keys, lifetime, quota, reference, revocation, seats, skew, state};
 
 /// A message, and everything that it is judged by.
 pub(crate) struct Case<'a> {
@@ -33,13 +38,29 @@ pub(crate) struct Case<'a> {
     wrap_keys: &'a [([u8; 32], v1::KemId)],
     peer: Option<&'a Peer>,
     sees_groups: bool,
+    /// The sender's own grants; looked up once.
+    own_grants: Option<&'a v1::GrantsRow>,
+    /// The message that it names as target or parent, if that is in the ledger.
+    earlier: Option<&'a Earlier>,
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn new(rows: &'a dyn Rows, now: Timestamp, message: &'a Verified) -> Self {
+    pub(crate) fn new(rows: &'a dyn Rows, now: Timestamp, message: &'a Verified, earlier: Option<&'a Earlier>) -> Self {
         let header = message.header();
         let (wrap_keys, peer) = (message.wrap_keys(), Some(message.peer()));
-        Self { rows, now, context: &header.context, attachments: header.attachments.len(), wrap_keys, peer, sees_groups: true }
+        let attachments = header.attachments.len();
+        Self { attachments, wrap_keys, peer, ..Self::of_context(rows, now, &header.context, earlier) }
+    }
+
+    /// Of a context alone, as its sender sees it.
+    fn of_context(rows: &'a dyn Rows, now: Timestamp, context: &'a Context, earlier: Option<&'a Earlier>) -> Self {
+        let own_grants = rows.grants(&context.reference.sender);
+        Self { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups: true, own_grants, earlier }
+    }
+
+    /// Index of the entry with the sender's own grants, + 1; 0 when its class's count.
+    pub(crate) fn grants_position(&self) -> u64 {
+        self.own_grants.map_or(0, |row| row.index + 1)
     }
 }
 
@@ -59,8 +80,14 @@ pub enum Sight {
 ///
 /// # Errors
 /// [`Refusal`] of the first rule that it breaks.
-pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, sight: Sight) -> Result<(), Refusal> {
-    explain(rows, now, context, sight).into_iter().filter_map(|judgement| judgement.said).collect()
+pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, earlier: Option<&Earlier>, sight: Sight) -> Result<(), Refusal> {
+    explain(rows, now, context, earlier, sight).into_iter().filter_map(|judgement| judgement.said).collect()
+}
+
+/// For whom the rules hold a message, by what the rows say; `None` when it is available at once.
+#[must_use]
+pub fn held_for(rows: &dyn Rows, now: Timestamp, context: &Context) -> Option<Address> {
+    holder(&Case::of_context(rows, now, context, None))
 }
 
 /// What one rule says of a message that is not sealed yet.
@@ -74,17 +101,18 @@ pub struct Judgement {
 
 /// As [`foresee`], but every rule is asked, whatever those before it say.
 #[must_use]
-pub fn explain(rows: &dyn Rows, now: Timestamp, context: &Context, sight: Sight) -> Vec<Judgement> {
-    let sees_groups = sight == Sight::Whole;
-    let case = Case { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups };
+pub fn explain(rows: &dyn Rows, now: Timestamp, context: &Context, earlier: Option<&Earlier>, sight: Sight) -> Vec<Judgement> {
+    let case = Case { sees_groups: sight == Sight::Whole, ..Case::of_context(rows, now, context, earlier) };
     use Rule::{
-        Clearance, Directory, Expiry, Grant, Group, IpsgCopy, Keys, Lifetime, Oversight, Quota, Recipients, Reference, Revocation, Skew,
-        State,
+        ClassAudience, Clearance, Directory, Expiry, Grant, Group, IpsgCopy, Keys, Kind, Lifetime, Onward, Oversight, Permissions, Quota,
+        Recipients, Reference, Revocation, Seats, Skew, Source, State,
     };
     let foreseen = |rule: Rule| match rule {
-        Lifetime | Expiry | Skew | State | Revocation | Recipients | Clearance | Oversight | IpsgCopy => true,
+        Lifetime | Expiry | Skew | State | Revocation | Kind | Seats | Permissions | Recipients | Clearance | Oversight | IpsgCopy
+        | ClassAudience => true,
         Grant => sight != Sight::Directory,
         Group => sight == Sight::Whole,
+        Source | Onward => earlier.is_some() || named(context).is_none(),
         Reference | Keys | Quota | Directory => false,
     };
     ALL.iter().map(|(rule, check)| Judgement { rule: *rule, said: foreseen(*rule).then(|| check(&case)) }).collect()
@@ -107,8 +135,16 @@ pub enum Rule {
     State,
     /// 4: neither certificate is revoked or past its end.
     Revocation,
+    /// 5: its kind allows sender, recipients and what it names.
+    Kind,
     /// 5: a grant covers it.
     Grant,
+    /// 5: the permissions that it names hold.
+    Permissions,
+    /// 5: who corrects, deletes or passes on may.
+    Source,
+    /// 5: two officers' seats have signed, where the policy asks for them.
+    Seats,
     /// 6: recipients exist and are active.
     Recipients,
     /// 6: recipients are cleared.
@@ -117,6 +153,10 @@ pub enum Rule {
     Oversight,
     /// 8: the General Secretariat gets its copy.
     IpsgCopy,
+    /// 9: what is bound by H2 goes on with permission only.
+    Onward,
+    /// 10: CONFIDENTIAL goes to named bureaus or a case room only.
+    ClassAudience,
     /// 11: FLASH messages a day.
     Quota,
     /// 12: the sender's directory is a head of ours.
@@ -133,10 +173,12 @@ impl Rule {
             Self::Lifetime => 1,
             Self::Reference | Self::Expiry | Self::Skew | Self::Keys => 3,
             Self::State | Self::Revocation => 4,
-            Self::Grant => 5,
+            Self::Kind | Self::Grant | Self::Permissions | Self::Source | Self::Seats => 5,
             Self::Recipients | Self::Clearance => 6,
             Self::Oversight => 7,
             Self::IpsgCopy => 8,
+            Self::Onward => 9,
+            Self::ClassAudience => 10,
             Self::Quota => 11,
             Self::Directory | Self::Group => 12,
         }
@@ -153,11 +195,17 @@ impl Rule {
             Self::Keys => "keys",
             Self::State => "sender",
             Self::Revocation => "revocation",
+            Self::Kind => "kind",
             Self::Grant => "grant",
+            Self::Permissions => "permissions",
+            Self::Source => "source",
+            Self::Seats => "seats",
             Self::Recipients => "recipients",
             Self::Clearance => "clearance",
             Self::Oversight => "oversight",
             Self::IpsgCopy => "copy",
+            Self::Onward => "onward",
+            Self::ClassAudience => "audience",
             Self::Quota => "quota",
             Self::Directory => "directory",
             Self::Group => "group",
@@ -175,12 +223,18 @@ impl Rule {
             Self::Keys => "every recipient has a current encryption key",
             Self::State => "its sender is active",
             Self::Revocation => "no certificate of its sender is revoked or past its end",
+            Self::Kind => "its kind is the sender's to originate, and goes to these recipients",
             Self::Grant => "a grant covers kind, priority, classification and recipients",
+            Self::Permissions => "every permission that it names is the sender's, and has not ended",
+            Self::Source => "who corrects, deletes, attests or passes on has that message, and everybody concerned gets it",
+            Self::Seats => "two officers' seats have signed, where the network asks for them",
             Self::Recipients => "every recipient is enrolled and can receive",
             Self::Clearance => "every recipient is cleared for the classification",
             Self::Oversight => "bureaus see what crosses their border, and let it",
             Self::IpsgCopy => "the General Secretariat has its copy, or a reason why not",
-            Self::Quota => "not more FLASH messages a day than allowed",
+            Self::Onward => "what is bound by H2 is passed on with its sender's permission, and stays bound",
+            Self::ClassAudience => "CONFIDENTIAL goes to bureaus by their names, or to a case room",
+            Self::Quota => "not more FLASH messages and broadcasts a day than allowed",
             Self::Directory => "the directory it was sealed by is one of this network's, and fresh",
             Self::Group => "those named through a group belong to it",
         }
@@ -190,7 +244,7 @@ impl Rule {
 type Check = fn(&Case<'_>) -> Result<(), Refusal>;
 
 /// All rules in their order.
-const ALL: [(Rule, Check); 15] = [
+const ALL: [(Rule, Check); 21] = [
     (Rule::Lifetime, lifetime),
     (Rule::Reference, reference),
     (Rule::Expiry, expiry),
@@ -198,11 +252,17 @@ const ALL: [(Rule, Check); 15] = [
     (Rule::Keys, keys),
     (Rule::State, state),
     (Rule::Revocation, revocation),
+    (Rule::Kind, kind),
     (Rule::Grant, grant),
+    (Rule::Permissions, permissions),
+    (Rule::Source, source),
+    (Rule::Seats, seats),
     (Rule::Recipients, recipients),
     (Rule::Clearance, clearance),
     (Rule::Oversight, oversight),
     (Rule::IpsgCopy, ipsg_copy),
+    (Rule::Onward, onward),
+    (Rule::ClassAudience, class_audience),
     (Rule::Quota, quota),
     (Rule::Directory, directory),
     (Rule::Group, group),
@@ -253,6 +313,24 @@ impl Case<'_> {
 
     fn names(&self, address: &Address) -> bool {
         self.context().recipients.contains(address)
+    }
+
+    /// A permission that the message names, as long as it is the sender's and has not ended.
+    fn permission(&self, kind: v1::AuthorityKind, digest: &[u8; 32]) -> Option<&v1::PermissionRow> {
+        let row = &**self.rows.permission(digest)?;
+        let lasts = row.expires_ms == 0 || row.expires_ms > self.now.ms();
+        Some(row).filter(|row| row.kind() == kind && row.subject == self.sender().as_str() && lasts)
+    }
+
+    /// Whether the message names a permission of this kind that `covers` it.
+    fn permitted(&self, kind: v1::AuthorityKind, covers: impl Fn(&v1::PermissionRow) -> bool) -> bool {
+        let of_kind = self.context().authorities.iter().filter(|(named, _)| *named == kind);
+        of_kind.filter_map(|(kind, digest)| self.permission(*kind, digest)).any(covers)
+    }
+
+    /// Whether the sender's bureau has waived its oversight.
+    fn is_waived(&self, ncb: &Address) -> bool {
+        self.permitted(v1::AuthorityKind::Waiver, |row| row.issuer == ncb.as_str())
     }
 }
 

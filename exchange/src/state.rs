@@ -56,6 +56,10 @@ pub enum Key {
     Grants(Address),
     /// A group: [`v1::GroupRow`].
     Group(Address),
+    /// A message that is or was held, by the index of its entry: [`v1::HeldRow`].
+    Held(u64),
+    /// A permission by the digest of its statement: [`v1::PermissionRow`].
+    Permission([u8; 32]),
 }
 
 impl Key {
@@ -73,7 +77,7 @@ impl Key {
             | Self::Access(a)
             | Self::Grants(a)
             | Self::Group(a) => push_text(&mut bytes, a.as_str()),
-            Self::Identity(id) | Self::KeyOwner(id) | Self::Crl(id) => bytes.extend_from_slice(id),
+            Self::Identity(id) | Self::KeyOwner(id) | Self::Crl(id) | Self::Permission(id) => bytes.extend_from_slice(id),
             Self::Chain(issuer, kind, subject) => {
                 push_text(&mut bytes, issuer.as_ref().map_or("", Address::as_str));
                 bytes.push(*kind as u8);
@@ -88,7 +92,7 @@ impl Key {
                 push_text(&mut bytes, address.as_str());
                 bytes.extend_from_slice(&seq.to_be_bytes());
             }
-            Self::Message(number) | Self::Head(number) => bytes.extend_from_slice(&number.to_be_bytes()),
+            Self::Message(number) | Self::Head(number) | Self::Held(number) => bytes.extend_from_slice(&number.to_be_bytes()),
             Self::Revoked(issuer, serial) => {
                 bytes.extend_from_slice(issuer);
                 bytes.push(serial.len() as u8);
@@ -126,6 +130,8 @@ impl Key {
             18 => Self::Access(input.address()?),
             19 => Self::Grants(input.address()?),
             20 => Self::Group(input.address()?),
+            21 => Self::Held(u64::from_be_bytes(input.array()?)),
+            22 => Self::Permission(input.array()?),
             _ => return None,
         };
         input.0.is_empty().then_some(key)
@@ -153,6 +159,8 @@ impl Key {
             Self::Access(_) => 18,
             Self::Grants(_) => 19,
             Self::Group(_) => 20,
+            Self::Held(_) => 21,
+            Self::Permission(_) => 22,
         }
     }
 }
@@ -197,8 +205,8 @@ macro_rules! rows {
 }
 
 use v1::{
-    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, GroupRow, HeadRow, IdentityRow, KeyOwnerRow, KeysRow, MailboxRow,
-    MessageRow, NetworkRow, ParticipantRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
+    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, GroupRow, HeadRow, HeldRow, IdentityRow, KeyOwnerRow, KeysRow,
+    MailboxRow, MessageRow, NetworkRow, ParticipantRow, PermissionRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
 };
 
 rows! {
@@ -222,6 +230,8 @@ rows! {
     Access(AccessRow) Key::Access(_) => access(auditor: &Address) Key::Access(auditor.clone());
     Grants(GrantsRow) Key::Grants(_) => grants(sender: &Address) Key::Grants(sender.clone());
     Group(Box<GroupRow>) Key::Group(_) => group(group: &Address) Key::Group(group.clone());
+    Held(Box<HeldRow>) Key::Held(_) => held(index: u64) Key::Held(index);
+    Permission(Box<PermissionRow>) Key::Permission(_) => permission(digest: &[u8; 32]) Key::Permission(*digest);
 }
 
 /// The durable state: rows, their digest, and what waits in each mailbox by urgency.
@@ -240,6 +250,8 @@ pub struct State {
     waiting: BTreeMap<Address, BTreeSet<(u8, u64)>>,
     /// (end, index, mailbox, number) of everything available. Follows from the place rows; not in the digest.
     expiring: BTreeSet<(u64, u64, Address, u64)>,
+    /// Entries of the messages that wait for somebody's word. Follows from the held rows; not in the digest.
+    holding: BTreeMap<Address, BTreeSet<u64>>,
     /// The roots that genesis names. Not in the digest: the network's row names the genesis.
     anchors: Option<Arc<Anchors>>,
 }
@@ -334,9 +346,22 @@ impl State {
 
     /// The groups, the last address first.
     pub fn groups(&self) -> impl Iterator<Item = (&Address, &GroupRow)> {
-        // Groups stand last: no table has a higher number.
-        self.rows.iter().rev().map_while(|(key, row)| match (key, row) {
+        // Held messages stand behind them.
+        self.rows.range(..Key::Held(0)).rev().map_while(|(key, row)| match (key, row) {
             (Key::Group(address), Row::Group(row)) => Some((address, &**row)),
+            _ => None,
+        })
+    }
+
+    /// Messages that are held for somebody to release: the index of each entry, oldest first.
+    pub fn held_by<'a>(&'a self, holder: &'a Address) -> impl Iterator<Item = (u64, &'a HeldRow)> {
+        self.holding.get(holder).into_iter().flatten().filter_map(|index| Some((*index, &**self.held(*index)?)))
+    }
+
+    /// Permissions that `who` gave or was given, in the order of their digests.
+    pub fn permissions_of<'a>(&'a self, who: &'a Address) -> impl Iterator<Item = &'a PermissionRow> {
+        self.rows.range(Key::Permission([0; 32])..).filter_map(move |(_, row)| match row {
+            Row::Permission(row) if row.issuer == who.as_str() || row.subject == who.as_str() => Some(&**row),
             _ => None,
         })
     }
@@ -387,7 +412,24 @@ impl State {
         self.digest.add_sum(sum);
     }
 
+    fn note_held(&mut self, index: u64, row: &HeldRow) {
+        let Ok(holder) = Address::parse(&row.held_by) else { return };
+        let set = self.holding.entry(holder.clone()).or_default();
+        // Of the whole message: number 0 of the holder's mailbox is no message's.
+        let end = (row.expires_ms, index, holder, 0);
+        if row.state() == v1::RecipientState::Held {
+            set.insert(index);
+            self.expiring.insert(end);
+        } else {
+            set.remove(&index);
+            self.expiring.remove(&end);
+        }
+    }
+
     fn note_waiting(&mut self, key: &Key, row: &Row) {
+        if let (Key::Held(index), Row::Held(row)) = (key, row) {
+            return self.note_held(*index, row);
+        }
         let (Key::Place(address, seq), Row::Place(place)) = (key, row) else { return };
         // FLASH (3) comes first.
         let rank = (u8::MAX - place.priority.clamp(0, 9) as u8, *seq);

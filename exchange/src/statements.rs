@@ -11,11 +11,11 @@ use envelope::key_id::encryption_key_id;
 use envelope::keys::Verifier;
 use envelope::statement::{self, Acknowledged, Delivered, Head, Statement, StatementError};
 use envelope::{Address, Class, Timestamp};
-use proto::v1::{self, KeyState, ParticipantState, SignedStatement, StatementKind};
+use proto::v1::{self, AuthorityKind, KeyState, ParticipantState, RecipientState, SignedStatement, StatementKind};
 
 use crate::history::History;
 use crate::refusal::Refusal;
-use crate::rules::{identity_holds, is_revoked};
+use crate::rules::{COMPLIANCE_DESK, identity_holds, is_revoked};
 use crate::state::Rows;
 
 /// A statement that may be appended. Made by [`admit_statement`] only.
@@ -83,6 +83,34 @@ pub fn group_again(
     Desk { rows, now: None, peer: None, verifier, past: Some((past, least)) }.group(signed, false)
 }
 
+/// As [`grants_again`], of a permission that a message names, as its recipient's client does.
+///
+/// # Errors
+/// [`Refusal`] of the first check that fails.
+pub fn permission_again(
+    rows: &dyn Rows,
+    signed: &SignedStatement,
+    (past, least): (&History, u64),
+    verifier: &impl Verifier,
+) -> Result<v1::Permission, Refusal> {
+    Desk { rows, now: None, peer: None, verifier, past: Some((past, least)) }.permission(signed, false)
+}
+
+/// The statement that let a held message go, as its recipient's client reads it: signed by whom it was held for, about this message.
+///
+/// # Errors
+/// [`Refusal`] of the first check that fails.
+pub fn release_again(
+    rows: &dyn Rows,
+    signed: &SignedStatement,
+    (past, least): (&History, u64),
+    verifier: &impl Verifier,
+) -> Result<(Address, v1::Release), Refusal> {
+    let desk = Desk { rows, now: None, peer: None, verifier, past: Some((past, least)) };
+    let (_, issuer, statement) = desk.by_issuer::<v1::Release>(signed, false, |_, _| Ok(()))?;
+    Ok((issuer, statement))
+}
+
 /// What a statement is judged by.
 struct Desk<'a, V> {
     rows: &'a dyn Rows,
@@ -111,6 +139,8 @@ impl<V: Verifier> Desk<'_, V> {
             StatementKind::Standing => self.standing(signed),
             StatementKind::Grants => self.grants(&signed, true).map(|_| Entry::Grants(signed)),
             StatementKind::Group => self.group(&signed, true).map(|_| Entry::Group(signed)),
+            StatementKind::Release => self.release(signed),
+            StatementKind::Permission => self.permission(&signed, true).map(|_| Entry::Permission(signed)),
             StatementKind::Genesis | StatementKind::Trust => Err(Refusal::NoAuthority("a statement of this kind is not published")),
             StatementKind::Unspecified => Err(Refusal::BadEncoding("field kind is absent or has no name in this version".to_owned())),
         }
@@ -218,6 +248,45 @@ impl<V: Verifier> Desk<'_, V> {
             return Err(Refusal::NoAuthority("a member is not enrolled"));
         }
         Ok((subject(&head)?, statement))
+    }
+
+    /// Whose word it waits for ends the hold of a message, once.
+    fn release(&self, signed: SignedStatement) -> Result<Entry, Refusal> {
+        let any = |_: &Head, _: &Address| Ok(());
+        let (head, issuer, statement) = self.by_issuer::<v1::Release>(&signed, true, any)?;
+        let sender = subject(&head)?;
+        let of_this = |row: &&Box<v1::HeldRow>| row.message_id == statement.message_id && row.sender == sender.as_str();
+        let held = self.rows.held(statement.entry_index).filter(of_this);
+        let held = held.filter(|row| row.held_by == issuer.as_str());
+        let held = held.ok_or(Refusal::NoAuthority("no message of this sender and id is held for the issuer at that entry"))?;
+        if held.state() != RecipientState::Held {
+            return Err(Refusal::NoAuthority("the message was released, refused or has expired already"));
+        }
+        if let Some(now) = self.now.filter(|now| held.expires_ms <= now.ms()) {
+            return Err(Refusal::Expired { expires: Timestamp(held.expires_ms), now });
+        }
+        let next = |text: &String| {
+            let last = Address::parse(text).ok().and_then(|address| self.rows.mailbox(&address)).map_or(0, |row| row.last_seq);
+            v1::Place { address: text.clone(), mailbox_seq: last + 1 }
+        };
+        let released = statement.verdict() == v1::ReleaseVerdict::Released;
+        let places = if released { held.recipients.iter().map(next).collect() } else { Vec::new() };
+        Ok(Entry::Release { signed, places })
+    }
+
+    /// `in_sequence`: as of grants.
+    fn permission(&self, signed: &SignedStatement, in_sequence: bool) -> Result<v1::Permission, Refusal> {
+        let kind = statement::read::<v1::Permission>(signed).map_err(refuse)?.kind();
+        // Whose message it is, the rule that takes an onward grant looks at.
+        let may_give = |head: &Head, issuer: &Address| match kind {
+            AuthorityKind::OnwardGrant => Ok(()),
+            _ => of_subtree(head, issuer),
+        };
+        let (head, _, statement) = self.by_issuer::<v1::Permission>(signed, in_sequence, may_give)?;
+        if self.rows.participant(&subject(&head)?).is_none() {
+            return Err(Refusal::NoAuthority("the subject is not enrolled"));
+        }
+        Ok(statement)
     }
 
     /// A key belongs to one address, and its state only goes forward.
@@ -386,6 +455,3 @@ fn refuse(error: StatementError) -> Refusal {
         StatementError::Kind { .. } => Refusal::BadEncoding(error.to_string()),
     }
 }
-
-/// The desk of the General Secretariat that sets the states of countries.
-const COMPLIANCE_DESK: &str = "ipsg/compliance";

@@ -11,7 +11,7 @@ use envelope::seal::{DecryptionKey, seal};
 use envelope::slots::Opening;
 use envelope::statement::{self, Acknowledged, Delivered};
 use exchange::rules::{Rule, all_rules};
-use exchange::{Admission, Identities, Judge, Prepared, Rules};
+use exchange::{Admission, Found, Identities, Judge, Prepared, Rules};
 use proto::v1::{self, KemId, KeyState, SealedBody, StatementKind};
 use stage::{HOUR_MS, Logged, START, Stage, actor_of, address, encryption_key, judge, pki};
 
@@ -161,7 +161,7 @@ fn an_honest_batch_of_sealed_messages_has_no_finding() {
         let submission = seal(&letter.context, &body, &publics, &[&actor_of(from).identity]).expect("sound parts");
         let envelope = Envelope::parse(submission, &stage::network()).expect("a sound form");
         let verified = envelope.verify(&actor_of(from).peer, stage.exchange.state(), &AwsLc).expect("what was sealed");
-        let Ok(Admission::New(admitted)) = batch.admit(None, verified) else { panic!("it is refused") };
+        let Ok(Admission::New(admitted)) = batch.admit(Found::default(), verified) else { panic!("it is refused") };
         batch.push(&admitted.clone().into_entry().0).expect("it makes sense");
         drafts.push(admitted.into_draft());
     }
@@ -194,7 +194,7 @@ fn participant<'a>(genesis: &'a mut v1::Genesis, who: &str) -> &'a mut v1::Parti
     genesis.participants.iter_mut().find(|participant| participant.address == who).expect("one of the cast")
 }
 
-const LAPSES: [Lapse; 27] = [
+const LAPSES: [Lapse; 34] = [
     lapse(Rule::Lifetime, &[], "ke>th life=72h-1ms", "BAD_ENCODING"),
     lapse(Rule::Lifetime, &[], "ke>th flash life=80h", "BAD_ENCODING"),
     lapse(Rule::Reference, &[], "ke>th number=1025", "BAD_REFERENCE"),
@@ -211,10 +211,18 @@ const LAPSES: [Lapse; 27] = [
     lapse(Rule::Revocation, &["revoke ke identity"], "ke>th", "REVOKED"),
     lapse(Rule::Revocation, &["revoke ke tls"], "ke>th", "REVOKED"),
     lapse(Rule::Revocation, &["wait 30d"], "np>th", "REVOKED"),
-    lapse(Rule::Grant, &[], "ke>th attachment", "NO_GRANT"),
+    lapse(Rule::Kind, &[], "ke>th attachment", "NO_GRANT"),
+    lapse(Rule::Kind, &[], "ke>th void", "NO_GRANT"),
+    lapse(Rule::Kind, &[], "ke/cus/kemba>ke/air/kenbo alert", "NO_GRANT"),
     lapse(Rule::Grant, &[], "svc/imaf>th", "NO_GRANT"),
-    lapse(Rule::Grant, &[], "ke>th void", "NO_GRANT"),
     lapse(Rule::Grant, &["found ipsg/ens grp/wg/wildlife gb,th"], "ke>th group", "NO_GRANT"),
+    lapse(Rule::Permissions, &["permit ke ke/cus/kemba waiver 1d", "wait 1d", "head"], "ke/cus/kemba>ke authority=1", "NO_AUTHORITY"),
+    lapse(Rule::Source, &["ke>np"], "gb>us parent=1", "NO_AUTHORITY"),
+    lapse(Rule::Seats, &[], "ke>th signer=svc/imaf", "NO_GRANT"),
+    Lapse {
+        world: |genesis| genesis.policy.as_mut().expect("a policy").dual_control = vec![v1::Kind::Alert.into()],
+        ..lapse(Rule::Seats, &[], "ke>th alert", "NO_GRANT")
+    },
     Lapse {
         world: |genesis| participant(genesis, "np").state = v1::ParticipantState::Withdrawn.into(),
         ..lapse(Rule::Recipients, &["np publishes"], "ke>np", "UNKNOWN_RECIPIENT")
@@ -227,6 +235,14 @@ const LAPSES: [Lapse; 27] = [
     lapse(Rule::Oversight, &[], "th>ke/desk/duty-1,ke", "OVERSIGHT_MISSING"),
     lapse(Rule::Oversight, &[], "th>ke/cus/kemba", "OVERSIGHT_MISSING"),
     lapse(Rule::IpsgCopy, &[], "ke>th ecomessage", "IPSG_COPY_MISSING"),
+    lapse(Rule::Onward, &["ke>th h2"], "th>np parent=1 h2", "NO_ONWARD_PERMISSION"),
+    Lapse {
+        world: |genesis| {
+            let grants = &mut genesis.policy.as_mut().expect("a policy").grants;
+            grants.iter_mut().for_each(|grant| grant.classifications = vec![1, 2, 3]);
+        },
+        ..lapse(Rule::ClassAudience, &[], "ke>th,ipsg/ens confidential", "CLASS_AUDIENCE")
+    },
     Lapse {
         world: |genesis| genesis.policy.as_mut().expect("a policy").flash_per_day = 1,
         ..lapse(Rule::Quota, &["ke>np flash"], "ke>th flash", "QUOTA")
@@ -270,6 +286,49 @@ fn a_gateway_without_a_rule_is_found_out_by_name() {
     let mut rules: Vec<Rule> = LAPSES.iter().map(|lapse| lapse.rule).collect();
     rules.dedup();
     assert_eq!(rules, all_rules(), "every rule has its lapse");
+}
+
+/// A post in RELEASE mode has written abroad.
+fn held() -> Stage {
+    let mut genesis = stage::genesis();
+    participant(&mut genesis, "ke/cus/kemba").oversight = v1::OversightMode::Release.into();
+    let mut stage = Stage::with(genesis, Rules::default());
+    stage.act("ke/cus/kemba>ke,th");
+    stage
+}
+
+#[test]
+fn a_gateway_that_does_not_hold_what_is_to_be_held_is_found() {
+    let stage = held();
+    let index = stage.log.len() - 1;
+    let let_go = with_message(&stage.log, index, |message| {
+        message.places[1].mailbox_seq = 1;
+        message.stub.held_by = String::new();
+        message.decision.available = true;
+    });
+    check(stage.genesis_sha256, &let_go, &[(index as u64, "DECISION")]);
+    let put_there = with_message(&stage.log, index, |message| message.places[1].mailbox_seq = 1);
+    check(stage.genesis_sha256, &put_there, &[(index as u64, "DECISION")]);
+}
+
+#[test]
+fn a_release_by_somebody_else_or_to_somebody_else_is_found() {
+    let mut stage = held();
+    stage.act("release ke 1");
+    check(stage.genesis_sha256, &stage.log, &[]);
+    let index = stage.log.len() - 1;
+    let Entry::Release { signed, places } = entry(&stage.log, index) else { panic!("a release") };
+    let elsewhere = vec![v1::Place { address: "np".to_owned(), mailbox_seq: 1 }];
+    let other = forged(&stage.log, index, Entry::Release { signed: signed.clone(), places: elsewhere });
+    check(stage.genesis_sha256, &other, &[(index as u64, "DECISION")]);
+    let nowhere = forged(&stage.log, index, Entry::Release { signed: signed.clone(), places: Vec::new() });
+    check(stage.genesis_sha256, &nowhere, &[(index as u64, "DECISION")]);
+    // Signed by another bureau, about the same message.
+    let read: v1::Release = statement::read(&signed).expect("a release");
+    let head = v1::StatementHead { issuer: "th".to_owned(), ..read.head.clone().expect("a head") };
+    let theirs = stage::sign(&v1::Release { head: Some(head), ..read }, "th");
+    let usurped = forged(&stage.log, index, Entry::Release { signed: theirs, places });
+    check(stage.genesis_sha256, &usurped, &[(index as u64, "NO_AUTHORITY")]);
 }
 
 #[test]

@@ -39,11 +39,13 @@ fn every_name_is_said() {
         "BAD_ENCODING",
         "BAD_REFERENCE",
         "BAD_SIGNATURE",
+        "CLASS_AUDIENCE",
         "CLOCK_SKEW",
         "EXPIRED",
         "IPSG_COPY_MISSING",
         "NOT_CLEARED",
         "NOT_SENDER",
+        "NO_AUTHORITY",
         "NO_GRANT",
         "OVERSIGHT_MISSING",
         "QUOTA",
@@ -211,7 +213,7 @@ fn a_world() -> impl Strategy<Value = World> {
     };
     let clearance = prop_oneof![1 => Just(Classification::OfficialUseOnly), 3 => Just(Classification::Restricted), 3 => Just(Classification::Confidential)];
     let member = (state(), clearance, prop::bool::weighted(0.7), any::<bool>());
-    let kinds = prop::sample::subsequence(KINDS.to_vec(), 7..=KINDS.len());
+    let kinds = prop::sample::subsequence(KINDS.to_vec(), 13..=KINDS.len());
     let priorities = prop_oneof![3 => Just(PRIORITIES.to_vec()), 1 => prop::sample::subsequence(PRIORITIES.to_vec(), 1..=3)];
     let classes = prop_oneof![3 => Just(CLASSES.to_vec()), 1 => prop::sample::subsequence(CLASSES.to_vec(), 1..=3)];
     let grants = prop::collection::vec((1..=7i32, kinds, priorities, classes), 10..18);
@@ -224,18 +226,26 @@ fn a_world() -> impl Strategy<Value = World> {
     })
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 17] = [
     Kind::Message,
     Kind::Reply,
     Kind::Ecomessage,
     Kind::Alert,
     Kind::NoticeRequest,
+    Kind::Notice,
     Kind::Diffusion,
     Kind::ControlledDelivery,
     Kind::Seizure,
+    Kind::Query,
+    Kind::QueryResult,
+    Kind::Hit,
+    Kind::ExpertRequest,
+    Kind::Service,
+    Kind::Correction,
+    Kind::DeletionAttestation,
     Kind::Void,
 ];
-/// Kinds that the first version of the rules lets anybody send, whatever a policy says.
+/// Kinds that anybody may send who was granted them.
 const KNOWN_KINDS: [Kind; 5] = [Kind::Message, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];
 const PRIORITIES: [Priority; 3] = [Priority::Routine, Priority::Urgent, Priority::Flash];
 const CLASSES: [Classification; 3] = [Classification::OfficialUseOnly, Classification::Restricted, Classification::Confidential];
@@ -485,7 +495,7 @@ impl<'a> Model<'a> {
         context.previous = previous.map(|(year, series)| v1::Previous { year, series, number: highest.max(1) });
         (context.kind, context.priority, context.classification) = (wish.kind.into(), wish.priority.into(), wish.classification.into());
         context.created_ms = self.now.checked_add_signed(wish.created).expect("a time");
-        context.expires_ms = context.created_ms + wish.life.unwrap_or(72 * HOUR_MS);
+        context.expires_ms = context.created_ms + wish.life.unwrap_or(if is_question(wish.kind) { HOUR_MS } else { 72 * HOUR_MS });
         context.exercise = wish.exercise;
         context.ipsg_opt_out = if wish.opt_out { v1::OptOut::SourceAtRisk.into() } else { v1::OptOut::None.into() };
         // Two wishes at one moment are two messages.
@@ -542,7 +552,11 @@ impl<'a> Model<'a> {
             return "known";
         }
         let life = attempt.expires - attempt.created;
-        if !(72 * HOUR_MS..=30 * DAY_MS).contains(&life) || (attempt.priority == Priority::Flash && life != 72 * HOUR_MS) {
+        if is_question(attempt.kind) {
+            if life == 0 || life > HOUR_MS {
+                return "BAD_ENCODING";
+            }
+        } else if !(72 * HOUR_MS..=30 * DAY_MS).contains(&life) || (attempt.priority == Priority::Flash && life != 72 * HOUR_MS) {
             return "BAD_ENCODING";
         }
         let used = self.numbers(attempt.from, attempt.year, attempt.series);
@@ -570,7 +584,14 @@ impl<'a> Model<'a> {
         if self.revoked.contains(&attempt.from) {
             return "REVOKED";
         }
-        if !self.is_granted(attempt) {
+        if !kind_allows(attempt) || !self.is_granted(attempt) {
+            return "NO_GRANT";
+        }
+        // Nobody in the play gives a permission, and no message names one that was sent.
+        if [Fault::Authority, Fault::Parent, Fault::Target].contains(&fault) {
+            return "NO_AUTHORITY";
+        }
+        if fault == Fault::SecondSigner {
             return "NO_GRANT";
         }
         self.audience(attempt)
@@ -609,27 +630,13 @@ impl<'a> Model<'a> {
     }
 
     fn is_granted(&self, attempt: &Attempt) -> bool {
-        let unread = [Fault::Attachment, Fault::Group, Fault::Room, Fault::Target, Fault::Parent, Fault::Authority, Fault::SecondSigner];
-        if unread.contains(&attempt.fault) || !KNOWN_KINDS.contains(&attempt.kind) || attempt.classification > Classification::Restricted {
-            return false;
-        }
-        let class = match attempt.from {
-            "cn" | "ke" | "th" => 1,
-            "cn/hk" => 2,
-            "ke/cus/kemba" | "th/cus/thbkk" => 3,
-            "ipsg/ens" => 4,
-            "svc/imaf" => 5,
-            "org/latf" => 6,
-            _ => 7,
-        };
-        let granted = self.world.grants.iter().any(|(whose, kinds, priorities, classes)| {
+        let class = class_of(attempt.from);
+        self.world.grants.iter().any(|(whose, kinds, priorities, classes)| {
             *whose == class
                 && kinds.contains(&attempt.kind)
                 && priorities.contains(&attempt.priority)
                 && classes.contains(&attempt.classification)
-        });
-        let own = if is_post(attempt.from) { &attempt.from[..2] } else { attempt.from };
-        granted && (attempt.kind != Kind::Void || attempt.to == [own])
+        })
     }
 
     /// Rules 6 to 12.
@@ -656,8 +663,18 @@ impl<'a> Model<'a> {
                 return "OVERSIGHT_MISSING";
             }
         }
-        if attempt.kind == Kind::Ecomessage && !gets("ipsg/ens") && !attempt.opt_out {
+        // Held for ipsg/compliance, which nobody in the play can name.
+        let supervised = self.world.member(attempt.from).is_some_and(|member| member.state == ParticipantState::Supervised);
+        if supervised && matches!(attempt.kind, Kind::NoticeRequest | Kind::Diffusion) {
+            return "OVERSIGHT_MISSING";
+        }
+        let copied = matches!(attempt.kind, Kind::Ecomessage | Kind::NoticeRequest | Kind::Diffusion);
+        if copied && !gets("ipsg/ens") && !attempt.opt_out {
             return "IPSG_COPY_MISSING";
+        }
+        let confidential = attempt.classification == Classification::Confidential;
+        if confidential && attempt.to.iter().any(|name| class_of(name) != 1) || attempt.kind == Kind::ControlledDelivery && !confidential {
+            return "CLASS_AUDIENCE";
         }
         if attempt.priority == Priority::Flash {
             let today = |one: &&Accepted| {
@@ -671,6 +688,55 @@ impl<'a> Model<'a> {
             return "STALE_DIRECTORY";
         }
         "accepted"
+    }
+}
+
+/// Domain, section 3: who sends a kind, to whom, and what it must name.
+fn kind_allows(attempt: &Attempt) -> bool {
+    let fault = attempt.fault;
+    if [Fault::Attachment, Fault::Room].contains(&fault) || fault == Fault::Group {
+        return false;
+    }
+    // What corrects or attests names a message, and nothing else does.
+    if (fault == Fault::Target) != matches!(attempt.kind, Kind::Correction | Kind::DeletionAttestation) {
+        return false;
+    }
+    let own = if is_post(attempt.from) { &attempt.from[..2] } else { attempt.from };
+    let (from, all) = (class_of(attempt.from), |class: i32| attempt.to.iter().all(|name| class_of(name) == class));
+    match attempt.kind {
+        Kind::Alert => !is_post(attempt.from) || attempt.to.contains(&own),
+        Kind::NoticeRequest => from == 1 && all(4),
+        Kind::Notice => from == 4,
+        Kind::Diffusion => from == 1,
+        Kind::ControlledDelivery => from == 1 && all(1),
+        Kind::Query => {
+            let service = |name: &&str| class_of(name) == 5;
+            attempt.to.iter().any(|name| service(name))
+                && attempt.to.iter().all(|name| service(name) || is_post(attempt.from) && *name == own)
+        }
+        Kind::Hit => from == 5,
+        Kind::ExpertRequest => (1..=3).contains(&from),
+        Kind::Service => from == 1 || from == 4,
+        Kind::Void => attempt.to == [own],
+        // Through an operation's group, or in answer to a question: nobody in the play has either.
+        Kind::Seizure | Kind::QueryResult => false,
+        _ => true,
+    }
+}
+
+fn is_question(kind: Kind) -> bool {
+    matches!(kind, Kind::Query | Kind::QueryResult)
+}
+
+fn class_of(name: &str) -> i32 {
+    match name {
+        "cn" | "ke" | "th" | STRANGER => 1,
+        "cn/hk" => 2,
+        "ke/cus/kemba" | "th/cus/thbkk" => 3,
+        "ipsg/ens" => 4,
+        "svc/imaf" => 5,
+        "org/latf" => 6,
+        _ => 7,
     }
 }
 

@@ -24,7 +24,7 @@ fn with_compliance() -> Stage {
 }
 
 fn network_of(wanted: impl Fn(&&str) -> bool) -> Stage {
-    let mut cast: Vec<&str> = stage::CAST.into_iter().chain([stage::EXTRA]).filter(wanted).collect();
+    let mut cast: Vec<&str> = stage::CAST.into_iter().chain(stage::EXTRA).filter(wanted).collect();
     cast.sort_unstable_by_key(|who| address(who));
     Stage::with(stage::genesis_of(&cast), exchange::Rules::default())
 }

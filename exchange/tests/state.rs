@@ -462,7 +462,7 @@ fn an_address() -> impl Strategy<Value = Address> {
 }
 
 fn a_key() -> impl Strategy<Value = Key> {
-    let kind = (0..=7i32).prop_filter_map("a kind", |kind| StatementKind::try_from(kind).ok());
+    let kind = (0..=13i32).prop_filter_map("a kind", |kind| StatementKind::try_from(kind).ok());
     let party = || prop::option::of(an_address());
     let id = any::<[u8; 32]>();
     prop_oneof![
@@ -484,6 +484,10 @@ fn a_key() -> impl Strategy<Value = Key> {
         any::<u64>().prop_map(Key::Head),
         an_address().prop_map(Key::Quota),
         an_address().prop_map(Key::Access),
+        an_address().prop_map(Key::Grants),
+        an_address().prop_map(Key::Group),
+        any::<u64>().prop_map(Key::Held),
+        id.prop_map(Key::Permission),
     ]
 }
 
@@ -501,7 +505,14 @@ fn row_of(key: &Key, value: u64) -> Row {
             state: (1 + value % 4) as i32,
             at_ms: value,
             expires_ms: *seq,
+            release_index: 0,
         }),
+        Key::Held(index) => Row::Held(Box::new(v1::HeldRow {
+            held_by: "ke".to_owned(),
+            state: if value.is_multiple_of(2) { RecipientState::Held } else { RecipientState::Refused }.into(),
+            expires_ms: *index,
+            ..v1::HeldRow::default()
+        })),
         other => Row::decode(other, &[]).expect("every field is at its default"),
     }
 }
@@ -520,17 +531,17 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_key_that_is_written_otherwise(bytes in prop::collection::vec(0..20u8, 0..44)) {
+    fn no_bytes_make_a_key_that_is_written_otherwise(bytes in prop::collection::vec(0..24u8, 0..44)) {
         if let Some(key) = Key::decode(&bytes) {
             prop_assert_eq!(key.encode(), bytes);
         }
     }
 
     #[test]
-    fn a_digest_is_that_of_the_rows_alone(writes in prop::collection::vec((0..12usize, any::<u64>()), 0..60), cut in 0..60usize) {
+    fn a_digest_is_that_of_the_rows_alone(writes in prop::collection::vec((0..13usize, any::<u64>()), 0..60), cut in 0..60usize) {
         let shelf = ["ke", "th"].map(address).into_iter();
         let mut keys: Vec<Key> = shelf.flat_map(|a| [Key::Place(a.clone(), 1), Key::Place(a.clone(), 2), Key::Mailbox(a.clone()), Key::Quota(a)]).collect();
-        keys.extend([Key::Clock, Key::Network, Key::Head(1), Key::Head(2)]);
+        keys.extend([Key::Clock, Key::Network, Key::Head(1), Key::Head(2), Key::Held(7)]);
         let (mut state, mut model) = (State::default(), BTreeMap::new());
         // A message row is written once and not kept.
         let message = (Key::Message(3), row_of(&Key::Message(3), 3));
@@ -560,6 +571,8 @@ proptest! {
         prop_assert_eq!(state.digest(), claimed);
         prop_assert_eq!(state.digest(), again.digest());
         prop_assert!(state.expiring(START).eq(again.expiring(START)));
+        let ke = address("ke");
+        prop_assert!(state.held_by(&ke).eq(again.held_by(&ke)));
         for who in ["ke", "th"].map(address) {
             let available = |seq: &u64| state.place(&who, *seq).is_some_and(|row| row.state() == RecipientState::Available);
             let mut waiting: Vec<u64> = [1, 2].into_iter().filter(available).collect();

@@ -1,47 +1,152 @@
-//! What the rules ask of whom a message reaches: grants, recipients, clearance, oversight, copies, groups.
+//! What the rules ask of whom a message reaches: kind, grants, permissions, recipients, clearance, oversight, copies, groups.
 //!
 //! It does not know the sender's numbers, keys and standing; `sender` does.
 
 use envelope::{Address, Class};
-use proto::v1::{self, Audience, Classification, GroupSenders, Kind, OptOut, OversightMode, ParticipantClass, ParticipantState};
+use proto::v1::{
+    self, Audience, AuthorityKind, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantClass, ParticipantState,
+};
 
 use super::Case;
+use super::kinds::{self, Names, To};
+use crate::earlier::named;
 use crate::refusal::Refusal;
 
-/// Rule 5. Closed by default: what no grant names is refused, and so is every field that later rules will read.
-pub(super) fn grant(case: &Case<'_>) -> Result<(), Refusal> {
-    let context = case.context();
-    let extras: [(bool, &'static str); 9] = [
-        (!GRANTABLE_KINDS.contains(&context.kind), "the kind"),
-        (context.classification > CLASSIFICATION_MAX, "the classification"),
-        (context.parent.is_some(), "a parent"),
+/// Rule 5: what the kind alone decides, and what no rule of this version judges. Closed by default.
+pub(super) fn kind(case: &Case<'_>) -> Result<(), Refusal> {
+    let (context, rules) = (case.context(), kinds::of(case.context().kind));
+    if !rules.senders.is_empty() && !rules.senders.contains(&case.sender().class()) {
+        return Err(case.no_grant("the kind"));
+    }
+    let names_own = matches!(rules.names, Names::OwnMessage | Names::GotMessage);
+    let unjudged: [(bool, &'static str); 6] = [
         (case.attachments > 0, "attachments"),
         (context.recipients.iter().any(|recipient| recipient.class() == Class::Group), "a group"),
         (context.room.is_some(), "a room"),
-        (context.target.is_some(), "a target"),
-        (!context.authorities.is_empty(), "authorities"),
-        (context.signers.len() > 1, "further signers"),
+        (context.target.is_some() != names_own, if names_own { "it without a target" } else { "a target" }),
+        (context.parent.is_some() && names_own, "a parent"),
+        (context.in_reply_to.is_none() && rules.names == Names::Question, "it without the message that it answers"),
     ];
-    if let Some((_, what)) = extras.iter().find(|(present, _)| *present) {
+    if let Some((_, what)) = unjudged.iter().find(|(present, _)| *present) {
         return Err(case.no_grant(what));
     }
+    reaches_its_kind(case, rules.to)
+}
+
+fn reaches_its_kind(case: &Case<'_>, to: To) -> Result<(), Refusal> {
+    let (context, own) = (case.context(), case.sender().own_ncb());
+    let all = |fits: &dyn Fn(&Address) -> bool| context.recipients.iter().all(fits);
+    let (sound, what) = match to {
+        To::Anybody => (true, ""),
+        To::OwnBureauFirst => (own.is_none_or(|own| case.names(&own)), "it without the own bureau"),
+        To::Secretariat => (all(&|one| one.class() == Class::Ipsg), "recipients but desks of the General Secretariat"),
+        To::Services => {
+            let asked = context.recipients.iter().any(|one| one.class() == Class::Service);
+            (asked && all(&|one| one.class() == Class::Service || Some(one) == own.as_ref()), "recipients but services and the own bureau")
+        }
+        To::Operation => {
+            let operation = |group: &Address| group.as_str().starts_with(OPERATIONS);
+            (!case.sees_groups || context.via_group.as_ref().is_some_and(operation), "it but through an operation's group")
+        }
+        To::Bureaus => (context.via_group.is_none() && all(&|one| one.class() == Class::Ncb), "recipients but bureaus by their names"),
+        To::Home => {
+            let home = own.unwrap_or_else(|| case.sender().clone());
+            (context.recipients == [home], "a VOID to anybody but the own NCB, or oneself")
+        }
+    };
+    if sound { Ok(()) } else { Err(case.no_grant(what)) }
+}
+
+/// Rule 5: a grant of the sender's own covers it, or, where it has none, one of its class.
+pub(super) fn grant(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
     if let Some(group) = context.via_group.as_ref().filter(|_| case.sees_groups)
         && !may_send_through(case, group)
     {
         return Err(case.no_grant("the group"));
     }
-    match case.rows.grants(case.sender()) {
+    match case.own_grants {
         // A number must be closed whatever else is allowed.
-        Some(_) if context.kind == Kind::Void => {}
-        Some(own) => own_grants(case, own)?,
-        None if covered_by_class(case) => {}
-        None => return Err(case.no_grant("the message")),
+        Some(_) if context.kind == Kind::Void => Ok(()),
+        Some(own) => own_grants(case, own),
+        None if covered_by_class(case) => Ok(()),
+        None => Err(case.no_grant("the message")),
     }
-    if context.kind == Kind::Void {
-        let own = case.sender().own_ncb().unwrap_or_else(|| case.sender().clone());
-        return if context.recipients == [own] { Ok(()) } else { Err(case.no_grant("a VOID to anybody but the own NCB, or oneself")) };
+}
+
+/// Rule 5: every permission that it names is the sender's, and has not ended.
+pub(super) fn permissions(case: &Case<'_>) -> Result<(), Refusal> {
+    let known = |(kind, digest): &(AuthorityKind, [u8; 32])| case.permission(*kind, digest).is_some();
+    let all = case.context().authorities.iter().all(known);
+    if all { Ok(()) } else { Err(Refusal::NoAuthority("a permission that the message names is not known, not the sender's, or has ended")) }
+}
+
+/// Rule 5: who corrects, deletes or passes on has to do with the message that it names; a correction reaches whoever has it.
+pub(super) fn source(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let Some(id) = named(context) else { return Ok(()) };
+    let earlier = case.earlier.ok_or(Refusal::NoAuthority("the message that it names is not in the ledger"))?;
+    let (sender, got) = (case.sender(), earlier.recipients.contains(case.sender()));
+    let refused = |why| Err(Refusal::NoAuthority(why));
+    match kinds::of(context.kind).names {
+        Names::OwnMessage => {
+            if earlier.sender != *sender {
+                return refused("only who sent a message corrects, deletes, updates or cancels it");
+            }
+            let reachable = |address: &&Address| is_reachable(case, address);
+            if !earlier.recipients.iter().filter(reachable).all(|recipient| case.names(recipient)) {
+                return refused("a correction or deletion goes to everybody who was sent the message");
+            }
+            let own = sender.own_ncb().filter(|_| context.kind == Kind::Deletion);
+            if let Some(own) = own
+                && !case.permitted(AuthorityKind::Countersignature, |row| row.issuer == own.as_str() && row.message_id == id[..])
+            {
+                return refused("a deletion by one below a bureau is countersigned by that bureau");
+            }
+            Ok(())
+        }
+        Names::GotMessage if !got => refused("only who got a deletion attests to it"),
+        Names::GotMessage if !case.names(&earlier.sender) => refused("an attestation goes to the source"),
+        Names::GotMessage => Ok(()),
+        Names::Nothing | Names::Question if got || earlier.sender == *sender => Ok(()),
+        Names::Nothing | Names::Question => refused("only who has a message passes it on"),
     }
-    Ok(())
+}
+
+/// Rule 9: what is bound by H2 goes on with the permission of who sent it, bound as before.
+pub(super) fn onward(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let Some((parent, earlier)) = context.parent.as_ref().zip(case.earlier.filter(|earlier| earlier.bound)) else { return Ok(()) };
+    let source = &earlier.sender;
+    let missing = |why| Err(Refusal::NoOnwardPermission { why, of: source.clone() });
+    if source == case.sender() {
+        return Ok(());
+    }
+    if !matches!(context.handling, Handling::H2 | Handling::H3) {
+        return missing("it stays bound by H2 when it is passed on");
+    }
+    // Copies that rule 7 asks for are no passing on.
+    let copies: Vec<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
+    let beyond: Vec<&Address> = context.recipients.iter().filter(|one| !copies.contains(one) && *one != source).collect();
+    let covers = |row: &v1::PermissionRow| {
+        let to = |one: &&Address| row.recipients.is_empty() || row.recipients.iter().any(|named| named == one.as_str());
+        row.issuer == source.as_str() && row.message_id == parent[..] && beyond.iter().all(to)
+    };
+    let allowed = beyond.is_empty() || case.permitted(AuthorityKind::OnwardGrant, covers);
+    if allowed { Ok(()) } else { missing("its sender has not allowed that it is passed on") }
+}
+
+/// Rule 10: CONFIDENTIAL goes to bureaus by their names, or to a case room; and a controlled delivery is never less.
+pub(super) fn class_audience(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let refused = |why| Err(Refusal::ClassAudience { why, classification: context.classification });
+    if context.classification < Classification::Confidential {
+        let held_close = context.kind == Kind::ControlledDelivery;
+        return if held_close { refused("a controlled delivery is CONFIDENTIAL") } else { Ok(()) };
+    }
+    let in_room = context.via_group.as_ref().is_some_and(|group| group.first_segment() == CASE_ROOMS);
+    let by_name = context.via_group.is_none() && context.recipients.iter().all(|recipient| recipient.class() == Class::Ncb);
+    if in_room || by_name { Ok(()) } else { refused("CONFIDENTIAL goes to bureaus by their names, or to a case room") }
 }
 
 fn covered_by_class(case: &Case<'_>) -> bool {
@@ -99,12 +204,13 @@ fn participant_class(class: Class) -> ParticipantClass {
     }
 }
 
+fn is_reachable(case: &Case<'_>, address: &Address) -> bool {
+    let row = case.rows.participant(address);
+    row.is_some_and(|row| matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised))
+}
+
 pub(super) fn recipients(case: &Case<'_>) -> Result<(), Refusal> {
-    let reachable = |address: &&Address| {
-        let row = case.rows.participant(address);
-        row.is_some_and(|row| matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised))
-    };
-    let unknown = case.context().recipients.iter().find(|address| !reachable(address));
+    let unknown = case.context().recipients.iter().find(|address| !is_reachable(case, address));
     unknown.map_or(Ok(()), |recipient| Err(Refusal::UnknownRecipient { recipient: recipient.clone() }))
 }
 
@@ -115,13 +221,14 @@ pub(super) fn clearance(case: &Case<'_>) -> Result<(), Refusal> {
     uncleared.map_or(Ok(()), |recipient| Err(Refusal::NotCleared { recipient: recipient.clone(), classification }))
 }
 
-/// Rule 7. COPY: who writes abroad copies the own NCB. RELAY: it writes to its own country only. Who reaches a foreign endpoint
-/// was let in, and copies its NCB.
+/// Rule 7. COPY: who writes abroad copies the own NCB. RELAY: it writes to its own country only. RELEASE: as COPY, and the NCB
+/// holds it. A waiver of that NCB does away with all three. Who reaches a foreign endpoint was let in, and copies its NCB.
 pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
     let sender = case.sender();
     let abroad = |recipient: &Address| recipient.first_segment() != sender.first_segment();
     if let Some(ncb) = sender.own_ncb()
         && let Some(recipient) = case.context().recipients.iter().find(|recipient| abroad(recipient))
+        && !case.is_waived(&ncb)
     {
         let relay = case.rows.participant(sender).is_some_and(|row| row.oversight() == OversightMode::Relay);
         let missing = |why| Err(Refusal::OversightMissing { why, ncb: ncb.clone(), recipient: recipient.clone() });
@@ -143,14 +250,32 @@ pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
             });
         }
     }
-    Ok(())
+    match holder(case) {
+        Some(desk) if !case.names(&desk) => {
+            let why = "what a supervised bureau publishes goes to the compliance desk, too, which releases it";
+            Err(Refusal::OversightMissing { why, ncb: desk.clone(), recipient: desk })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who releases a message before anybody else gets it; `None` when it is available at once.
+pub(crate) fn holder(case: &Case<'_>) -> Option<Address> {
+    let (context, sender) = (case.context(), case.sender());
+    let row = case.rows.participant(sender)?;
+    let published = matches!(context.kind, Kind::NoticeRequest | Kind::Diffusion);
+    if row.state() == ParticipantState::Supervised && published {
+        return Address::parse(COMPLIANCE_DESK).ok();
+    }
+    let abroad = |recipient: &Address| recipient.first_segment() != sender.first_segment();
+    let held = row.oversight() == OversightMode::Release && context.recipients.iter().any(abroad);
+    sender.own_ncb().filter(|ncb| held && !case.is_waived(ncb))
 }
 
 pub(super) fn ipsg_copy(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
-    let implied = matches!(context.kind, Kind::Ecomessage | Kind::Diffusion | Kind::NoticeRequest);
     let copied = context.recipients.iter().any(|recipient| recipient.as_str() == IPSG_DESK);
-    if !implied || copied || context.ipsg_opt_out != OptOut::None {
+    if !kinds::of(context.kind).copied || copied || context.ipsg_opt_out != OptOut::None {
         return Ok(());
     }
     let desk = Address::parse(IPSG_DESK).map_err(|_| case.no_grant("the message"))?;
@@ -159,6 +284,9 @@ pub(super) fn ipsg_copy(case: &Case<'_>) -> Result<(), Refusal> {
 
 /// Rule 5: whether the sender may write to a group, which has not ended.
 fn may_send_through(case: &Case<'_>, group: &Address) -> bool {
+    if group.as_str() == ALL_BUREAUS {
+        return case.sender().class() == Class::Ipsg;
+    }
     case.rows.group(group).filter(|row| row.ends_ms == 0 || row.ends_ms > case.now.ms()).is_some_and(|row| {
         let sender = case.sender().as_str();
         row.owner == sender || (row.senders() == GroupSenders::Members && row.members.iter().any(|member| member == sender))
@@ -168,8 +296,16 @@ fn may_send_through(case: &Case<'_>, group: &Address) -> bool {
 /// Rule 12: through a group go its members, and the copies that rules 7 and 8 ask for. Whom it leaves out may be denied.
 pub(super) fn group(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
-    let Some(row) = context.via_group.as_ref().and_then(|group| case.rows.group(group)) else { return Ok(()) };
-    let is_member = |address: &Address| row.members.iter().any(|member| member == address.as_str());
+    let Some(group) = context.via_group.as_ref() else { return Ok(()) };
+    let row = case.rows.group(group);
+    let to_all = group.as_str() == ALL_BUREAUS;
+    if row.is_none() && !to_all {
+        return Ok(());
+    }
+    let is_member = |address: &Address| match row {
+        Some(row) => row.members.iter().any(|member| member == address.as_str()),
+        None => address.class() == Class::Ncb,
+    };
     let copies: Vec<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
     let belongs = |recipient: &Address| is_member(recipient) || copies.contains(recipient) || recipient.as_str() == IPSG_DESK;
     if context.recipients.iter().all(belongs) {
@@ -179,8 +315,12 @@ pub(super) fn group(case: &Case<'_>) -> Result<(), Refusal> {
     Err(Refusal::StaleDirectory { size: context.directory_size, newest })
 }
 
-/// Kinds whose rules version 1 knows; whatever a genesis grants, the others wait for the rules that judge them.
-const GRANTABLE_KINDS: [Kind; 6] = [Kind::Message, Kind::Request, Kind::Reply, Kind::Ecomessage, Kind::Alert, Kind::Void];
-/// Above it, an audience must be judged, which version 1 does not.
-const CLASSIFICATION_MAX: Classification = Classification::Restricted;
 const IPSG_DESK: &str = "ipsg/ens";
+/// The desk of the General Secretariat that sets the states of countries, and releases what the supervised ones publish.
+pub(crate) const COMPLIANCE_DESK: &str = "ipsg/compliance";
+/// Every enrolled NCB: a group that nobody founds.
+pub const ALL_BUREAUS: &str = "all/ncb";
+/// Before the name of an operation.
+const OPERATIONS: &str = "grp/op/";
+/// First segment of a case room.
+const CASE_ROOMS: &str = "case";

@@ -10,18 +10,23 @@ use envelope::limits::{NUMBER_LEAP_MAX, SERIES_GAPS_MAX};
 use envelope::message::Peer;
 use proto::v1::{self, KeyState, ParticipantState, Priority};
 
-use super::Case;
+use super::{Case, kinds};
 use crate::refusal::Refusal;
 use crate::series;
 use crate::state::Rows;
 
-/// Rule 1: FLASH lives exactly the shortest lifetime; everything else from that to the longest.
+/// Rule 1: FLASH lives exactly the shortest lifetime; a question to a service an hour at most; everything else from the shortest
+/// to the longest.
 pub(super) fn lifetime(case: &Case<'_>) -> Result<(), Refusal> {
     let (context, policy) = (case.context(), case.policy());
     let lifetime = context.expires_ms.saturating_sub(context.created_ms);
-    let max = if context.priority == Priority::Flash { policy.lifetime_min_ms } else { policy.lifetime_max_ms };
-    let sound = (policy.lifetime_min_ms..=max).contains(&lifetime);
-    let text = || format!("field expires_ms is {lifetime} ms after created_ms, {} to {max} are allowed", policy.lifetime_min_ms);
+    let (min, max) = match context.priority {
+        _ if kinds::of(context.kind).brief => (1, BRIEF_MAX_MS),
+        Priority::Flash => (policy.lifetime_min_ms, policy.lifetime_min_ms),
+        _ => (policy.lifetime_min_ms, policy.lifetime_max_ms),
+    };
+    let sound = (min..=max).contains(&lifetime);
+    let text = || format!("field expires_ms is {lifetime} ms after created_ms, {min} to {max} are allowed");
     if sound { Ok(()) } else { Err(Refusal::BadEncoding(text())) }
 }
 
@@ -147,12 +152,44 @@ pub fn is_revoked(rows: &dyn Rows, link: &Link) -> bool {
 }
 
 pub(super) fn quota(case: &Case<'_>) -> Result<(), Refusal> {
-    if case.context().priority != Priority::Flash {
+    let (context, policy) = (case.context(), case.policy());
+    let flash = context.priority == Priority::Flash;
+    let broadcast = policy.broadcasts_per_day > 0 && is_broadcast(context.recipients.len());
+    if !flash && !broadcast {
         return Ok(());
     }
-    let max = case.policy().flash_per_day;
-    let used = case.rows.quota(case.sender()).filter(|row| row.day == case.now.day()).map_or(0, |row| row.flash);
-    if used < max { Ok(()) } else { Err(Refusal::Quota { sender: case.sender().clone(), used, max }) }
+    let today = case.rows.quota(case.sender()).filter(|row| row.day == case.now.day()).copied().unwrap_or_default();
+    let over = |of: &'static str, used, max| Err(Refusal::Quota { sender: case.sender().clone(), of, used, max });
+    if flash && today.flash >= policy.flash_per_day {
+        return over("FLASH messages", today.flash, policy.flash_per_day);
+    }
+    if broadcast && today.broadcasts >= policy.broadcasts_per_day {
+        return over("broadcasts", today.broadcasts, policy.broadcasts_per_day);
+    }
+    Ok(())
+}
+
+/// Whether a message to so many counts as a broadcast.
+pub(crate) fn is_broadcast(recipients: usize) -> bool {
+    recipients > BROADCAST_ABOVE
+}
+
+/// Rule 5: whoever signs beside the sender has a seat under the sender's bureau; some kinds need two of them.
+pub(super) fn seats(case: &Case<'_>) -> Result<(), Refusal> {
+    let context = case.context();
+    let bureau = case.sender().own_ncb().unwrap_or_else(|| case.sender().clone());
+    let mut owners: Vec<Address> = Vec::new();
+    for signer in context.signers.iter().skip(1) {
+        let owner = case.rows.identity_owner(&signer.key_id).and_then(|row| Address::parse(&row.address).ok());
+        let seat = owner.filter(|owner| owner.own_ncb().as_ref() == Some(&bureau) && barred(case.rows, owner).is_none());
+        let seat = seat.filter(|owner| case.rows.participant(owner).is_some_and(|row| row.key_id == signer.key_id[..]));
+        let seat = seat.filter(|owner| owner.as_str().split('/').nth(1) == Some(DESK) && !owners.contains(owner));
+        let seat = seat.ok_or_else(|| case.no_grant("a signer that is no seat of the sender's bureau"))?;
+        identity_holds(case.rows, &seat, case.now)?;
+        owners.push(seat);
+    }
+    let asked = case.policy().dual_control.contains(&context.kind.into());
+    if asked && owners.len() < SEATS { Err(case.no_grant("the kind without the signatures of two officers' seats")) } else { Ok(()) }
 }
 
 /// Rule 12: every size that a client can have seen whole was bound into the log by a Head.
@@ -163,3 +200,12 @@ pub(super) fn directory(case: &Case<'_>) -> Result<(), Refusal> {
     let newest = case.rows.directory().map_or(0, |row| row.head_size);
     if known { Ok(()) } else { Err(Refusal::StaleDirectory { size, newest }) }
 }
+
+/// A question that a service has not answered after this long is not asked any more.
+const BRIEF_MAX_MS: u64 = 3_600_000;
+/// More recipients than this are a broadcast: every NCB is, the largest working group is not.
+const BROADCAST_ABOVE: usize = 64;
+/// Second segment of the addresses of officers' seats.
+const DESK: &str = "desk";
+/// Officers' seats that dual control asks for, beside the sender.
+const SEATS: usize = 2;

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use certs_dev::forge::{Ca, Certifiable, Pair, Spec, generate_ed25519};
 use envelope::entry::{Entry, message_key};
-use envelope::header::{HEADER_TYPE, wraps_root};
+use envelope::header::{HEADER_TYPE, Header, message_id, wraps_root};
 use envelope::identity::{Anchors, Certified, NothingRevoked, Role, ca_certificate};
 use envelope::key_id::encryption_key_id;
 use envelope::keys::{AwsLc, SigningKey};
@@ -20,8 +20,9 @@ use envelope::message::{Envelope, Peer};
 use envelope::slots::{Leaf, Opening};
 use envelope::statement::{self, Acknowledged, Delivered, Statement};
 use envelope::{Address, Draft, Network, Position, Timestamp, dsse};
+use exchange::earlier::named;
 use exchange::state::{Key, Rows as _};
-use exchange::{Admission, Exchange, Judge, Refusal, Rules, series};
+use exchange::{Admission, Earlier, Exchange, Found, Judge, Refusal, Rules, series};
 use prost::Message as _;
 use proto::v1::{self, KemId, KeyState, SignedStatement, StatementKind};
 
@@ -55,7 +56,7 @@ pub(crate) const CAST: [&str; 18] = [
 ];
 
 /// Who has certificates and no place in [`genesis`].
-pub(crate) const EXTRA: &str = "ipsg/compliance";
+pub(crate) const EXTRA: [&str; 2] = ["ipsg/compliance", "ke/desk/duty-2"];
 
 pub(crate) fn address(text: &str) -> Address {
     Address::parse(text).expect("a sound address")
@@ -95,7 +96,7 @@ pub(crate) fn pki() -> &'static Pki {
         let mut cas: BTreeMap<&str, Ca> = BTreeMap::new();
         let anchors = Anchors::new(network(), &[&root.der]).expect("the root is of the profile");
         let mut actors = BTreeMap::new();
-        for text in CAST.into_iter().chain([EXTRA]) {
+        for text in CAST.into_iter().chain(EXTRA) {
             let country = address(text).country().map(|_| text.split('/').next().unwrap_or_default());
             if let Some(country) = country {
                 cas.entry(country).or_insert_with(|| root.subordinate(&Spec::ca(&network(), country, Some(0), START)).expect("a CA"));
@@ -243,6 +244,8 @@ fn policy() -> v1::Policy {
         ],
         flash_per_day: 3,
         identity_algs: Vec::new(),
+        dual_control: Vec::new(),
+        broadcasts_per_day: 0,
     }
 }
 
@@ -277,6 +280,7 @@ pub(crate) struct Stage {
     pub(crate) genesis_sha256: [u8; 32],
     found: BTreeMap<[u8; 32], u64>,
     sent: Vec<(v1::Submission, Peer)>,
+    permitted: Vec<(v1::AuthorityKind, [u8; 32])>,
 }
 
 impl Stage {
@@ -297,6 +301,7 @@ impl Stage {
             genesis_sha256: tlog::sha256(&envelope::entry::directory_leaf(&signed)),
             found: BTreeMap::new(),
             sent: Vec::new(),
+            permitted: Vec::new(),
         };
         stage.append(Entry::Genesis(signed));
         stage.append(Entry::Started(v1::Started { random: vec![1; 16].into(), version: "1".to_owned() }));
@@ -318,6 +323,9 @@ impl Stage {
                 return self.rotate(who, generation.parse().expect("a generation"), rest.contains(&"alone"));
             }
             ["found", owner, name, members] => return self.found(owner, name, members),
+            ["release", who, which] => return self.give_word(who, which, v1::ReleaseVerdict::Released),
+            ["refuse", who, which] => return self.give_word(who, which, v1::ReleaseVerdict::Refused),
+            ["permit", words @ ..] => return self.permit(words),
             ["got", who, seqs] => return self.take(who, StatementKind::Delivered, seqs),
             ["seen", who, seqs] => return self.take(who, StatementKind::Acknowledged, seqs),
             ["expire"] => {
@@ -369,9 +377,11 @@ impl Stage {
     fn outcome(&mut self, submission: v1::Submission, peer: &Peer) -> String {
         match self.submit(submission, peer) {
             Ok(Admission::New(admitted)) => {
-                let place = |place: &v1::Place| format!("{} {}", place.address, place.mailbox_seq);
-                let places: Vec<_> = admitted.message().places.iter().map(place).collect();
-                format!("accepted, at {}", places.join(", "))
+                let (held, placed): (Vec<_>, Vec<_>) = admitted.message().places.iter().partition(|place| place.mailbox_seq == 0);
+                let placed: Vec<_> = placed.iter().map(|place| format!("{} {}", place.address, place.mailbox_seq)).collect();
+                let held: Vec<_> = held.iter().map(|place| place.address.as_str()).collect();
+                let from = if held.is_empty() { String::new() } else { format!("; held from {}", held.join(", ")) };
+                format!("accepted, at {}{from}", placed.join(", "))
             }
             Ok(Admission::Known(position)) => format!("receipt again, of entry {}", position.index),
             Err(refusal) => told(&refusal),
@@ -384,11 +394,60 @@ impl Stage {
         let envelope = Envelope::parse(submission, &network())?;
         let verified = envelope.verify(peer, self.exchange.state(), &AwsLc)?;
         let prior = self.found.get(&message_key(&verified.header().message_id)).copied().map(Position::at);
-        let admission = batch.admit(prior, verified)?;
+        let earlier = named(&verified.header().context).and_then(|id| self.earlier(id));
+        let admission = batch.admit(Found { prior, earlier: earlier.as_ref() }, verified)?;
         if let Admission::New(admitted) = &admission {
             self.append_all(vec![(admitted.clone().into_entry().0, admitted.clone().into_draft())]);
         }
         Ok(admission)
+    }
+
+    fn earlier(&self, id: &[u8; 32]) -> Option<Earlier> {
+        let index = usize::try_from(*self.found.get(&message_key(id))?).ok()?;
+        match Entry::read(&self.log[index].opening) {
+            Ok(Entry::Message(message)) => Earlier::of(&message),
+            _ => None,
+        }
+    }
+
+    /// Entry and id of the letter that was sent as number `which`.
+    pub(crate) fn letter_sent(&self, which: &str) -> (u64, [u8; 32]) {
+        let (submission, _) = &self.sent[which.parse::<usize>().expect("the number of a letter") - 1];
+        let id = message_id(&submission.signed.as_ref().expect("a header").header);
+        (self.found.get(&message_key(&id)).copied().unwrap_or(u64::MAX), id)
+    }
+
+    /// `release ipsg/compliance 1`, `refuse ke 2`: a word about a held letter.
+    fn give_word(&mut self, who: &str, which: &str, verdict: v1::ReleaseVerdict) -> String {
+        let (entry_index, id) = self.letter_sent(which);
+        let header = self.sent[which.parse::<usize>().expect("a number") - 1].0.signed.clone().expect("a header").header;
+        let sender = Header::parse(&header, &network()).expect("a header").context.reference.sender;
+        let reason = if verdict == v1::ReleaseVerdict::Released { v1::ReleaseReason::None } else { v1::ReleaseReason::Rules };
+        let head = Some(self.next_head_about(who, StatementKind::Release, sender.as_str()));
+        let statement = v1::Release { head, message_id: id.to_vec().into(), entry_index, verdict: verdict.into(), reason: reason.into() };
+        self.publish_by(who, &statement)
+    }
+
+    /// `permit ke ke/cus/kemba waiver 1d`, `permit th ke onward_grant 3 np`: letters name it as `authority=N`, in order.
+    fn permit(&mut self, words: &[&str]) -> String {
+        let [issuer, subject, kind, rest @ ..] = words else { panic!("permit WHO WHOM KIND ...") };
+        let kind = v1::AuthorityKind::from_str_name(&format!("AUTHORITY_KIND_{}", kind.to_uppercase())).expect("a kind");
+        let mut head = self.next_head_about(issuer, StatementKind::Permission, subject);
+        let mut statement = v1::Permission { kind: kind.into(), ..v1::Permission::default() };
+        if kind == v1::AuthorityKind::Waiver {
+            head.expires_ms = self.now.plus(duration(rest[0]).unsigned_abs()).ms();
+        } else {
+            statement.message_id = self.letter_sent(rest[0]).1.to_vec().into();
+            statement.recipients = rest.get(1).map_or_else(Vec::new, |to| to.split(',').map(str::to_owned).collect());
+        }
+        statement.head = Some(head);
+        let signed = sign(&statement, issuer);
+        self.permitted.push((kind, statement::digest_of(&signed)));
+        self.publish(issuer, signed).map_or_else(|refusal| told(&refusal), |()| String::new())
+    }
+
+    fn publish_by<S: Statement>(&mut self, who: &str, statement: &S) -> String {
+        self.publish(who, sign(statement, who)).map_or_else(|refusal| told(&refusal), |()| String::new())
     }
 
     /// What a gateway does with a statement that `peer` brings.
@@ -554,7 +613,17 @@ impl Stage {
             *kem = key.map_or(KemId::XWing, v1::KeyRow::kem);
             *wrap = key.map_or([3; 32], |key| key.key_id.as_ref().try_into().expect("a digest"));
         }
-        words.iter().for_each(|word| letter.say(word));
+        for word in words {
+            match word.split_once('=') {
+                Some(("target", which)) => letter.context.target = self.letter_sent(which).1.to_vec().into(),
+                Some(("parent", which)) => letter.context.parent = self.letter_sent(which).1.to_vec().into(),
+                Some(("authority", which)) => {
+                    let (kind, digest) = self.permitted[which.parse::<usize>().expect("a number") - 1];
+                    letter.context.authorities.push(v1::Authority { kind: kind.into(), statement_digest: digest.to_vec().into() });
+                }
+                _ => letter.say(word),
+            }
+        }
         let (year, number) = (letter.context.year, letter.context.series);
         if letter.context.number == 0 {
             letter.context.number = state.series(&address(from), year, number).map_or(0, series::highest) + 1;
@@ -637,6 +706,9 @@ impl Letter {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         match name {
             "exercise" => context.exercise = true,
+            "h2" => context.handling = v1::Handling::H2.into(),
+            "answer" => context.in_reply_to = vec![5; 32].into(),
+            "via" => context.via_group = value.to_owned(),
             "opt-out" => context.ipsg_opt_out = v1::OptOut::NationalLaw.into(),
             "group" => context.via_group = "grp/wg/wildlife".to_owned(),
             "room" => context.room = vec![5; 16].into(),
