@@ -70,7 +70,9 @@ fn measured_admit(exchange: &Exchange, verified: Vec<Verified>) -> anyhow::Resul
     for messages in verified.chunks(BATCH) {
         let mut batch = exchange.batch(SIZE, NOW);
         for message in messages {
-            let Admission::New(admitted) = batch.admit(None, message.clone())? else { bail!("a message of this run is known") };
+            let Admission::New(admitted) = batch.admit(exchange::Found::default(), message.clone())? else {
+                bail!("a message of this run is known")
+            };
             let (entry, sealed) = admitted.into_entry();
             batch.push(&entry)?;
             drafts.push(Draft { sealed: Some(sealed), ..entry.into_draft() });

@@ -56,6 +56,8 @@ pub struct Client {
     /// What went out beside the message that was sent last.
     pub(crate) sent_beside: Vec<Sent>,
     replaces_key: bool,
+    /// Officers' seats that sign beside the sender.
+    pub(crate) seats: Vec<Profile>,
 }
 
 impl Client {
@@ -84,6 +86,7 @@ impl Client {
             consistent: BTreeMap::new(),
             sent_beside: Vec::new(),
             replaces_key: false,
+            seats: Vec::new(),
         })
     }
 
@@ -125,6 +128,11 @@ impl Client {
     #[must_use]
     pub fn replaces_key(&self) -> bool {
         self.replaces_key
+    }
+
+    /// Lets officers' seats sign what is sent from now on, in this order; each is a profile of its own.
+    pub fn sign_with(&mut self, seats: Vec<Profile>) {
+        self.seats = seats;
     }
 
     /// Whose client it is.
@@ -281,9 +289,25 @@ impl Client {
                 break;
             }
         }
+        loop {
+            let page = self.permissions_page(next.permissions_from()).await?;
+            for receipt in &page.receipts {
+                writes.extend(next.learn_permission(receipt, &self.profile)?);
+            }
+            if !page.more || page.receipts.is_empty() {
+                break;
+            }
+        }
         self.profile.store().commit(&writes)?;
         self.directory = next;
         Ok(())
+    }
+
+    async fn permissions_page(&self, from_index: u64) -> Result<v1::PermissionsResponse, Error> {
+        match self.directory_service()?.permissions(v1::PermissionsRequest { from_index }).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.failed(&status).await),
+        }
     }
 
     async fn groups_page(&self, after: &str) -> Result<v1::GroupsResponse, Error> {

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use envelope::header::Context;
 use envelope::keys::random;
 use envelope::{Address, Reference, Timestamp};
+use exchange::rules::of_kind;
 use proto::v1::{self, Classification, ClockQuality, ContentSuite, Handling, Kind, OptOut, Priority};
 
 use crate::error::Error;
@@ -40,6 +42,12 @@ pub struct Compose {
     pub handling: Handling,
     /// A message of this profile that it answers.
     pub in_reply_to: Option<Reference>,
+    /// A message of this profile that it corrects, deletes, updates, cancels, or attests to.
+    pub target: Option<Reference>,
+    /// A message of this profile that it passes on.
+    pub parent: Option<Reference>,
+    /// Permissions that it names, by the digests of their statements.
+    pub permissions: Vec<[u8; 32]>,
     /// Why the General Secretariat gets no copy.
     pub opt_out: OptOut,
     /// A drill.
@@ -64,6 +72,9 @@ impl Compose {
             classification: Classification::OfficialUseOnly,
             handling: Handling::H0,
             in_reply_to: None,
+            target: None,
+            parent: None,
+            permissions: Vec::new(),
             opt_out: OptOut::None,
             exercise: false,
             media_type: "application/octet-stream".to_owned(),
@@ -73,10 +84,10 @@ impl Compose {
     }
 }
 
-/// The recipients as they are signed: those named, each once, then the own NCB when one lies abroad and the NCB of
-/// every foreign endpoint.
+/// The recipients as they are signed: those named, each once, then the own NCB when one lies abroad, unless it has waived that, and
+/// the NCB of every foreign endpoint.
 #[must_use]
-pub fn with_oversight(sender: &Address, to: &[Address]) -> Vec<Address> {
+pub fn with_oversight(sender: &Address, to: &[Address], waived: bool) -> Vec<Address> {
     let mut all: Vec<Address> = Vec::with_capacity(to.len() + 2);
     let mut add = |address: Address| {
         if !all.contains(&address) {
@@ -85,31 +96,56 @@ pub fn with_oversight(sender: &Address, to: &[Address]) -> Vec<Address> {
     };
     to.iter().cloned().for_each(&mut add);
     let abroad: Vec<&Address> = to.iter().filter(|recipient| recipient.first_segment() != sender.first_segment()).collect();
-    if !abroad.is_empty() {
+    if !abroad.is_empty() && !waived {
         sender.own_ncb().into_iter().for_each(&mut add);
     }
     abroad.iter().filter_map(|recipient| recipient.own_ncb()).for_each(&mut add);
     all
 }
 
+/// Messages of the ledger that a message names, by id, and permissions with their kinds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Named {
+    pub(crate) in_reply_to: Option<[u8; 32]>,
+    pub(crate) target: Option<[u8; 32]>,
+    pub(crate) parent: Option<[u8; 32]>,
+    pub(crate) authorities: Vec<v1::Authority>,
+}
+
+impl Named {
+    fn waives(&self) -> bool {
+        self.authorities.iter().any(|one| one.kind() == v1::AuthorityKind::Waiver)
+    }
+}
+
 /// Who signs, when, by which policy.
+#[derive(Clone, Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) network: &'a str,
     pub(crate) sender: &'a Address,
-    pub(crate) signer: v1::SignerRef,
+    /// The sender's identity first, then officers' seats.
+    pub(crate) signers: Vec<v1::SignerRef>,
+    /// Whom what it publishes is held for.
+    pub(crate) supervisor: Option<Address>,
     pub(crate) policy: &'a v1::Policy,
     pub(crate) now: Timestamp,
 }
 
 /// The context of a message without its number and directory head.
-pub(crate) fn context(frame: &Frame<'_>, message: &Compose, named: &Expanded, in_reply_to: Option<[u8; 32]>) -> Result<v1::Context, Error> {
-    let lifetime = if message.priority == Priority::Flash { frame.policy.lifetime_min_ms } else { frame.policy.lifetime_max_ms };
-    let recipients = with_oversight(frame.sender, &named.to);
+pub(crate) fn context(frame: &Frame<'_>, message: &Compose, to: &Expanded, named: &Named) -> Result<v1::Context, Error> {
+    let lifetime = match message.priority {
+        _ if of_kind(message.kind).brief => BRIEF_MS,
+        Priority::Flash => frame.policy.lifetime_min_ms,
+        _ => frame.policy.lifetime_max_ms,
+    };
+    let mut recipients = with_oversight(frame.sender, &to.to, named.waives());
+    let publishes = matches!(message.kind, Kind::Diffusion | Kind::NoticeRequest);
+    recipients.extend(frame.supervisor.clone().filter(|desk| publishes && !to.to.contains(desk)));
     Ok(v1::Context {
         version: 1,
         network: frame.network.to_owned(),
         sender: frame.sender.to_string(),
-        signers: vec![frame.signer.clone()],
+        signers: frame.signers.clone(),
         recipients: recipients.iter().map(Address::to_string).collect(),
         kind: message.kind.into(),
         priority: message.priority.into(),
@@ -119,22 +155,30 @@ pub(crate) fn context(frame: &Frame<'_>, message: &Compose, named: &Expanded, in
         expires_ms: frame.now.plus(lifetime).ms(),
         clock: ClockQuality::Ntp.into(),
         content_suite: ContentSuite::Aes256Gcm.into(),
-        in_reply_to: in_reply_to.map_or_else(Vec::new, |id| id.to_vec()).into(),
+        in_reply_to: bytes(named.in_reply_to),
+        target: bytes(named.target),
+        parent: bytes(named.parent),
+        authorities: named.authorities.clone(),
         deny_digest: random::<32>()?.to_vec().into(),
         ipsg_opt_out: message.opt_out.into(),
-        via_group: named.via.as_ref().map_or_else(String::new, Address::to_string),
+        via_group: to.via.as_ref().map_or_else(String::new, Address::to_string),
         exercise: message.exercise,
         ..v1::Context::default()
     })
 }
 
+fn bytes(id: Option<[u8; 32]>) -> Bytes {
+    id.map_or_else(Bytes::new, |id| id.to_vec().into())
+}
+
 /// A VOID: to the own NCB, of an NCB or desk to itself.
 pub(crate) fn void(frame: &Frame<'_>) -> Result<(v1::Context, v1::SealedBody), Error> {
     let to = frame.sender.own_ncb().unwrap_or_else(|| frame.sender.clone());
-    let named = Expanded { to: vec![to], via: None };
+    let to = Expanded { to: vec![to], via: None };
     let message = Compose { kind: Kind::Void, ..Compose::new(Vec::new(), Vec::new()) };
     let body = v1::SealedBody { media_type: "text/plain".to_owned(), content: b"the number was given up".as_slice().into() };
-    Ok((context(frame, &message, &named, None)?, body))
+    let frame = Frame { signers: frame.signers.iter().take(1).cloned().collect(), ..frame.clone() };
+    Ok((context(&frame, &message, &to, &Named::default())?, body))
 }
 
 /// A number of a later year than the context's needs a context of that year; the lifetime stays.
@@ -163,6 +207,9 @@ pub(crate) fn read(context: &v1::Context) -> Result<Context, Error> {
     Context::read(context.clone()).map_err(|error| Error::Argument(error.to_string()))
 }
 
+/// How long a question to a service, and its answer, live.
+const BRIEF_MS: u64 = 3_600_000;
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -170,7 +217,9 @@ mod tests {
 
     fn check(sender: &str, to: &str, expected: &str) {
         let to: Vec<Address> = to.split(',').map(|text| text.parse().unwrap()).collect();
-        let all = with_oversight(&sender.parse().unwrap(), &to);
+        let all = with_oversight(&sender.parse().unwrap(), &to, false);
+        let waived = with_oversight(&sender.parse().unwrap(), &to, true);
+        assert!(waived.iter().all(|one| all.contains(one)) && to.iter().all(|one| waived.contains(one)));
         let texts: Vec<&str> = all.iter().map(Address::as_str).collect();
         assert_eq!(texts.join(","), expected, "{sender} to {to:?}");
     }

@@ -12,15 +12,16 @@ use envelope::key_id::encryption_key_id;
 use envelope::keys::AwsLc;
 use envelope::receipt::Proven;
 use envelope::{Address, Receipt, Timestamp};
-use exchange::apply::group_row;
+use exchange::apply::{group_row, permission_row};
 use exchange::history::{AsOf, History};
-use exchange::state::{Key, Rows as _, State};
+use exchange::state::{Key, Row, Rows as _, State};
 use exchange::{Exchange, edge, statements};
 use prost::Message as _;
 use proto::v1::{self, EntryKind, KemId, KeyState};
 use tlog::{Checkpoint, Hash};
 
 use crate::error::Error;
+use crate::holds::Permission;
 use crate::profile::Profile;
 use crate::store::{Table, Write};
 
@@ -36,6 +37,8 @@ pub struct Directory {
     history: History,
     /// Number of the statement of this member's own grants that is held; 0 for none.
     grants_seq: u64,
+    /// The entry behind the last permission that is held.
+    permissions_from: u64,
     /// Heads that were seen: the entry's index in the log, and the size that it binds; ascending.
     heads: Vec<(u64, u64)>,
 }
@@ -75,6 +78,10 @@ impl Directory {
             for (key, receipt) in profile.store().rows(Table::Meta)? {
                 if key.starts_with(GROUP_KEY.as_bytes()) {
                     directory.learn_group(&receipt, profile)?;
+                }
+                // In the order of their entries: the key has as many digits as there can be.
+                if key.starts_with(PERMISSION_KEY.as_bytes()) {
+                    directory.learn_permission(&receipt, profile)?;
                 }
             }
         }
@@ -151,6 +158,55 @@ impl Directory {
         self.exchange.learn_group(&group, row);
         let write = Write::text(Table::Meta, &format!("{GROUP_KEY}{group}"), receipt.to_vec());
         Ok((group, Some(write)))
+    }
+
+    /// The permissions that this member gave or was given.
+    pub fn permissions(&self) -> impl Iterator<Item = Permission> + '_ {
+        let permission = |(key, row): (&Key, &Row)| match (key, row) {
+            (Key::Permission(digest), Row::Permission(row)) => Some(Permission { digest: *digest, row: (**row).clone() }),
+            _ => None,
+        };
+        self.state().rows().filter_map(permission)
+    }
+
+    /// The entry behind those of the permissions that are held.
+    pub(crate) fn permissions_from(&self) -> u64 {
+        self.permissions_from
+    }
+
+    /// Takes the receipt of a permission that this member gave or was given; gives what to store.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when it does not hold, or comes out of its order.
+    pub(crate) fn learn_permission(&mut self, receipt: &[u8], profile: &Profile) -> Result<Option<Write>, Error> {
+        let proven = Receipt::decode(receipt)?.verify(profile.log())?;
+        let (index, signed) = (proven.position.index, signed_in(&proven, EntryKind::Permission)?);
+        let (digest, row) = self.open_permission(&signed, index)?;
+        if index < self.permissions_from {
+            return Err(Error::unsound("the gateway gives permissions out of their order"));
+        }
+        self.permissions_from = index + 1;
+        self.exchange.learn_permission(digest, row);
+        Ok(Some(Write::text(Table::Meta, &format!("{PERMISSION_KEY}{index:020}"), receipt.to_vec())))
+    }
+
+    /// A permission as its statement says it, signed by whoever gave it; `index` is its entry.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when it does not hold.
+    pub(crate) fn open_permission(&self, signed: &v1::SignedStatement, index: u64) -> Result<([u8; 32], v1::PermissionRow), Error> {
+        let least = self.least_size_at(index);
+        let statement = statements::permission_again(self.state(), signed, (&self.history, least), &AwsLc).map_err(Error::unsound)?;
+        Ok((envelope::statement::digest_of(signed), permission_row(&statement, index)))
+    }
+
+    /// Who let a held message go by the entry at `index`, and what was said.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] when it does not hold.
+    pub(crate) fn open_release(&self, signed: &v1::SignedStatement, index: u64) -> Result<(Address, v1::Release), Error> {
+        let least = self.least_size_at(index);
+        statements::release_again(self.state(), signed, (&self.history, least), &AwsLc).map_err(Error::unsound)
     }
 
     /// Number and content of the grants of `subject` in a receipt of their entry.
@@ -291,7 +347,7 @@ impl Directory {
 }
 
 /// The statement in the receipt of an entry of this kind.
-fn signed_in(proven: &Proven, kind: EntryKind) -> Result<v1::SignedStatement, Error> {
+pub(crate) fn signed_in(proven: &Proven, kind: EntryKind) -> Result<v1::SignedStatement, Error> {
     let slot = proven.slot(1, 0).filter(|_| proven.kind == kind);
     let bytes = slot.ok_or_else(|| Error::unsound("the receipt is of another entry than was asked for"))?;
     envelope::statement::decode_signed(bytes).map_err(Error::unsound)
@@ -301,6 +357,8 @@ const NOTE_KEY: &str = "directory_note";
 const HEAD_KEY: &str = "directory_head";
 const HEADS_KEY: &str = "directory_heads";
 const GRANTS_KEY: &str = "grants";
+/// Before the index of a permission's entry.
+const PERMISSION_KEY: &str = "permission/";
 /// Before a group's address.
 const GROUP_KEY: &str = "group/";
 /// Heads that are remembered: one for each growth that was seen.

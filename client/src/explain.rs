@@ -4,7 +4,7 @@
 
 use envelope::Address;
 use exchange::Refusal;
-use exchange::rules::{Judgement, Rule, Sight, explain};
+use exchange::rules::{Judgement, Rule, Sight, explain, held_for};
 
 use crate::client::Client;
 use crate::clock;
@@ -19,8 +19,10 @@ pub struct Explained {
     pub recipients: Vec<Address>,
     /// Each rule, in the order in which they are asked.
     pub judgements: Vec<Judgement>,
+    /// Who must release it before anybody else gets it.
+    pub held_by: Option<Address>,
     /// The directory's head that it is told from.
-    pub head: Option<Head>,
+    pub head: Head,
 }
 
 impl Explained {
@@ -39,11 +41,13 @@ impl Client {
     pub fn explain(&self, message: &Compose) -> Result<Explained, Error> {
         let now = clock::now();
         let policy = self.directory().policy();
-        let mut draft = compose::context(&self.frame(&policy), message, &self.expand(message)?, None)?;
+        let named = self.named(message)?;
+        let mut draft = compose::context(&self.frame(&policy), message, &self.expand(message)?, &named)?;
         let head = self.directory().head().ok_or_else(|| Error::refused("STALE_DIRECTORY", "the directory was never fetched"))?;
         compose::place_anywhere(&mut draft, now, (head.size, *head.root.as_bytes()));
         let context = compose::read(&draft)?;
-        let mut judgements = explain(self.directory().state(), now, &context, Sight::Whole);
+        let earlier = self.earlier_of(&context)?;
+        let mut judgements = explain(self.directory().state(), now, &context, earlier.as_ref(), Sight::Whole);
         let own_ncb_only = self.address().own_ncb().is_some_and(|ncb| context.recipients == [ncb]);
         for judgement in &mut judgements {
             match judgement.rule {
@@ -60,6 +64,7 @@ impl Client {
                 _ => {}
             }
         }
-        Ok(Explained { recipients: context.recipients, judgements, head: Some(head) })
+        let held_by = held_for(self.directory().state(), now, &context);
+        Ok(Explained { recipients: context.recipients, judgements, held_by, head })
     }
 }

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::compose::Compose;
 use crate::error::Error;
 use crate::statements::Topic;
+use exchange::rules::{ALL_BUREAUS, IPSG_DESK};
 
 /// Recipients by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +58,27 @@ impl Client {
         let Ok(group) = Address::parse(&context.via_group) else { return };
         let Some(row) = exchange::Rows::group(self.directory().state(), &group) else { return };
         let addresses = context.recipients.iter().filter(|one| row.members.contains(one)).filter_map(|one| Address::parse(one).ok());
-        let mut kept = crate::compose::with_oversight(self.address(), &addresses.collect::<Vec<_>>());
+        let mut kept = crate::compose::with_oversight(self.address(), &addresses.collect::<Vec<_>>(), false);
         kept.extend(Address::parse(IPSG_DESK).ok().filter(|desk| context.recipients.contains(&desk.to_string())));
         let kept: Vec<String> = kept.iter().map(Address::to_string).collect();
         context.recipients.retain(|one| kept.contains(one));
+    }
+
+    fn members_of(&self, group: &Address) -> Result<Vec<Address>, Error> {
+        if group.as_str() == ALL_BUREAUS {
+            return Ok(self.bureaus());
+        }
+        let row = exchange::Rows::group(self.directory().state(), group);
+        let row = row.ok_or_else(|| Error::Argument(format!("{group} is no group that {} owns or belongs to", self.address())))?;
+        Ok(row.members.iter().filter_map(|member| Address::parse(member).ok()).collect())
+    }
+
+    /// Every NCB that can receive, in order of address.
+    #[must_use]
+    pub fn bureaus(&self) -> Vec<Address> {
+        let state = self.directory().state();
+        let all = state.all_participants().filter(|address| address.class() == Class::Ncb);
+        all.filter(|address| exchange::rules::barred(state, address).is_none()).cloned().collect()
     }
 
     /// The recipients of a message by name: a group becomes its members but the sender and those excepted.
@@ -73,10 +91,7 @@ impl Client {
         if groups.next().is_some() {
             return Err(Error::Argument("a message goes to one group at most; send it to each".to_owned()));
         }
-        let state = self.directory().state();
-        let row = exchange::Rows::group(state, group);
-        let row = row.ok_or_else(|| Error::Argument(format!("{group} is no group that {} owns or belongs to", self.address())))?;
-        let members: Vec<Address> = row.members.iter().filter_map(|member| Address::parse(member).ok()).collect();
+        let members = self.members_of(group)?;
         if let Some(stranger) = message.to.iter().find(|one| *one != group && !members.contains(one) && one.as_str() != IPSG_DESK) {
             return Err(Error::Argument(format!("{stranger} does not belong to {group}; send it a message of its own")));
         }
@@ -89,7 +104,10 @@ impl Client {
             return Err(Error::Argument(format!("nobody is left of {group}")));
         }
         // The copy of a bureau is not the sender's to leave out.
-        if let Some(bureau) = crate::compose::with_oversight(self.address(), &to).iter().find(|one| message.except.contains(one)) {
+        if let Some(bureau) = crate::compose::with_oversight(self.address(), &to, !message.permissions.is_empty())
+            .iter()
+            .find(|one| message.except.contains(one))
+        {
             return Err(Error::Argument(format!(
                 "{bureau} answers for the sender or for a recipient and gets its copy; it cannot be left out"
             )));
@@ -97,5 +115,3 @@ impl Client {
         Ok(Expanded { to, via: (!denied).then(|| group.clone()) })
     }
 }
-
-const IPSG_DESK: &str = "ipsg/ens";

@@ -14,7 +14,8 @@ use envelope::receipt::Proven;
 use envelope::seal::{self, Sealed};
 use envelope::{Address, Position, Receipt, Reference, Timestamp, dsse};
 use exchange::history::AsOf;
-use exchange::rules::{Sight, foresee};
+use exchange::rules::{Sight, foresee, held_for};
+use exchange::state::{Key, Row};
 use prost::Message as _;
 use proto::v1::{self, EntryKind, Kind, Priority, ReceiveRequest, ReceiveStart, RecipientState};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use tonic::Streaming;
 
 use crate::client::{Client, hashes};
 use crate::clock;
+use crate::directory::signed_in;
 use crate::error::Error;
 use crate::send::SentRow;
 use crate::store::{Table, Write};
@@ -52,6 +54,12 @@ pub struct Received {
     pub state: RecipientState,
     /// A rule that should have refused it; such a message is not opened.
     pub finding: Option<String>,
+    /// Nobody else gets it before this member releases it.
+    pub held_here: bool,
+    /// The message that it corrects, deletes or attests to, by id.
+    pub target: Option<[u8; 32]>,
+    /// The message that it answers, by id.
+    pub in_reply_to: Option<[u8; 32]>,
 }
 
 /// What a visit to the mailbox brought.
@@ -100,6 +108,12 @@ pub(crate) struct Facts {
     expires_ms: u64,
     pub(crate) state: i32,
     pub(crate) finding: Option<String>,
+    #[serde(default)]
+    pub(crate) held_here: bool,
+    #[serde(default)]
+    target: Option<[u8; 32]>,
+    #[serde(default)]
+    in_reply_to: Option<[u8; 32]>,
 }
 
 /// Why a delivery was not taken.
@@ -238,7 +252,7 @@ impl Client {
     }
 
     /// The number of a message, received or sent, by its id.
-    fn reference_of_message(&self, id: &[u8; 32]) -> Result<Option<Reference>, Error> {
+    pub(crate) fn reference_of_message(&self, id: &[u8; 32]) -> Result<Option<Reference>, Error> {
         if let Some(message) = self.inbox()?.into_iter().find(|message| message.message_id == *id) {
             return Ok(Some(message.reference));
         }
@@ -296,7 +310,7 @@ impl Client {
         let proven = self.witness_receipt(&head.receipt).await?;
         let place = places(&proven).find(|(_, place)| place.address == self.profile.address().as_str());
         let shown = place.is_some_and(|(_, place)| place.mailbox_seq == head.last_seq);
-        if proven.kind != EntryKind::Message || !shown {
+        if !matches!(proven.kind, EntryKind::Message | EntryKind::Release) || !shown {
             return Err(Error::unsound("the receipt of the mailbox's head shows another place"));
         }
         if head.last_seq < known {
@@ -317,14 +331,15 @@ impl Client {
             }
             judged => judged,
         };
-        let (facts, checkpoint) = match judged {
+        let (facts, checkpoints) = match judged {
             Ok(judged) => judged,
             Err(Fault::Unsound(text) | Fault::Directory(text)) => {
                 return Ok(Err(format!("delivery {} of the mailbox: {text}", delivery.mailbox_seq)));
             }
         };
-        let receipt = Receipt::decode(&delivery.receipt)?;
-        self.witness(&checkpoint, &receipt.fields().checkpoint).await?;
+        for (checkpoint, receipt) in checkpoints.iter().zip([&delivery.receipt, &delivery.release]) {
+            self.witness(checkpoint, &Receipt::decode(receipt)?.fields().checkpoint).await?;
+        }
         let seq = facts.mailbox_seq;
         self.profile.store().commit(&[
             Write::number(Table::Inbox, seq, delivery.encode_to_vec()),
@@ -335,7 +350,7 @@ impl Client {
     }
 
     /// Checks everything that a delivery must prove: header, own place, receipt, signatures, wrap, content, rules.
-    fn judge(&self, delivery: &v1::Delivery) -> Result<(Facts, Checkpoint), Fault> {
+    fn judge(&self, delivery: &v1::Delivery) -> Result<(Facts, Vec<Checkpoint>), Fault> {
         let unsound = |text: &dyn std::fmt::Display| Fault::Unsound(text.to_string());
         let me = self.profile.address();
         let signed = delivery.signed.as_ref().ok_or_else(|| unsound(&"it has no header"))?;
@@ -344,10 +359,18 @@ impl Client {
         let receipt = Receipt::decode(&delivery.receipt).map_err(|error| unsound(&error))?;
         let proven = receipt.verify(self.profile.log()).map_err(|error| unsound(&error))?;
         proven.is_of_message(&signed.header, &signatures_sha256(&signed.signatures)).map_err(|error| unsound(&error))?;
+        let stub = proven.slot(STUB_TAG, 0).and_then(|bytes| v1::Stub::decode(bytes.as_ref()).ok());
+        let held_by = stub.ok_or_else(|| unsound(&"its receipt does not show the stub"))?.held_by;
+        let is_held = !held_by.is_empty() && held_by != me.as_str();
         let sub = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        let own = v1::Place { address: me.to_string(), mailbox_seq: delivery.mailbox_seq };
-        if !places(&proven).any(|(at, place)| at == sub && place == own) {
+        // Of a held message the entry shows no number: the release does.
+        let own = v1::Place { address: me.to_string(), mailbox_seq: if is_held { 0 } else { delivery.mailbox_seq } };
+        if !places(&proven).any(|(at, place)| at == sub && place == own) || is_held == delivery.release.is_empty() {
             return Err(unsound(&"its receipt does not show this place of the mailbox"));
+        }
+        let mut checkpoints = vec![proven.checkpoint.clone()];
+        if is_held {
+            checkpoints.push(self.check_release(delivery, &held_by, (proven.position.index, &header.message_id))?);
         }
         let position = delivery.position.map(|position| (position.log, position.index));
         if position != Some((proven.position.log, proven.position.index)) || delivery.mailbox_seq == 0 {
@@ -368,8 +391,15 @@ impl Client {
         if size < least {
             return Err(unsound(&format!("it was judged by a directory of {size} statements, when there were {least}")));
         }
-        self.check_signatures(&header, signed, &self.directory.as_of(size))?;
-        let finding = foresee(&self.directory.as_of(size), proven.leaf.at, &header.context, sight).err();
+        let permissions = self.permissions_of(&header, delivery)?;
+        let then = self.directory.as_of(size).with(&permissions);
+        self.check_signatures(&header, signed, &then)?;
+        let earlier = self.earlier_of(&header.context).map_err(|error| unsound(&error))?;
+        let judged = foresee(&then, proven.leaf.at, &header.context, earlier.as_ref(), sight);
+        let finding = judged.err().map(|refusal| format!("{}: {refusal}", refusal.name())).or_else(|| {
+            let should = held_for(&then, proven.leaf.at, &header.context).map_or_else(String::new, |desk| desk.to_string());
+            (should != held_by).then(|| format!("HOLD: it was held for {held_by:?}, and by the rules for {should:?}"))
+        });
         let facts = Facts {
             reference: reference.to_string(),
             index: proven.position.index,
@@ -380,9 +410,48 @@ impl Client {
             at_ms: proven.leaf.at.ms(),
             expires_ms: header.context.expires_ms,
             state: RecipientState::Available.into(),
-            finding: finding.map(|refusal| format!("{}: {refusal}", refusal.name())),
+            finding,
+            held_here: held_by == me.as_str(),
+            target: header.context.target,
+            in_reply_to: header.context.in_reply_to,
         };
-        Ok((facts, proven.checkpoint))
+        Ok((facts, checkpoints))
+    }
+
+    /// Whom a message was held for has let it go, to this number of this mailbox.
+    fn check_release(&self, delivery: &v1::Delivery, held_by: &str, of: (u64, &[u8; 32])) -> Result<Checkpoint, Fault> {
+        let unsound = |text: &dyn std::fmt::Display| Fault::Unsound(text.to_string());
+        let receipt = Receipt::decode(&delivery.release).map_err(|error| unsound(&error))?;
+        let proven = receipt.verify(self.profile.log()).map_err(|error| unsound(&error))?;
+        let signed = signed_in(&proven, EntryKind::Release).map_err(|error| unsound(&error))?;
+        // Its signer may be enrolled since this directory was fetched.
+        let opened = self.directory.open_release(&signed, proven.position.index);
+        let (issuer, release) = opened.map_err(|error| Fault::Directory(error.to_string()))?;
+        let own = v1::Place { address: self.address().to_string(), mailbox_seq: delivery.mailbox_seq };
+        let of_this = (release.entry_index, release.message_id.as_ref()) == (of.0, &of.1[..]);
+        let let_go = release.verdict() == v1::ReleaseVerdict::Released && issuer.as_str() == held_by;
+        if of_this && let_go && places(&proven).any(|(_, place)| place == own) {
+            return Ok(proven.checkpoint);
+        }
+        Err(unsound(&"it was held, and what came with it does not release it to this mailbox"))
+    }
+
+    /// The permissions that a message names, each as whoever gave it has signed it.
+    fn permissions_of(&self, header: &Header, delivery: &v1::Delivery) -> Result<BTreeMap<Key, Row>, Fault> {
+        let mut rows = BTreeMap::new();
+        for (at, (_, named)) in header.context.authorities.iter().enumerate() {
+            let missing = || Fault::Unsound("it names a permission that does not come with it".to_owned());
+            let bytes = delivery.authorities.get(at).ok_or_else(missing)?;
+            let signed = envelope::statement::decode_signed(bytes).map_err(|error| Fault::Unsound(error.to_string()))?;
+            // When it was given is not known here: any key counts that its giver has had.
+            let opened = self.directory.open_permission(&signed, 0);
+            let (digest, row) = opened.map_err(|error| Fault::Directory(error.to_string()))?;
+            if digest != *named {
+                return Err(missing());
+            }
+            rows.insert(Key::Permission(digest), Row::Permission(Box::new(row)));
+        }
+        Ok(rows)
     }
 
     /// The signers are enrolled, the first is the sender, and each of them signed.
@@ -453,6 +522,9 @@ impl Facts {
             expires: Timestamp(self.expires_ms),
             state: if over { RecipientState::Expired } else { stored },
             finding: self.finding.clone(),
+            held_here: self.held_here,
+            target: self.target,
+            in_reply_to: self.in_reply_to,
         })
     }
 }
@@ -491,6 +563,8 @@ fn check_sealed(header: &Header, index: usize, delivery: &v1::Delivery) -> Resul
     Ok(())
 }
 
+/// Slot 6 of a MESSAGE: what stays of it.
+pub(crate) const STUB_TAG: u16 = 6;
 /// Slot 7.i of a MESSAGE holds recipient i's place.
 const PLACE_TAG: u32 = 7;
 /// Deliveries that the gateway may have on the way.

@@ -38,6 +38,7 @@ pub mod bureau;
 pub mod doctor;
 pub mod explain;
 pub mod groups;
+pub mod holds;
 pub mod receipt;
 
 pub mod cli;

@@ -7,22 +7,25 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use envelope::header::message_id;
-use envelope::keys::random;
+use envelope::header::{Context, Header, message_id};
+use envelope::keys::{Signer, random};
 use envelope::message::signatures_sha256;
 use envelope::receipt::Proven;
-use envelope::{Position, Reference, Timestamp, seal};
+use envelope::{Address, Position, Receipt, Reference, Timestamp, seal};
 use exchange::rules::{Sight, foresee};
+use exchange::{Earlier, Rows as _};
 use prost::Message as _;
 use proto::v1::{self, EntryKind};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{CONNECT_TIMEOUT, Client, NUMBERING_KEY};
 use crate::clock;
-use crate::compose::{self, Compose, Frame};
+use crate::compose::{self, Compose, Frame, Named};
 use crate::error::Error;
 use crate::files;
+use crate::inbox::STUB_TAG;
 use crate::outbox::{Action, Changes, Event, Id, Item, Number, Refusal, Wait};
+use crate::profile::Profile;
 use crate::standing::{End, notice_row};
 use crate::store::{Table, Write};
 use crate::trouble::Trouble;
@@ -40,6 +43,8 @@ pub struct Sent {
     pub receipt_path: PathBuf,
     /// The Submission exactly as it was sent.
     pub bytes: Bytes,
+    /// Who must release it before anybody else gets it.
+    pub held_by: Option<Address>,
 }
 
 /// What became of an outbox.
@@ -158,9 +163,9 @@ impl Client {
         if self.directory.size() == 0 {
             self.directory.fresh_head(clock::now(), false)?;
         }
-        let in_reply_to = message.in_reply_to.as_ref().map(|reference| self.message_id_of(reference)).transpose()?;
+        let named = self.named(message)?;
         let policy = self.directory.policy();
-        let draft = compose::context(&self.frame(&policy), message, &self.expand(message)?, in_reply_to)?;
+        let draft = compose::context(&self.frame(&policy), message, &self.expand(message)?, &named)?;
         if let Err(error) = self.foresee(&draft) {
             let is_refusal = matches!(error, Error::Refused { .. });
             // The directory may have grown since it was fetched. Without a link a message whose recipient's key is not
@@ -201,7 +206,8 @@ impl Client {
         let head = self.directory.fresh_head(now, own_ncb_only)?;
         compose::place_anywhere(&mut whole, now, (head.size, *head.root.as_bytes()));
         let context = compose::read(&whole)?;
-        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context, Sight::Whole) {
+        let earlier = self.earlier_of(&context)?;
+        let refused: exchange::Refusal = match foresee(self.directory.state(), now, &context, earlier.as_ref(), Sight::Whole) {
             Err(refusal) => refusal,
             Ok(()) => {
                 let key = |recipient| self.directory.current_key(recipient).ok_or_else(|| recipient.clone());
@@ -218,7 +224,8 @@ impl Client {
         Frame {
             network: self.profile.network().as_str(),
             sender: self.profile.address(),
-            signer: self.profile.identity().public().signer_ref(),
+            signers: self.signers().map(|signer| signer.public().signer_ref()).collect(),
+            supervisor: self.supervisor(),
             policy,
             now: clock::now(),
         }
@@ -357,7 +364,12 @@ impl Client {
         self.leave_out_who_left(&mut context);
         let (keys, head) = self.foresee(&context)?;
         compose::place(&mut context, number, previous, head);
-        let submission = seal::seal(&context, &body, &keys, &[self.profile.identity()])?;
+        let signers: Vec<&dyn Signer> = self.signers().take(context.signers.len()).collect();
+        let seats_here = context.signers.iter().zip(&signers).all(|(named, signer)| named.key_id == signer.public().key_id()[..]);
+        if signers.len() < context.signers.len() || !seats_here {
+            return Err(Error::refused("SEATS_ABSENT", "officers' seats are to sign it, who are not here: send it again with --seat"));
+        }
+        let submission = seal::seal(&context, &body, &keys, &signers)?;
         let id = submission.signed.as_ref().map_or([0; 32], |signed| message_id(&signed.header));
         Ok((submission, id, context.expires_ms))
     }
@@ -405,7 +417,9 @@ impl Client {
         let extra = vec![Write::text(Table::Sent, &reference.to_string(), row)];
         let actions = self.decide(Event::Admitted(id), extra, driven)?;
         if !void {
-            driven.sent.insert(id, Sent { reference, position: proven.position, at: proven.leaf.at, receipt_path, bytes });
+            let stub = proven.slot(STUB_TAG, 0).and_then(|bytes| v1::Stub::decode(bytes.as_ref()).ok()).unwrap_or_default();
+            let held_by = Address::parse(&stub.held_by).ok();
+            driven.sent.insert(id, Sent { reference, position: proven.position, at: proven.leaf.at, receipt_path, bytes, held_by });
         }
         Ok(actions)
     }
@@ -473,8 +487,55 @@ impl Client {
         Ok(last.map(|last| Number { year: last.year, series: last.series, number: last.number }))
     }
 
+    /// What a message names, by id.
+    pub(crate) fn named(&self, message: &Compose) -> Result<Named, Error> {
+        let id = |reference: &Option<Reference>| reference.as_ref().map(|reference| self.message_id_of(reference)).transpose();
+        let authority = |digest: &[u8; 32]| {
+            let row = self.directory.state().permission(digest);
+            let row = row.ok_or_else(|| Error::Argument(format!("{} is no permission of this profile", envelope::genesis::hex(digest))))?;
+            Ok::<_, Error>(v1::Authority { kind: row.kind, statement_digest: digest.to_vec().into() })
+        };
+        let authorities = message.permissions.iter().map(authority).collect::<Result<_, _>>()?;
+        Ok(Named { in_reply_to: id(&message.in_reply_to)?, target: id(&message.target)?, parent: id(&message.parent)?, authorities })
+    }
+
+    /// The message that a context names as target or parent, as far as this profile has it.
+    pub(crate) fn earlier_of(&self, context: &Context) -> Result<Option<Earlier>, Error> {
+        let Some(id) = exchange::earlier::named(context) else { return Ok(None) };
+        let Some(reference) = self.reference_of_message(id)? else { return Ok(None) };
+        Ok(Some(Earlier::of_context(&self.header_of(&reference)?.context)))
+    }
+
+    /// The header of a message that is in this profile: as its receipt proves it, or as it was delivered.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`].
+    pub fn header_of(&self, reference: &Reference) -> Result<Header, Error> {
+        let read = |bytes: &Bytes| Header::parse(bytes, self.profile.network()).map_err(Error::unsound);
+        if reference.sender == *self.address() {
+            let receipt = std::fs::read(self.profile.receipt_path(reference)).map_err(|_| Error::NotHere(reference.clone()))?;
+            let proven = Receipt::decode(&receipt)?.verify(self.profile.log())?;
+            return read(proven.slot(1, 0).ok_or_else(|| Error::unsound("the receipt shows no header"))?);
+        }
+        let seq = self.facts_of(reference)?.mailbox_seq;
+        let row = self.profile.store().get_number(Table::Inbox, seq)?.ok_or(Error::Row("inbox"))?;
+        let delivery = v1::Delivery::decode(row.as_slice()).map_err(|_| Error::Row("inbox"))?;
+        read(&delivery.signed.ok_or(Error::Row("inbox"))?.header)
+    }
+
+    /// Whoever signs what this client sends: the sender, and the officers' seats that are here.
+    fn signers(&self) -> impl Iterator<Item = &dyn Signer> {
+        std::iter::once(self.profile.identity()).chain(self.seats.iter().map(Profile::identity))
+    }
+
+    /// For whom what a supervised bureau publishes is held.
+    fn supervisor(&self) -> Option<Address> {
+        let state = self.directory.state().participant(self.address())?.state();
+        Address::parse(exchange::rules::COMPLIANCE_DESK).ok().filter(|_| state == v1::ParticipantState::Supervised)
+    }
+
     /// The id of a message that is in this profile, sent or received.
-    fn message_id_of(&self, reference: &Reference) -> Result<[u8; 32], Error> {
+    pub(crate) fn message_id_of(&self, reference: &Reference) -> Result<[u8; 32], Error> {
         if let Some(row) = self.profile.store().get(Table::Sent, reference.to_string().as_bytes())? {
             let row: SentRow = serde_json::from_slice(&row).map_err(|_| Error::Row("sent"))?;
             return Ok(row.message_id);

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use proto::v1::{
-    Audience, Classification, EntryKind, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantState, Priority, RecipientState,
-    StandingReason,
+    Audience, AuthorityKind, Classification, EntryKind, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantState, Priority,
+    RecipientState, ReleaseReason, ReleaseVerdict, StandingReason,
 };
 
 /// Text from outside, with control and bidirectional characters written as `\u{..}` so that it cannot steer a terminal.
@@ -139,6 +139,9 @@ words! {
     Audience, "AUDIENCE_";
     GroupSenders, "GROUP_SENDERS_";
     EntryKind, "ENTRY_KIND_";
+    AuthorityKind, "AUTHORITY_KIND_";
+    ReleaseVerdict, "RELEASE_VERDICT_";
+    ReleaseReason, "RELEASE_REASON_";
 }
 
 /// No value of these enums has a number from here on.

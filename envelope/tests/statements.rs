@@ -117,6 +117,8 @@ fn genesis() -> Genesis {
         grants: vec![grant],
         flash_per_day: 10,
         identity_algs: Vec::new(),
+        dual_control: Vec::new(),
+        broadcasts_per_day: 0,
     };
     let sound = || key().public().as_bytes().to_vec().into();
     Genesis {

@@ -197,6 +197,8 @@ fn signed_statement(case: &Value) -> Outcome {
         StatementKind::Standing => by_signers::<v1::Standing>(&signed, case),
         StatementKind::Grants => by_signers::<v1::GrantStatement>(&signed, case),
         StatementKind::Group => by_signers::<v1::Group>(&signed, case),
+        StatementKind::Release => by_signers::<v1::Release>(&signed, case),
+        StatementKind::Permission => by_signers::<v1::Permission>(&signed, case),
     }?;
     let name = name.strip_prefix("application/vnd.ecowire.").unwrap().strip_suffix(".v1+protobuf").unwrap();
     Ok(json!({"name": name}))

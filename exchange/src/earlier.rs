@@ -47,9 +47,17 @@ pub fn named(context: &Context) -> Option<&[u8; 32]> {
 /// Messages that were read, for one who reads a whole log: their addresses are shared, and each costs about a hundred bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Read {
-    messages: BTreeMap<[u8; 32], (u32, Box<[u32]>, bool)>,
+    messages: BTreeMap<[u8; 32], Noted>,
     addresses: Vec<Address>,
     numbers: BTreeMap<Address, u32>,
+}
+
+/// As [`Earlier`], with numbers for addresses.
+#[derive(Clone, Debug)]
+struct Noted {
+    sender: u32,
+    recipients: Box<[u32]>,
+    bound: bool,
 }
 
 impl Read {
@@ -57,13 +65,14 @@ impl Read {
         let (Some(earlier), Ok(id)) = (Earlier::of(entry), entry.stub.message_id.as_ref().try_into()) else { return };
         let sender = self.number(&earlier.sender);
         let recipients = earlier.recipients.iter().map(|address| self.number(address)).collect();
-        self.messages.insert(id, (sender, recipients, earlier.bound));
+        self.messages.insert(id, Noted { sender, recipients, bound: earlier.bound });
     }
 
     pub(crate) fn get(&self, id: &[u8; 32]) -> Option<Earlier> {
-        let (sender, recipients, bound) = self.messages.get(id)?;
+        let noted = self.messages.get(id)?;
         let address = |number: &u32| self.addresses.get(*number as usize).cloned();
-        Some(Earlier { sender: address(sender)?, recipients: recipients.iter().map(address).collect::<Option<_>>()?, bound: *bound })
+        let recipients = noted.recipients.iter().map(address).collect::<Option<_>>()?;
+        Some(Earlier { sender: address(&noted.sender)?, recipients, bound: noted.bound })
     }
 
     fn number(&mut self, address: &Address) -> u32 {

@@ -45,7 +45,7 @@ impl History {
     /// The rows as a directory of `size` statements had them; `state` has the newest.
     #[must_use]
     pub fn as_of<'a>(&'a self, state: &'a State, size: u64) -> AsOf<'a> {
-        AsOf { history: self, state, size }
+        AsOf { history: self, state, size, permissions: None }
     }
 }
 
@@ -55,13 +55,22 @@ pub struct AsOf<'a> {
     history: &'a History,
     state: &'a State,
     size: u64,
+    permissions: Option<&'a BTreeMap<Key, Row>>,
+}
+
+impl<'a> AsOf<'a> {
+    /// With the permissions that came along with a message.
+    #[must_use]
+    pub fn with(self, permissions: &'a BTreeMap<Key, Row>) -> Self {
+        Self { permissions: Some(permissions), ..self }
+    }
 }
 
 impl Rows for AsOf<'_> {
     fn row(&self, key: &Key) -> Option<&Row> {
         // Of now, and nobody's but the reader's own: a message of then is not judged by them.
         if matches!(key, Key::Grants(_) | Key::Group(_) | Key::Permission(_)) {
-            return None;
+            return self.permissions.and_then(|rows| rows.get(key));
         }
         let replaced = self.history.past.get(key).and_then(|past| past.iter().find(|(until, _)| self.size <= *until));
         match replaced {

@@ -21,8 +21,8 @@ use crate::state::Rows;
 
 pub(crate) use kinds::retention_class;
 pub use kinds::{KindRules, Names, To, of as of_kind};
-pub use reach::ALL_BUREAUS;
-pub(crate) use reach::{COMPLIANCE_DESK, holder};
+pub(crate) use reach::holder;
+pub use reach::{ALL_BUREAUS, COMPLIANCE_DESK, IPSG_DESK};
 use reach::{class_audience, clearance, grant, group, ipsg_copy, kind, onward, oversight, permissions, recipients, source};
 pub(crate) use sender::identity_holds;
 pub(crate) use sender::is_broadcast;

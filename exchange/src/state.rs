@@ -3,7 +3,7 @@
 //! A row knows nothing of the rules; `admit` reads rows, `apply` writes them. No store, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-
+use std::ops::Bound;
 use std::sync::Arc;
 
 use envelope::Address;
@@ -362,6 +362,15 @@ impl State {
     pub fn permissions_of<'a>(&'a self, who: &'a Address) -> impl Iterator<Item = &'a PermissionRow> {
         self.rows.range(Key::Permission([0; 32])..).filter_map(move |(_, row)| match row {
             Row::Permission(row) if row.issuer == who.as_str() || row.subject == who.as_str() => Some(&**row),
+            _ => None,
+        })
+    }
+
+    /// Everybody who was ever enrolled, in order.
+    pub fn all_participants(&self) -> impl Iterator<Item = &Address> {
+        let beyond_clock = (Bound::Excluded(Key::Clock), Bound::Unbounded);
+        self.rows.range(beyond_clock).map_while(|(key, _)| match key {
+            Key::Participant(address) => Some(address),
             _ => None,
         })
     }

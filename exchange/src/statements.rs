@@ -255,9 +255,10 @@ impl<V: Verifier> Desk<'_, V> {
         let any = |_: &Head, _: &Address| Ok(());
         let (head, issuer, statement) = self.by_issuer::<v1::Release>(&signed, true, any)?;
         let sender = subject(&head)?;
-        let of_this = |row: &&Box<v1::HeldRow>| row.message_id == statement.message_id && row.sender == sender.as_str();
-        let held = self.rows.held(statement.entry_index).filter(of_this);
-        let held = held.filter(|row| row.held_by == issuer.as_str());
+        let held = self
+            .rows
+            .held(statement.entry_index)
+            .filter(|row| row.message_id == statement.message_id && row.sender == sender.as_str() && row.held_by == issuer.as_str());
         let held = held.ok_or(Refusal::NoAuthority("no message of this sender and id is held for the issuer at that entry"))?;
         if held.state() != RecipientState::Held {
             return Err(Refusal::NoAuthority("the message was released, refused or has expired already"));

@@ -711,8 +711,7 @@ fn kind_allows(attempt: &Attempt) -> bool {
         Kind::ControlledDelivery => from == 1 && all(1),
         Kind::Query => {
             let service = |name: &&str| class_of(name) == 5;
-            attempt.to.iter().any(|name| service(name))
-                && attempt.to.iter().all(|name| service(name) || is_post(attempt.from) && *name == own)
+            attempt.to.iter().any(&service) && attempt.to.iter().all(|name| service(name) || is_post(attempt.from) && *name == own)
         }
         Kind::Hit => from == 5,
         Kind::ExpertRequest => (1..=3).contains(&from),

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use envelope::entry::{Entry, MessageEntry};
+use envelope::entry::{Entry, MessageEntry, statement_key};
 use envelope::slots::Leaf;
 use envelope::{Address, Receipt};
 use ledger::{Ledger, Stored};
@@ -16,7 +16,18 @@ use tlog::small::Nodes;
 
 use crate::limits::{DELIVERIES_KEPT_BYTES_MAX, DELIVERIES_KEPT_MAX};
 use crate::problem::Problem;
-use crate::receipts::{opened, shown_to_recipient};
+use crate::receipts::{of_stored, opened, shown_to_recipient};
+
+/// A message of a mailbox, as the state has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number there.
+    pub seq: u64,
+    /// Its entry.
+    pub index: u64,
+    /// The entry that released it; 0 when it was available at once.
+    pub release_index: u64,
+}
 
 /// The messages that were delivered last.
 #[derive(Debug, Default)]
@@ -37,6 +48,8 @@ struct Ready {
     message: MessageEntry,
     payload: v1::SealedPayload,
     wraps: Nodes,
+    /// The permissions that it names, as they were signed.
+    authorities: Vec<Bytes>,
     bytes: usize,
 }
 
@@ -45,12 +58,12 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`Problem`] when the ledger cannot be read, or the entry is not a message to `recipient`.
-    pub fn delivery(&self, ledger: &dyn Ledger, index: u64, recipient: &Address) -> Result<v1::Delivery, Problem> {
-        let ready = match self.kept(index) {
+    pub fn delivery(&self, ledger: &dyn Ledger, waiting: Waiting, recipient: &Address) -> Result<v1::Delivery, Problem> {
+        let ready = match self.kept(waiting.index) {
             Some(ready) => ready,
-            None => self.keep(Ready::read(ledger, index)?),
+            None => self.keep(Ready::read(ledger, waiting.index)?),
         };
-        ready.delivery(ledger, recipient)
+        ready.delivery(ledger, waiting, recipient)
     }
 
     fn kept(&self, index: u64) -> Option<Arc<Ready>> {
@@ -84,11 +97,13 @@ impl Ready {
             return Err(broken("the wraps are not as many as the recipients"));
         }
         let leaves: Vec<tlog::Hash> = payload.wraps.iter().map(|wrap| tlog::leaf_hash(wrap)).collect();
-        let bytes = sealed.len() + opened(&stored)?.slots().bytes_len() + 256 * leaves.len();
-        Ok(Self { leaf: stored.leaf, message: *message, payload, wraps: Nodes::new(&leaves), bytes, stored })
+        let authorities = authorities(ledger, &message)?;
+        let named: usize = authorities.iter().map(Bytes::len).sum();
+        let bytes = sealed.len() + opened(&stored)?.slots().bytes_len() + 256 * leaves.len() + named;
+        Ok(Self { leaf: stored.leaf, message: *message, payload, wraps: Nodes::new(&leaves), authorities, bytes, stored })
     }
 
-    fn delivery(&self, ledger: &dyn Ledger, recipient: &Address) -> Result<v1::Delivery, Problem> {
+    fn delivery(&self, ledger: &dyn Ledger, waiting: Waiting, recipient: &Address) -> Result<v1::Delivery, Problem> {
         let mut places = self.message.places.iter();
         let at = places.position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not a recipient"))?;
         let path = self.wraps.path(at).ok_or_else(|| broken("fewer wraps than recipients"))?;
@@ -104,10 +119,37 @@ impl Ready {
             content: self.payload.content.clone(),
             receipt,
             position: Some(v1::Position { log: 0, index }),
-            mailbox_seq: self.message.places[at].mailbox_seq,
-            authorities: Vec::new(),
+            mailbox_seq: waiting.seq,
+            authorities: self.authorities.clone(),
+            release: release(ledger, waiting.release_index, recipient)?,
         })
     }
+}
+
+/// The statements behind the permissions that a message names, in their order.
+fn authorities(ledger: &dyn Ledger, message: &MessageEntry) -> Result<Vec<Bytes>, Problem> {
+    let named = v1::Header::decode(message.header.clone()).and_then(|header| v1::Context::decode(header.context));
+    let named = named.map_err(|_| broken("the header is malformed"))?.authorities;
+    let read = |authority: v1::Authority| {
+        let digest = authority.statement_digest.as_ref().try_into().map_err(|_| broken("a permission's digest is malformed"))?;
+        let index = ledger.find(&statement_key(&digest))?.ok_or_else(|| broken("a permission that was admitted is not in the ledger"))?;
+        match Entry::read(opened(&ledger.read(index)?)?) {
+            Ok(Entry::Permission(signed)) => Ok(signed.encode_to_vec().into()),
+            _ => Err(broken("a permission's entry is another")),
+        }
+    };
+    named.into_iter().map(read).collect()
+}
+
+/// The receipt of the entry that let a held message go; empty for one that was not held.
+fn release(ledger: &dyn Ledger, index: u64, recipient: &Address) -> Result<Bytes, Problem> {
+    if index == 0 {
+        return Ok(Bytes::new());
+    }
+    let stored = ledger.read(index)?;
+    let Ok(Entry::Release { places, .. }) = Entry::read(opened(&stored)?) else { return Err(broken("the entry is no release")) };
+    let at = places.iter().position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not released to this recipient"))?;
+    of_stored(ledger, &stored, shown_to_recipient(at as u16 + 1))
 }
 
 fn broken(what: &'static str) -> Problem {

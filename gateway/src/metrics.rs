@@ -414,7 +414,14 @@ impl Metrics {
 fn is_published(kind: EntryKind) -> bool {
     matches!(
         kind,
-        EntryKind::Directory | EntryKind::Mailbox | EntryKind::Access | EntryKind::ClockStep | EntryKind::Grants | EntryKind::Group
+        EntryKind::Directory
+            | EntryKind::Mailbox
+            | EntryKind::Access
+            | EntryKind::ClockStep
+            | EntryKind::Grants
+            | EntryKind::Group
+            | EntryKind::Release
+            | EntryKind::Permission
     )
 }
 

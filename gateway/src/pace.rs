@@ -28,7 +28,12 @@ impl Pace {
     pub(crate) fn take(&self, issuer: &Address, kind: StatementKind, now: Instant) -> Result<(), Problem> {
         let max = match kind {
             StatementKind::Keys => KEYS_PER_HOUR,
-            StatementKind::Enrolment | StatementKind::Standing | StatementKind::Grants | StatementKind::Group => STATEMENTS_PER_HOUR,
+            StatementKind::Enrolment
+            | StatementKind::Standing
+            | StatementKind::Grants
+            | StatementKind::Group
+            | StatementKind::Release
+            | StatementKind::Permission => STATEMENTS_PER_HOUR,
             _ => return Ok(()),
         };
         let mut hours = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,9 +10,11 @@ use proto::v1::{self, EntryKind};
 use crate::problem::Problem;
 use crate::writer::Answered;
 
-/// What a sender or issuer is shown of its entry: of a MESSAGE slots 0 to 6 and 8, of anything else all.
+/// What a sender or issuer is shown of its entry: of a MESSAGE or RELEASE slots 0 to 6 and 8, of anything else all. Numbers in
+/// others' mailboxes are others' affair.
 pub fn shown_to_author(kind: EntryKind) -> impl Fn(SlotId) -> bool {
-    move |(tag, _)| kind != EntryKind::Message || tag <= 6 || tag == 8
+    let has_places = matches!(kind, EntryKind::Message | EntryKind::Release);
+    move |(tag, _)| !has_places || tag <= 6 || tag == 8
 }
 
 /// What a recipient is shown: as the sender, and its own place.
@@ -57,8 +59,12 @@ pub fn of_stored(ledger: &dyn Ledger, stored: &Stored, shown: impl Fn(SlotId) ->
 pub fn mailbox_head(ledger: &dyn Ledger, mailbox: &v1::MailboxRow, recipient: &Address) -> Result<v1::MailboxHead, Problem> {
     let stored = ledger.read(mailbox.last_index)?;
     let broken = |what: &'static str| Problem::fault("a mailbox head could not be made", &what);
-    let Ok(Entry::Message(message)) = Entry::read(opened(&stored)?) else { return Err(broken("the entry is no message")) };
-    let at = message.places.iter().position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not a recipient"))?;
+    let places = match Entry::read(opened(&stored)?) {
+        Ok(Entry::Message(message)) => message.places,
+        Ok(Entry::Release { places, .. }) => places,
+        _ => return Err(broken("the entry puts nothing into a mailbox")),
+    };
+    let at = places.iter().position(|place| place.address == recipient.as_str()).ok_or_else(|| broken("not a recipient"))?;
     let own = (7, at as u16 + 1);
     let receipt = of_stored(ledger, &stored, |id| id == own)?;
     Ok(v1::MailboxHead { last_seq: mailbox.last_seq, receipt })

@@ -79,7 +79,10 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::Suspended { .. } | Refusal::Revoked { .. } | Refusal::NoGrant { .. } | Refusal::NotCleared { .. } => {
             Code::PermissionDenied
         }
-        Refusal::OversightMissing { .. } | Refusal::IpsgCopyMissing { .. } => Code::PermissionDenied,
+        Refusal::OversightMissing { .. }
+        | Refusal::IpsgCopyMissing { .. }
+        | Refusal::NoOnwardPermission { .. }
+        | Refusal::ClassAudience { .. } => Code::PermissionDenied,
         Refusal::ReferenceReused { .. } => Code::AlreadyExists,
         Refusal::UnknownRecipient { .. } | Refusal::UnknownMessage { .. } => Code::NotFound,
         // Not RESOURCE_EXHAUSTED: that invites a retry, and today's quota stays used up.

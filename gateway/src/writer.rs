@@ -13,7 +13,8 @@ use envelope::keys::AwsLc;
 use envelope::message::Verified;
 use envelope::statement::{self, digest_of};
 use envelope::{Address, Draft, Position, Reference, Timestamp};
-use exchange::{Admission, Batch, Refusal, STATE_CLAIM_INTERVAL};
+use exchange::earlier::named;
+use exchange::{Admission, Batch, Earlier, Found, Refusal, STATE_CLAIM_INTERVAL};
 use ledger::{AppendError, Committed, CommittedEntry, Ledger};
 use proto::v1::{self, SignedStatement, StatementKind};
 use tokio::runtime::Handle;
@@ -275,7 +276,15 @@ impl Writer {
             Ok(None) => None,
             Err(problem) => return Pending::Problem(problem),
         };
-        match filling.batch.admit(prior, verified) {
+        let earlier = match named(&verified.header().context).filter(|_| prior.is_none()) {
+            Some(id) => filling.earlier(ledger, id),
+            None => Ok(None),
+        };
+        let earlier = match earlier {
+            Ok(earlier) => earlier,
+            Err(problem) => return Pending::Problem(problem),
+        };
+        match filling.batch.admit(Found { prior, earlier: earlier.as_ref() }, verified) {
             Ok(Admission::Known(position)) => Pending::Known(position),
             Ok(Admission::New(admitted)) => {
                 let (entry, sealed) = admitted.into_entry();
@@ -391,6 +400,17 @@ impl Filling<'_> {
         Ok(ledger.find(key)?.map(|index| Pending::Known(Position::at(index))))
     }
 
+    /// The message that another one names; one of this very batch has no receipt yet, so that nobody can name it.
+    fn earlier(&self, ledger: &dyn ledger::Ledger, id: &[u8; 32]) -> Result<Option<Earlier>, Problem> {
+        let Some(index) = ledger.find(&message_key(id))? else { return Ok(None) };
+        let stored = ledger.read(index)?;
+        let entry = stored.opening.as_ref().map(Entry::read);
+        Ok(match entry {
+            Some(Ok(Entry::Message(message))) => Earlier::of(&message),
+            _ => None,
+        })
+    }
+
     fn statement(&mut self, ledger: &dyn ledger::Ledger, peer: &Address, signed: SignedStatement) -> Pending {
         let key = statement_key(&digest_of(&signed));
         let by_authority = signed.kind() == StatementKind::ClockStep;
@@ -444,6 +464,10 @@ impl Filling<'_> {
     fn still_waits(&self, expired: &Entry) -> bool {
         let Entry::Expired(expired) = expired else { return false };
         expired.places.iter().all(|place| {
+            if place.mailbox_seq == 0 {
+                let held = self.batch.rows().held(expired.index);
+                return held.is_some_and(|row| row.state() == v1::RecipientState::Held);
+            }
             let row = Address::parse(&place.address).ok().and_then(|address| self.batch.rows().place(&address, place.mailbox_seq).cloned());
             row.is_some_and(|row| row.state() == v1::RecipientState::Available)
         })

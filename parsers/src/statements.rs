@@ -36,6 +36,8 @@ pub(crate) fn statement(bytes: &[u8]) -> bool {
         (StatementKind::Standing, by_signers::<v1::Standing>(&signed)),
         (StatementKind::Grants, by_signers::<v1::GrantStatement>(&signed)),
         (StatementKind::Group, by_signers::<v1::Group>(&signed)),
+        (StatementKind::Release, by_signers::<v1::Release>(&signed)),
+        (StatementKind::Permission, by_signers::<v1::Permission>(&signed)),
     ];
     assert!(opened.iter().all(|(as_kind, opened)| *as_kind == kind || !opened), "a statement opens as another kind");
     let believed = opened.iter().any(|(_, opened)| *opened);

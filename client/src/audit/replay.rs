@@ -427,6 +427,16 @@ fn summary(entry: &Entry) -> String {
             let subject = group.head.as_ref().map_or_else(String::new, |head| head.subject.clone());
             format!("{subject} of {} members by {}", group.members.len(), statement(group.head))
         }
+        Entry::Release { signed, places } => {
+            let release = envelope::statement::read::<v1::Release>(signed).unwrap_or_default();
+            let (what, by) = (release.verdict().word(), statement(release.head));
+            format!("entry {} {what} to {} mailboxes by {by}", release.entry_index, places.len())
+        }
+        Entry::Permission(signed) => {
+            let permission = envelope::statement::read::<v1::Permission>(signed).unwrap_or_default();
+            let subject = permission.head.as_ref().map_or_else(String::new, |head| head.subject.clone());
+            format!("{} for {subject} by {}", permission.kind().word(), statement(permission.head))
+        }
         Entry::Mailbox { signed, .. } => {
             let kind = if signed.kind() == StatementKind::Acknowledged { "acknowledged" } else { "delivered" };
             let body = v1::MailboxStatement::decode(signed.statement.as_ref()).unwrap_or_default();

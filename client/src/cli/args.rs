@@ -1,5 +1,7 @@
 //! What can be typed. Names and exit codes are a contract.
 
+mod desk;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use content::questions::Language;
 use envelope::{Address, Reference};
 use proto::v1::{Audience, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
+
+pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Permit, PermitCommand};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
@@ -47,6 +51,9 @@ pub(crate) enum Command {
     Compose(Composing),
     Export(Export),
     Explain(Explain),
+    Held(Held),
+    Permit(Permit),
+    Deletion(Deletion),
     Group(Group),
     Bureau(Bureau),
     Doctor(Doctor),
@@ -112,8 +119,8 @@ pub(crate) struct Passphrase {
 /// To whom, and as what: what the rules look at.
 #[derive(Debug, Args)]
 pub(crate) struct Addressed {
-    /// Recipients, separated by commas; a group stands for its members.
-    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
+    /// Recipients, separated by commas; a group stands for its members, all/ncb for every bureau.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required_unless_present = "target")]
     pub(crate) to: Vec<Address>,
     /// Who of the group does not get it; then the group is not named to anybody.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
@@ -126,6 +133,20 @@ pub(crate) struct Addressed {
     pub(crate) classification: Classification,
     #[arg(long, value_name = "REASON", value_parser = word::<OptOut>, help = among::<OptOut>("Why ipsg/ens gets no copy"))]
     pub(crate) opt_out: Option<OptOut>,
+    #[arg(long, value_name = "WORD", default_value = "h0", value_parser = word::<Handling>, help = among::<Handling>("What recipients may do with it (h0 police use, h1 not in court, h2 not onward without permission, h3 other)"))]
+    pub(crate) handling: Handling,
+    /// A message of this profile that it answers.
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) in_reply_to: Option<Reference>,
+    /// The message that it corrects, deletes, updates, cancels or attests to; it goes to everybody concerned.
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) target: Option<Reference>,
+    /// A message of this profile that it passes on.
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) passes_on: Option<Reference>,
+    /// Permissions that it names, by the first digits of their digests, separated by commas.
+    #[arg(long, value_name = "DIGITS", value_delimiter = ',')]
+    pub(crate) permission: Vec<String>,
 }
 
 /// Seals and signs a file and sends it. It is kept in the outbox until a definite answer comes.
@@ -141,17 +162,15 @@ pub(crate) struct Send {
     pub(crate) profile: PathBuf,
     #[command(flatten)]
     pub(crate) about: Addressed,
-    #[arg(long, value_name = "WORD", default_value = "h0", value_parser = word::<Handling>, help = among::<Handling>("What recipients may do with it (h0 police use, h1 not in court, h2 not onward without permission, h3 other)"))]
-    pub(crate) handling: Handling,
+    /// Profiles of officers' seats that sign it, too, separated by commas.
+    #[arg(long, value_name = "DIRS", value_delimiter = ',')]
+    pub(crate) seat: Vec<PathBuf>,
     /// The file, at most 256 KiB; recipients get the same bytes.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// What the file is; guessed from its name when left out.
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     pub(crate) media_type: Option<String>,
-    /// A message of this profile that it answers.
-    #[arg(long, value_name = "REFERENCE")]
-    pub(crate) in_reply_to: Option<Reference>,
     /// A drill.
     #[arg(long)]
     pub(crate) exercise: bool,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::secrets::Secrets;
 use super::{args, print};
 use crate::words::Escaped;
-use crate::{Client, Compose, Error};
+use crate::{Client, Error};
 
 #[derive(Serialize)]
 struct RuleLine {
@@ -26,21 +26,15 @@ struct RuleLine {
 pub(super) async fn run(explain: &args::Explain, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let profile = super::open(&explain.profile, secrets, super::PROFILE_WAIT, way).await?;
     let client = Client::offline(&profile)?;
-    let message = Compose {
-        kind: explain.about.kind,
-        priority: explain.about.priority,
-        classification: explain.about.classification,
-        opt_out: explain.about.opt_out.unwrap_or(proto::v1::OptOut::None),
-        except: explain.about.except.clone(),
-        ..Compose::new(explain.about.to.clone(), Vec::new())
-    };
+    let message = super::sending::addressed(&client, &explain.about)?;
     let told = client.explain(&message)?;
-    let added: Vec<String> = told.recipients.iter().filter(|one| !explain.about.to.contains(one)).map(ToString::to_string).collect();
+    let added: Vec<String> = told.recipients.iter().filter(|one| !message.to.contains(one)).map(ToString::to_string).collect();
     let copies = if added.is_empty() { String::new() } else { format!(" ({} for oversight)", added.join(", ")) };
     let all: Vec<String> = told.recipients.iter().map(ToString::to_string).collect();
     print::note(&format!("to {}{copies}", all.join(", ")));
-    if let Some(head) = told.head {
-        print::note(&format!("by a directory of {} statements, of {}", head.size, head.at));
+    print::note(&format!("by a directory of {} statements, of {}", told.head.size, told.head.at));
+    if let Some(desk) = &told.held_by {
+        print::note(&format!("held until {desk} releases it"));
     }
     for judgement in &told.judgements {
         say(judgement, explain.json);

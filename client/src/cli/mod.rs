@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod auditing;
 mod bureau;
+mod desk;
 mod doctor;
 mod explaining;
 mod exporting;
@@ -81,6 +82,9 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Receipt(receipt) => receipts::run(&receipt),
         Command::Audit(audit) => auditing::run(&audit, &secrets, way).await,
         Command::Explain(explain) => explaining::run(&explain, &secrets, way).await,
+        Command::Held(held) => desk::held(&held, &secrets, way).await,
+        Command::Permit(permit) => desk::permit(&permit, &secrets, way).await,
+        Command::Deletion(deletion) => desk::deletion(&deletion, &secrets, way).await,
         Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),

@@ -25,7 +25,7 @@ struct SentLine {
 }
 
 pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
-    if send.about.kind == Kind::Reply && send.in_reply_to.is_none() {
+    if send.about.kind == Kind::Reply && send.about.in_reply_to.is_none() {
         return Err(Error::Argument("a reply needs --in-reply-to REFERENCE".to_owned()));
     }
     let content = std::fs::read(&send.file).map_err(|cause| Error::File { what: "read", path: send.file.clone(), cause })?;
@@ -34,21 +34,14 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
         Some(media_type) => reports::named(media_type, &send.file, content)?,
         None => reports::sealed(send.about.kind, &send.file, media_type_of(&name), content)?,
     };
-    let message = Compose {
-        kind: send.about.kind,
-        priority: send.about.priority,
-        classification: send.about.classification,
-        handling: send.handling,
-        in_reply_to: send.in_reply_to.clone(),
-        opt_out: send.about.opt_out.unwrap_or(OptOut::None),
-        exercise: send.exercise,
-        media_type,
-        wait: send.wait,
-        except: send.about.except.clone(),
-        ..Compose::new(send.about.to.clone(), content)
-    };
     let profile = super::open(&send.profile, secrets, send.wait.max(SHORTEST_WAIT), way).await?;
     let mut client = Client::offline(&profile)?;
+    let mut seats = Vec::new();
+    for seat in &send.seat {
+        seats.push(super::open(seat, secrets, super::PROFILE_WAIT, way).await?);
+    }
+    client.sign_with(seats);
+    let message = Compose { exercise: send.exercise, media_type, content, wait: send.wait, ..addressed(&client, &send.about)? };
     let id = client.outbox().next_id();
     let sent = client.send(message).await;
     let transport = client.link().map(Link::carrier);
@@ -61,8 +54,11 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
             return Err(error);
         }
     };
-    // Its receipt proves that it is durable, published, and available to every recipient.
-    let state = RecipientState::Available.word();
+    // Its receipt proves that it is durable, published, and available to every recipient or held for whom it names.
+    let state = sent.held_by.as_ref().map_or(RecipientState::Available, |_| RecipientState::Held).word();
+    if let Some(desk) = &sent.held_by {
+        print::note(&format!("held until {desk} releases it"));
+    }
     let receipt = sent.receipt_path.display().to_string();
     let (reference, index) = (sent.reference.to_string(), sent.position.index);
     if send.json {
@@ -72,6 +68,28 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
         print::note(&format!("receipt {receipt}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A message without its content: to whom, and as what.
+pub(super) fn addressed(client: &Client, about: &args::Addressed) -> Result<Compose, Error> {
+    let to = match &about.target {
+        Some(target) if about.to.is_empty() => client.concerned(target)?,
+        _ => about.to.clone(),
+    };
+    let permission = |beginning: &String| client.permission(beginning).map(|one| one.digest);
+    Ok(Compose {
+        kind: about.kind,
+        priority: about.priority,
+        classification: about.classification,
+        handling: about.handling,
+        in_reply_to: about.in_reply_to.clone(),
+        target: about.target.clone(),
+        parent: about.passes_on.clone(),
+        permissions: about.permission.iter().map(permission).collect::<Result<_, _>>()?,
+        opt_out: about.opt_out.unwrap_or(OptOut::None),
+        except: about.except.clone(),
+        ..Compose::new(to, Vec::new())
+    })
 }
 
 /// A message that was not sent may still be in the outbox.

@@ -25,6 +25,8 @@ fn message_slots(places: usize) -> Slots {
         message_id: vec![3; 32].into(),
         priority: 1,
         expires_ms: CREATED_MS,
+        handling: 0,
+        held_by: String::new(),
     };
     Slots::new(EntryKind::Message)
         .with(1, context().encode_to_vec())

@@ -315,9 +315,10 @@ pub(super) fn group(case: &Case<'_>) -> Result<(), Refusal> {
     Err(Refusal::StaleDirectory { size: context.directory_size, newest })
 }
 
-const IPSG_DESK: &str = "ipsg/ens";
+/// The desk of the General Secretariat that has a copy of what is reported and published.
+pub const IPSG_DESK: &str = "ipsg/ens";
 /// The desk of the General Secretariat that sets the states of countries, and releases what the supervised ones publish.
-pub(crate) const COMPLIANCE_DESK: &str = "ipsg/compliance";
+pub const COMPLIANCE_DESK: &str = "ipsg/compliance";
 /// Every enrolled NCB: a group that nobody founds.
 pub const ALL_BUREAUS: &str = "all/ncb";
 /// Before the name of an operation.

@@ -222,7 +222,10 @@ impl AuditService {
         let mut indexes = BTreeSet::new();
         let mut sent = Vec::new();
         for own in state.participants(first).take_while(|address| owner.owns(address)) {
-            indexes.extend(state.places(own, 0).map(|(_, place)| place.index));
+            indexes.extend(
+                state.places(own, 0).flat_map(|(_, place)| [Some(place.index), Some(place.release_index).filter(|at| *at > 0)]).flatten(),
+            );
+            indexes.extend(state.permissions_of(own).map(|row| row.index));
             indexes.extend(state.grants(own).map(|grants| grants.index));
             for (year, series, used) in state.all_series(own) {
                 let reference = |number| Reference { sender: own.clone(), year, series, number };

@@ -68,6 +68,22 @@ impl Directory for DirectoryService {
         Ok(Response::new(v1::GroupsResponse { receipts, more }))
     }
 
+    async fn permissions(&self, request: Request<v1::PermissionsRequest>) -> Result<Response<v1::PermissionsResponse>, Status> {
+        let peer = peer(request.extensions())?;
+        let from = request.into_inner().from_index;
+        let mut indexes: Vec<u64> = {
+            let exchange = self.0.shared.exchange();
+            let now_ms = exchange.state().clock().map_or(0, |clock| clock.last_ms);
+            let lasts = |row: &&v1::PermissionRow| row.index >= from && (row.expires_ms == 0 || row.expires_ms > now_ms);
+            exchange.state().permissions_of(&peer.address).filter(lasts).map(|row| row.index).collect()
+        };
+        indexes.sort_unstable();
+        let more = indexes.len() > PERMISSIONS_A_PAGE;
+        indexes.truncate(PERMISSIONS_A_PAGE);
+        let receipts = indexes.into_iter().map(|index| self.whole(index)).collect::<Result<_, _>>()?;
+        Ok(Response::new(v1::PermissionsResponse { receipts, more }))
+    }
+
     async fn publish_statement(
         &self,
         request: Request<v1::PublishStatementRequest>,
@@ -106,5 +122,7 @@ impl DirectoryService {
     }
 }
 
+/// Receipts in one answer of Permissions; each is about a KiB, those with many recipients a few.
+const PERMISSIONS_A_PAGE: usize = 64;
 /// Receipts in one answer of Groups; each has a statement of at most 64 KiB.
 const GROUPS_A_PAGE: usize = 16;

@@ -166,10 +166,17 @@ impl MessagesService {
         };
         let exchange = self.0.shared.exchange();
         let state = exchange.state();
+        let held = state.held(index);
         let status = |place: &v1::Place| {
-            let at = envelope::Address::parse(&place.address).ok().and_then(|address| state.place(&address, place.mailbox_seq).cloned());
+            let recipient = place.address.clone();
+            let released = held.and_then(|row| row.places.iter().find(|other| other.address == place.address));
+            let seq = released.map_or(place.mailbox_seq, |place| place.mailbox_seq);
+            if let (0, Some(row)) = (seq, held) {
+                return v1::RecipientStatus { recipient, state: row.state, at_ms: row.at_ms };
+            }
+            let at = envelope::Address::parse(&place.address).ok().and_then(|address| state.place(&address, seq).cloned());
             let row = at.unwrap_or_default();
-            v1::RecipientStatus { recipient: place.address.clone(), state: row.state, at_ms: row.at_ms }
+            v1::RecipientStatus { recipient, state: row.state, at_ms: row.at_ms }
         };
         let recipients = message.places.iter().map(status).collect();
         Ok(v1::StatusResponse { known: true, message_id: message.stub.message_id.clone(), receipt, recipients, last })

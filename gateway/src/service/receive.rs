@@ -12,6 +12,7 @@ use proto::v1::{self, ReceiveRequest, ReceiveResponse, ReceiveStart, StatementKi
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tonic::{Status, Streaming};
 
+use crate::deliveries::Waiting;
 use crate::limits::{DELIVERIES_WAITING_MAX, MAILBOX_CREDIT_MAX};
 use crate::problem::Problem;
 use crate::receipts;
@@ -69,10 +70,15 @@ struct Reader {
 
 /// The message to send next.
 struct Next {
-    seq: u64,
-    index: u64,
+    place: Waiting,
     /// It was not delivered before.
     waited: bool,
+}
+
+impl Next {
+    fn new(seq: u64, place: &v1::PlaceRow, waited: bool) -> Self {
+        Self { place: Waiting { seq, index: place.index, release_index: place.release_index }, waited }
+    }
 }
 
 impl Reader {
@@ -84,7 +90,7 @@ impl Reader {
             while self.credit > 0 {
                 let Some(next) = self.next() else { break };
                 let shared = &self.desk.shared;
-                let delivery = shared.deliveries.delivery(&*shared.ledger(), next.index, &self.peer.address)?;
+                let delivery = shared.deliveries.delivery(&*shared.ledger(), next.place, &self.peer.address)?;
                 self.note_sent(&next);
                 self.desk.shared.metrics.delivered();
                 self.say(ReceiveResponse { delivery: Some(delivery), ..ReceiveResponse::default() }).await?;
@@ -139,23 +145,23 @@ impl Reader {
         let address = &self.peer.address;
         let new = |seq: &u64| *seq > self.start.after_seq && !self.sent.contains(seq);
         if let Some(seq) = state.waiting(address).find(new) {
-            return Some(Next { seq, index: state.place(address, seq)?.index, waited: true });
+            return Some(Next::new(seq, state.place(address, seq)?, true));
         }
         if !self.start.retained {
             return None;
         }
         let mut places = state.places(address, self.after.saturating_add(1));
         let next = places.find(|(seq, place)| new(seq) && place.state() != v1::RecipientState::Expired);
-        next.map(|(seq, place)| Next { seq, index: place.index, waited: false })
+        next.map(|(seq, place)| Next::new(seq, place, false))
     }
 
     fn note_sent(&mut self, next: &Next) {
         self.credit -= 1;
         self.told = false;
-        self.sent.insert(next.seq);
+        self.sent.insert(next.place.seq);
         // Not by what it is by now: another connection may have taken it, and those before it are still to be sent.
         if !next.waited {
-            self.after = self.after.max(next.seq);
+            self.after = self.after.max(next.place.seq);
         }
         // What no longer waits, and lies behind what is still to be sent, need not be remembered.
         if self.sent.len() > 2 * MAILBOX_CREDIT_MAX as usize {

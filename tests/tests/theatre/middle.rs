@@ -144,6 +144,10 @@ impl Directory for Service {
         self.directory().groups(request.into_inner()).await
     }
 
+    async fn permissions(&self, request: Request<v1::PermissionsRequest>) -> Result<Response<v1::PermissionsResponse>, Status> {
+        self.directory().permissions(request.into_inner()).await
+    }
+
     async fn publish_statement(
         &self,
         request: Request<v1::PublishStatementRequest>,

@@ -1,0 +1,186 @@
+//! Messages that wait for this member's word, and permissions that it gives: statements that it signs and the ledger keeps.
+//!
+//! It does not know what a rule makes of them; the exchange does.
+
+use envelope::{Address, Reference};
+use exchange::state::Rows as _;
+use proto::v1::{self, AuthorityKind, PermissionRow, ReleaseReason, ReleaseVerdict, StatementKind};
+
+use crate::client::Client;
+use crate::clock;
+use crate::error::Error;
+use crate::inbox::Received;
+use crate::statements::Topic;
+use crate::store::{Table, Write};
+
+/// A permission that this member gave or was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permission {
+    /// Digest of its statement: messages name it by this.
+    pub digest: [u8; 32],
+    /// What it says.
+    pub row: PermissionRow,
+}
+
+/// What is permitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// Messages abroad without a copy to this bureau, for so many milliseconds.
+    Waiver {
+        /// How long.
+        lifetime_ms: u64,
+    },
+    /// Passing a message on, to these alone or, when none is named, to anybody whom the rules allow.
+    Onward {
+        /// Which.
+        message: Reference,
+        /// To whom.
+        recipients: Vec<Address>,
+    },
+    /// The deletion of a message.
+    Countersignature {
+        /// Which.
+        message: Reference,
+    },
+}
+
+impl Client {
+    /// Messages of the inbox that nobody else gets before this member releases them, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] or [`Error::Row`].
+    pub fn held(&self) -> Result<Vec<Received>, Error> {
+        let open = |one: &Received| one.held_here && one.expires > clock::now() && !matches!(self.word_given(one), Ok(true));
+        Ok(self.inbox()?.into_iter().filter(open).collect())
+    }
+
+    /// Ends the hold of a message: its recipients get it, or never will. Once said it stays said.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when it is not held for this member; what the gateway refuses; [`Error::Unreachable`].
+    pub async fn give_word(&mut self, reference: &Reference, verdict: ReleaseVerdict, reason: ReleaseReason) -> Result<(), Error> {
+        let facts = self.facts_of(reference)?;
+        if !facts.held_here {
+            return Err(Error::Argument(format!("{reference} is not held for {}", self.address())));
+        }
+        // Nobody can have judged what does not open here.
+        if verdict == ReleaseVerdict::Released {
+            self.open(reference)?;
+        }
+        let topic = Topic::about(StatementKind::Release, &reference.sender);
+        let build = |head| v1::Release {
+            head: Some(head),
+            message_id: facts.message_id.to_vec().into(),
+            entry_index: facts.index,
+            verdict: verdict.into(),
+            reason: reason.into(),
+        };
+        self.publish(topic, build, 0).await?;
+        self.profile.store().commit(&[Write::text(Table::Meta, &word_key(&facts.message_id), [verdict as u8])])
+    }
+
+    fn word_given(&self, one: &Received) -> Result<bool, Error> {
+        Ok(self.profile.store().get(Table::Meta, word_key(&one.message_id).as_bytes())?.is_some())
+    }
+
+    /// Gives somebody a permission; its digest is what messages name.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`] for a message that is not in this profile; what the gateway refuses; [`Error::Unreachable`].
+    pub async fn permit(&mut self, subject: &Address, what: &Permit) -> Result<Permission, Error> {
+        let id = |message: &Reference| Ok::<_, Error>(self.message_id_of(message)?.to_vec());
+        let (kind, message_id, recipients, lifetime_ms) = match what {
+            Permit::Waiver { lifetime_ms } => (AuthorityKind::Waiver, Vec::new(), Vec::new(), *lifetime_ms),
+            Permit::Onward { message, recipients } => (AuthorityKind::OnwardGrant, id(message)?, names(recipients), 0),
+            Permit::Countersignature { message } => (AuthorityKind::Countersignature, id(message)?, Vec::new(), 0),
+        };
+        let build = |head| v1::Permission {
+            head: Some(head),
+            kind: kind.into(),
+            message_id: message_id.clone().into(),
+            recipients: recipients.clone(),
+        };
+        let before: Vec<[u8; 32]> = self.permissions().iter().map(|one| one.digest).collect();
+        self.publish(Topic::about(StatementKind::Permission, subject), build, lifetime_ms).await?;
+        self.refresh_directory().await?;
+        let given = |one: &Permission| {
+            one.row.issuer == self.address().as_str() && one.row.subject == subject.as_str() && !before.contains(&one.digest)
+        };
+        let shown = self.permissions().into_iter().find(given);
+        shown.ok_or_else(|| Error::unsound("the gateway took the permission and does not show it"))
+    }
+
+    /// The permissions that this member gave or was given, in the order of the ledger; those that have ended, too.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<Permission> {
+        let mut all: Vec<Permission> = self.directory().permissions().collect();
+        all.sort_by_key(|one| one.row.index);
+        all
+    }
+
+    /// The reference of a message of this profile by its id, or the id itself; `None` when no message is named.
+    #[must_use]
+    pub fn message_named(&self, id: &[u8]) -> Option<String> {
+        let id: [u8; 32] = id.try_into().ok()?;
+        let reference = self.reference_of_message(&id).ok().flatten();
+        Some(reference.map_or_else(|| format!("message {}", envelope::genesis::hex(&id)), |reference| reference.to_string()))
+    }
+
+    /// The permission whose digest begins with these hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when it is none, or not one alone.
+    pub fn permission(&self, beginning: &str) -> Result<Permission, Error> {
+        let fits = |one: &Permission| envelope::genesis::hex(&one.digest).starts_with(&beginning.to_ascii_lowercase());
+        let mut found = self.permissions().into_iter().filter(fits);
+        match (found.next(), found.next()) {
+            (Some(one), None) if beginning.len() >= DIGITS_MIN => Ok(one),
+            (Some(_), _) => {
+                Err(Error::Argument(format!("{beginning} is the beginning of several permissions, or too short: give more digits")))
+            }
+            _ => Err(Error::Argument(format!("{beginning} is no permission of {}: `ecowire permit list` shows them", self.address()))),
+        }
+    }
+
+    /// Who of those to whom a deletion went has attested to it, and who has not yet: from what is here.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`] for a message that is not in this profile.
+    pub fn attestations(&self, deletion: &Reference) -> Result<Vec<(Address, Option<Received>)>, Error> {
+        let header = self.header_of(deletion)?;
+        let inbox = self.inbox()?;
+        let attests = |one: &&Received, by: &Address| {
+            one.kind == v1::Kind::DeletionAttestation && one.target == Some(header.message_id) && one.from() == by && one.finding.is_none()
+        };
+        let of = |recipient: &Address| inbox.iter().find(|one| attests(one, recipient)).cloned();
+        Ok(header.context.recipients.iter().map(|recipient| (recipient.clone(), of(recipient))).collect())
+    }
+
+    /// Everybody who was sent a message of this member, or of whom it came: whom its correction or deletion goes to.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`] for a message that is not in this profile.
+    pub fn concerned(&self, message: &Reference) -> Result<Vec<Address>, Error> {
+        let header = self.header_of(message)?;
+        if message.sender != *self.address() {
+            return Ok(vec![message.sender.clone()]);
+        }
+        let state = self.directory().state();
+        let reachable = |address: &&Address| state.participant(address).is_some() && exchange::rules::barred(state, address).is_none();
+        Ok(header.context.recipients.iter().filter(reachable).cloned().collect())
+    }
+}
+
+fn names(addresses: &[Address]) -> Vec<String> {
+    let mut names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn word_key(message_id: &[u8; 32]) -> String {
+    format!("word/{}", envelope::genesis::hex(message_id))
+}
+
+/// Digits of a permission's digest that name it.
+const DIGITS_MIN: usize = 8;
