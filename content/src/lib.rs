@@ -8,6 +8,7 @@ pub mod export;
 mod filled;
 mod forms;
 pub mod identifiers;
+pub mod packs;
 mod payload;
 pub mod questions;
 pub mod quick;

@@ -11,7 +11,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use prost_reflect::{DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, Value};
 
 use crate::v1::EcoMessage;
-use crate::{Form, REPORT_BYTES_MAX, ROWS_MAX, TEXT_CHARS_MAX, Warning};
+use crate::{Form, REPORT_BYTES_MAX, ROWS_MAX, TEXT_CHARS_MAX, Warning, packs::Packs};
 
 /// A content with its form.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +107,14 @@ impl Payload {
     /// refuses.
     pub fn check(&mut self) -> Vec<Warning> {
         crate::check::walk_through(&mut self.message)
+    }
+
+    /// [`Payload::check`], and what code lists say: an appendix that is another at the event's date, a flag that is not that of the
+    /// ship's MMSI.
+    pub fn check_with(&mut self, packs: &Packs) -> Vec<Warning> {
+        let mut warnings = self.check();
+        warnings.extend(crate::packs::compare(&self.message, packs));
+        warnings
     }
 
     /// Hours within which a reply is wanted, by the urgency of a request.
