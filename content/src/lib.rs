@@ -6,6 +6,7 @@
 mod check;
 pub mod export;
 mod filled;
+pub mod fold;
 mod forms;
 pub mod identifiers;
 pub mod packs;

@@ -130,6 +130,10 @@ impl Payload {
         crate::show::lines(&self.message)
     }
 
+    pub(crate) fn into_message(self) -> DynamicMessage {
+        self.message
+    }
+
     pub(crate) fn of(form: Form, message: DynamicMessage) -> Self {
         Self { form, message }
     }

@@ -148,15 +148,30 @@ mod tests {
         ] {
             check(Form::Ecomessage, &sound, &packs, &none);
         }
-        check(Form::Ecomessage, &report("II", "Loxodonta africana", day, "KEMBA"), &packs, &expect![[r#"
+        check(
+            Form::Ecomessage,
+            &report("II", "Loxodonta africana", day, "KEMBA"),
+            &packs,
+            &expect![[r#"
             goods[1].cites_appendix is II; Loxodonta africana was in I on 2026-11-24, by CITES, a few taxa of 2025-02-07
-        "#]]);
-        check(Form::Ecomessage, &report("III", "Loxodonta africana", day, ""), &packs, &expect![[r#"
+        "#]],
+        );
+        check(
+            Form::Ecomessage,
+            &report("III", "Loxodonta africana", day, ""),
+            &packs,
+            &expect![[r#"
             goods[1].cites_appendix is III; Loxodonta africana was in I or II on 2026-11-24, by CITES, a few taxa of 2025-02-07
-        "#]]);
-        check(Form::Ecomessage, &report("I", "Manis javanica", "2016-05-01T00:00:00Z", "ID"), &packs, &expect![[r#"
+        "#]],
+        );
+        check(
+            Form::Ecomessage,
+            &report("I", "Manis javanica", "2016-05-01T00:00:00Z", "ID"),
+            &packs,
+            &expect![[r#"
             goods[1].cites_appendix is I; Manis javanica was in II on 2016-05-01, by CITES, a few taxa of 2025-02-07
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -164,20 +179,30 @@ mod tests {
         let mut packs = Packs::built_in();
         let seizure = r#"{"at":"2026-11-24T10:00:00Z","place":{"locode":{"raw":"KEZZZ"}},"goods":[{"taxon":"Manis","citesAppendix":"II","hs":{"raw":"0507.10"},
             "quantity":{"mantissa":1,"unit":"kg"}}],"transports":[{"vessel":{"mmsi":{"raw":"351234567"},"flag":"KE"}}]}"#;
-        check(Form::Seizure, seizure, &packs, &expect![[r#"
+        check(
+            Form::Seizure,
+            seizure,
+            &packs,
+            &expect![[r#"
             goods[1].cites_appendix is II; Manis was in I on 2026-11-24, by CITES, a few taxa of 2025-02-07
             transports[1].vessel.flag is KE; the MMSI 351234567 is one of PA
-        "#]]);
+        "#]],
+        );
         for (kind, code) in [("locode", "KEMBA"), ("hs", "050710")] {
             let json = format!(
                 r#"{{"name":"{kind}","source":"s","date":"2026-01-01","licence":"l","kind":"{kind}","rows":[{{"code":"{code}"}}]}}"#
             );
             packs.replace(Pack::read(json.as_bytes()).unwrap());
         }
-        check(Form::Seizure, seizure, &packs, &expect![[r#"
+        check(
+            Form::Seizure,
+            seizure,
+            &packs,
+            &expect![[r#"
             place.locode KEZZZ is not in locode of 2026-01-01
             goods[1].cites_appendix is II; Manis was in I on 2026-11-24, by CITES, a few taxa of 2025-02-07
             transports[1].vessel.flag is KE; the MMSI 351234567 is one of PA
-        "#]]);
+        "#]],
+        );
     }
 }
