@@ -9,6 +9,7 @@ mod filled;
 pub mod fold;
 mod forms;
 pub mod identifiers;
+pub mod import;
 pub mod packs;
 mod payload;
 pub mod questions;
