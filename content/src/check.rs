@@ -1,12 +1,14 @@
-//! What a report lacks, or says that cannot be: warnings, never a refusal. Identifiers get their one spelling and their check
-//! beside what was observed.
+//! What a form lacks, or says that cannot be: warnings, never a refusal. Identifiers get their one spelling and their check beside
+//! what was observed.
+//!
+//! One walk along the descriptors for every form; what is looked for is in `rules` and `words`.
 
-use time::OffsetDateTime;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind as FieldKind, ReflectMessage as _, Value};
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::identifiers::{Kind, Outcome, examine};
-use crate::v1::{EcoMessage, Goods, Identifier, Organisation, Person, Transport};
-use crate::words;
+use crate::{rules, words};
 
 /// Something that an officer should look at again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,53 +19,10 @@ pub struct Warning {
     pub text: String,
 }
 
-/// Looks through a report, and writes beside each identifier what its check makes of it.
-pub fn check(report: &mut EcoMessage) -> Vec<Warning> {
+/// Looks through a message, and writes beside each identifier what its check makes of it.
+pub(crate) fn walk_through(message: &mut DynamicMessage) -> Vec<Warning> {
     let mut look = Look::default();
-    let heading = report.heading.get_or_insert_default();
-    look.word("heading.report_type", "Heading.report_type", &heading.report_type, true);
-    look.word("heading.crime_area", "Heading.crime_area", &heading.crime_area, true);
-    look.word("heading.iccs", "Heading.iccs", &heading.iccs, false);
-    look.words("heading.linked_crimes", "Heading.linked_crimes", &heading.linked_crimes);
-    look.word("heading.language", "Heading.language", &heading.language, false);
-    if heading.report_type != "initial" && !heading.report_type.is_empty() && heading.supersedes.is_empty() {
-        look.warn("heading.supersedes", "is missing: which report does this one follow?".to_owned());
-    }
-    let incident = report.incident.get_or_insert_default();
-    look.word("incident.what", "Incident.what", &incident.what, true);
-    look.word("incident.at_precision", "Incident.at_precision", &incident.at_precision, false);
-    look.words("incident.detection", "Incident.detection", &incident.detection);
-    look.time("incident.at", &incident.at, true);
-    if let Some(place) = &mut incident.place {
-        look.identifier("incident.place.locode", Kind::Locode, &mut place.locode);
-        let sound = place.latitude_e7.unsigned_abs() <= 900_000_000 && place.longitude_e7.unsigned_abs() <= 1_800_000_000;
-        if place.locode.is_none() && place.text.is_empty() && place.precision_m == 0 {
-            look.warn("incident.place", "is missing".to_owned());
-        }
-        if !sound {
-            look.warn("incident.place", "lies on no globe: degrees x 10^7 are asked for".to_owned());
-        }
-    } else {
-        look.warn("incident.place", "is missing".to_owned());
-    }
-    if report.goods.is_empty() {
-        look.warn("goods", "are missing".to_owned());
-    }
-    report.goods.iter_mut().enumerate().for_each(|(at, goods)| look.goods(&format!("goods[{}]", at + 1), goods));
-    report.persons.iter_mut().enumerate().for_each(|(at, person)| look.person(&format!("persons[{}]", at + 1), person));
-    report.organisations.iter_mut().enumerate().for_each(|(at, one)| look.organisation(&format!("organisations[{}]", at + 1), one));
-    report.transports.iter_mut().enumerate().for_each(|(at, one)| look.transport(&format!("transports[{}]", at + 1), one));
-    for (at, evidence) in report.evidence.iter().enumerate() {
-        let digest = evidence.sha256.len() == 64 && evidence.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !digest {
-            look.warn(&format!("evidence[{}].sha256", at + 1), "is not 64 hexadecimal digits".to_owned());
-        }
-    }
-    report.requests.iter().enumerate().for_each(|(at, ask)| look.time(&format!("requests[{}].reply_due", at + 1), &ask.reply_due, false));
-    if let Some(grading) = &report.grading {
-        look.word("grading.source", "Grading.source", &grading.source, false);
-        look.word("grading.information", "Grading.information", &grading.information, false);
-    }
+    look.message("", message);
     look.warnings
 }
 
@@ -77,121 +36,201 @@ impl Look {
         self.warnings.push(Warning { path: path.to_owned(), text });
     }
 
-    fn word(&mut self, path: &str, field: &str, value: &str, wanted: bool) {
-        let known = words::of(field);
-        if value.is_empty() {
-            if wanted {
-                self.warn(path, format!("is missing: {}", known.join(", ")));
+    fn message(&mut self, path: &str, message: &mut DynamicMessage) {
+        let descriptor = message.descriptor();
+        for field in descriptor.fields() {
+            let key = format!("{}.{}", descriptor.name(), field.name());
+            let at = join(path, field.name());
+            if key == "Goods.taxon" && text(message, "taxon").is_empty() && text(message, "term").is_empty() {
+                self.warn(&at, "is missing: which goods?".to_owned());
             }
-        } else if !known.contains(&value) {
+            if rules::DIGESTS.contains(&key.as_str()) {
+                self.digest(&at, &text(message, field.name()));
+            } else if message.has_field(&field) {
+                let kind = identifier_kind(&key, message);
+                self.value(&at, &key, kind, message.get_field_mut(&field));
+            } else {
+                self.absent(&at, &key, &field);
+            }
+        }
+        self.whole(path, descriptor.name(), message);
+    }
+
+    fn absent(&mut self, path: &str, key: &str, field: &FieldDescriptor) {
+        if let (true, FieldKind::Message(inner)) = (rules::OPENED.contains(&key), field.kind()) {
+            self.message(path, &mut DynamicMessage::new(inner));
+        } else if rules::REQUIRED.contains(&key) {
+            let (known, verb) = (words::of(key), if field.is_list() { "are" } else { "is" });
+            let which = if known.is_empty() { String::new() } else { format!(": {}", known.join(", ")) };
+            self.warn(path, format!("{verb} missing{which}"));
+        }
+    }
+
+    fn value(&mut self, path: &str, key: &str, kind: Kind, value: &mut Value) {
+        match value {
+            Value::Message(inner) if inner.descriptor().name() == "Identifier" => self.identifier(path, kind, inner),
+            Value::Message(inner) => self.message(path, inner),
+            Value::List(rows) => {
+                for (at, row) in rows.iter_mut().enumerate() {
+                    let row_path = if row.as_message().is_some() { format!("{path}[{}]", at + 1) } else { path.to_owned() };
+                    self.value(&row_path, key, kind, row);
+                }
+            }
+            Value::String(text) => self.text(path, key, text),
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, path: &str, key: &str, value: &str) {
+        let known = words::of(key);
+        if value.is_empty() {
+            return;
+        }
+        if !known.is_empty() && !known.contains(&value) {
             let some = known.iter().take(WORDS_NAMED).copied().collect::<Vec<_>>().join(", ");
             let more = if known.len() > WORDS_NAMED { ", ..." } else { "" };
             self.warn(path, format!("{value:?} is no word that is known here: {some}{more}"));
         }
-    }
-
-    fn words(&mut self, path: &str, field: &str, values: &[String]) {
-        values.iter().for_each(|value| self.word(path, field, value, false));
-    }
-
-    fn time(&mut self, path: &str, value: &str, wanted: bool) {
-        if value.is_empty() {
-            if wanted {
-                self.warn(path, "is missing".to_owned());
-            }
-        } else if OffsetDateTime::parse(value, &Rfc3339).is_err() {
+        if rules::TIMES.contains(&key) && instant(value).is_none() {
             self.warn(path, format!("{value:?} is no time like 2026-11-24T10:00:00Z"));
         }
-    }
-
-    fn country(&mut self, path: &str, value: &str) {
-        let formed = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
-        if !value.is_empty() && !formed {
+        let country = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
+        if rules::COUNTRIES.contains(&key) && !country {
             self.warn(path, format!("{value:?} is no country of two capital letters (ISO 3166-1)"));
         }
     }
 
-    fn identifier(&mut self, path: &str, kind: Kind, identifier: &mut Option<Identifier>) {
-        let Some(identifier) = identifier else { return };
-        let (normalized, outcome) = examine(kind, &identifier.raw);
-        (identifier.normalized, identifier.check) = (normalized, outcome.word().to_owned());
+    fn digest(&mut self, path: &str, value: &str) {
+        if value.len() != 64 || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            self.warn(path, "is not 64 hexadecimal digits".to_owned());
+        }
+    }
+
+    fn identifier(&mut self, path: &str, kind: Kind, identifier: &mut DynamicMessage) {
+        let raw = text(identifier, "raw");
+        let (normalized, outcome) = examine(kind, &raw);
+        identifier.set_field_by_name("normalized", Value::String(normalized));
+        identifier.set_field_by_name("check", Value::String(outcome.word().to_owned()));
         match outcome {
-            Outcome::BadCheckDigit => self.warn(path, format!("{:?} has another check digit; kept as observed", identifier.raw)),
-            Outcome::BadForm => self.warn(path, format!("{:?} has not the form of such a number; kept as observed", identifier.raw)),
+            Outcome::BadCheckDigit => self.warn(path, format!("{raw:?} has another check digit; kept as observed")),
+            Outcome::BadForm => self.warn(path, format!("{raw:?} has not the form of such a number; kept as observed")),
             Outcome::Ok | Outcome::NotChecked => {}
         }
     }
 
-    fn goods(&mut self, path: &str, goods: &mut Goods) {
-        self.word(&format!("{path}.cites_appendix"), "Goods.cites_appendix", &goods.cites_appendix, false);
-        if goods.taxon.is_empty() && goods.term.is_empty() {
-            self.warn(&format!("{path}.taxon"), "is missing: which goods?".to_owned());
-        }
-        self.word(&format!("{path}.term"), "Goods.term", &goods.term, false);
-        match &goods.quantity {
-            Some(quantity) => {
-                self.word(&format!("{path}.quantity.unit"), "Quantity.unit", &quantity.unit, true);
-                if quantity.exponent.unsigned_abs() > 9 {
-                    self.warn(&format!("{path}.quantity.exponent"), "is not -9 to 9".to_owned());
+    /// What no field says alone.
+    fn whole(&mut self, path: &str, name: &str, message: &DynamicMessage) {
+        match name {
+            "Heading" => {
+                let report_type = text(message, "report_type");
+                if report_type != "initial" && !report_type.is_empty() && text(message, "supersedes").is_empty() {
+                    self.warn(&join(path, "supersedes"), "is missing: which report does this one follow?".to_owned());
                 }
             }
-            None => self.warn(&format!("{path}.quantity"), "is missing".to_owned()),
+            "Place" => self.place(path, message),
+            "Quantity" | "Money" if number(message, "exponent").unsigned_abs() > 9 => {
+                self.warn(&join(path, "exponent"), "is not -9 to 9".to_owned());
+            }
+            "Warning" if ["subjects", "goods", "transports"].iter().all(|field| !message.has_field_by_name(field)) => {
+                self.warn(&join(path, "subjects"), "are missing: of whom or what is warned?".to_owned());
+            }
+            "NoticeBody" => {
+                let [from, until] = ["valid_from", "valid_until"].map(|field| instant(&text(message, field)));
+                if let (Some(from), Some(until)) = (from, until)
+                    && until - from > NOTICE_LIFE_MAX
+                {
+                    self.warn(&join(path, "valid_until"), "is more than five years after valid_from".to_owned());
+                }
+            }
+            _ => {}
         }
-        for permit in &mut goods.permits {
-            let mut one = Some(std::mem::take(permit));
-            self.identifier(&format!("{path}.permits"), Kind::Other, &mut one);
-            *permit = one.unwrap_or_default();
+        for (_, field, word, wanted) in rules::WHEN.iter().filter(|(of, ..)| *of == name) {
+            if text(message, field) == *word && !message.has_field_by_name(wanted) {
+                let list = message.descriptor().get_field_by_name(wanted).is_some_and(|field| field.is_list());
+                let verb = if list { "are" } else { "is" };
+                self.warn(&join(path, wanted), format!("{verb} missing: {field} is {word}"));
+            }
         }
-        self.identifier(&format!("{path}.hs"), Kind::Hs, &mut goods.hs);
-        self.identifier(&format!("{path}.basel"), Kind::Basel, &mut goods.basel);
-        self.identifier(&format!("{path}.un"), Kind::Un, &mut goods.un);
+        for (_, from, to) in rules::ORDER.iter().filter(|(of, ..)| *of == name) {
+            if let (Some(first), Some(last)) = (instant(&text(message, from)), instant(&text(message, to)))
+                && last < first
+            {
+                self.warn(&join(path, to), format!("is before {from}"));
+            }
+        }
+        for (_, wanted) in rules::ABOUT.iter().filter(|(of, _)| *of == name) {
+            let about = message.get_field_by_name("about");
+            if !about.is_some_and(|about| about.as_message().is_some_and(|about| about.has_field_by_name(wanted))) {
+                self.warn(&join(path, &format!("about.{wanted}")), "is missing".to_owned());
+            }
+        }
     }
 
-    fn person(&mut self, path: &str, person: &mut Person) {
-        self.word(&format!("{path}.sex"), "Person.sex", &person.sex, false);
-        person.nationalities.iter().for_each(|country| self.country(&format!("{path}.nationalities"), country));
-        for (at, document) in person.documents.iter_mut().enumerate() {
-            self.identifier(&format!("{path}.documents[{}].number", at + 1), Kind::Other, &mut document.number);
-            self.country(&format!("{path}.documents[{}].country", at + 1), &document.country);
+    fn place(&mut self, path: &str, place: &DynamicMessage) {
+        if !place.has_field_by_name("locode") && text(place, "text").is_empty() && !place.has_field_by_name("precision_m") {
+            self.warn(path, "is missing".to_owned());
+        }
+        let sound =
+            number(place, "latitude_e7").unsigned_abs() <= 900_000_000 && number(place, "longitude_e7").unsigned_abs() <= 1_800_000_000;
+        if !sound {
+            self.warn(path, "lies on no globe: degrees x 10^7 are asked for".to_owned());
         }
     }
+}
 
-    fn organisation(&mut self, path: &str, organisation: &mut Organisation) {
-        self.identifier(&format!("{path}.registration"), Kind::Other, &mut organisation.registration);
-        self.country(&format!("{path}.country"), &organisation.country);
-    }
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
 
-    fn transport(&mut self, path: &str, transport: &mut Transport) {
-        self.word(&format!("{path}.mode"), "Transport.mode", &transport.mode, false);
-        if let Some(vessel) = &mut transport.vessel {
-            self.identifier(&format!("{path}.vessel.imo"), Kind::ImoShip, &mut vessel.imo);
-            self.identifier(&format!("{path}.vessel.mmsi"), Kind::Mmsi, &mut vessel.mmsi);
-            self.country(&format!("{path}.vessel.flag"), &vessel.flag);
-        }
-        let waybill = if transport.mode == "air" { Kind::AirWaybill } else { Kind::Other };
-        for (name, kind, identifier) in [
-            ("container", Kind::Container, &mut transport.container),
-            ("seal", Kind::Other, &mut transport.seal),
-            ("aircraft", Kind::Other, &mut transport.aircraft),
-            ("plate", Kind::Other, &mut transport.plate),
-            ("vin", Kind::Vin, &mut transport.vin),
-            ("waybill", waybill, &mut transport.waybill),
-        ] {
-            self.identifier(&format!("{path}.{name}"), kind, identifier);
-        }
-        transport.legs.iter().for_each(|leg| self.word(&format!("{path}.legs.role"), "Leg.role", &leg.role, false));
+fn text(message: &DynamicMessage, field: &str) -> String {
+    message.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn number(message: &DynamicMessage, field: &str) -> i32 {
+    message.get_field_by_name(field).and_then(|value| value.as_i32()).unwrap_or_default()
+}
+
+fn instant(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+/// What an identifier is, where another field decides it as well.
+fn identifier_kind(key: &str, message: &DynamicMessage) -> Kind {
+    match key {
+        "Transport.waybill" if text(message, "mode") == "air" => Kind::AirWaybill,
+        "Identified.number" => rules::said(&text(message, "kind")),
+        _ => rules::IDENTIFIERS.iter().find(|(name, _)| *name == key).map_or(Kind::Other, |(_, kind)| *kind),
     }
+}
+
+/// Every field of every form: `Message.field`.
+#[cfg(test)]
+pub(crate) fn fields() -> std::collections::BTreeSet<String> {
+    let mut fields = std::collections::BTreeSet::new();
+    let mut messages: Vec<_> = crate::Form::ALL.iter().map(|form| form.descriptor()).collect();
+    while let Some(message) = messages.pop() {
+        for field in message.fields() {
+            fields.insert(format!("{}.{}", message.name(), field.name()));
+            if let FieldKind::Message(inner) = field.kind() {
+                messages.push(inner);
+            }
+        }
+    }
+    fields
 }
 
 /// Words that a warning names.
 const WORDS_NAMED: usize = 8;
+/// Five years: then the source is asked for the notice anew.
+const NOTICE_LIFE_MAX: Duration = Duration::days(5 * 366);
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use expect_test::{Expect, expect};
 
-    use super::*;
+    use crate::v1::EcoMessage;
+    use crate::{Form, Payload, check};
 
     fn run(text: &str, expected: &Expect) -> EcoMessage {
         let mut report = crate::from_json(text.as_bytes()).unwrap();
@@ -245,5 +284,113 @@ mod tests {
         );
         assert_eq!(report.transports[0].container.as_ref().unwrap().raw, "CSQU3054384");
         assert_eq!(report.incident.unwrap().at, "yesterday");
+    }
+
+    #[track_caller]
+    fn look(form: &str, text: &str, expected: &Expect) {
+        let mut payload = Payload::from_json(Form::of_name(form).unwrap(), text.as_bytes()).unwrap();
+        let warnings: String = payload.check().iter().map(|warning| format!("{} {}\n", warning.path, warning.text)).collect();
+        expected.assert_eq(&warnings);
+    }
+
+    #[test]
+    fn a_sound_form_is_left_in_peace() {
+        let none = expect![[r#""#]];
+        for (form, text) in [
+            ("message", r#"{"text":"the container has left"}"#),
+            ("request", r#"{"about":{"purpose":"investigation"},"urgency":"urgent","asks":[{"kind":"trace"}]}"#),
+            ("reply", r#"{"inReplyTo":"KE/2026/000001","state":"refused","reason":"law"}"#),
+            (
+                "alert",
+                r#"{"subject":{"kind":"vessel","identifiers":[{"kind":"imo","number":{"raw":"9074729"}}]},"place":{"text":"berth 7"},
+                    "at":"2026-11-24T10:00:00Z","seen":"unloading","action":"hold"}"#,
+            ),
+            ("query-result", r#"{"query":"KE/2026/000002","result":"no_hit"}"#),
+            (
+                "notice",
+                r#"{"number":"P-1/2026","status":"published","body":{"colour":"purple","crimeArea":"fisheries","text":"three names",
+                    "validFrom":"2026-01-01T00:00:00Z","validUntil":"2031-01-01T00:00:00Z"}}"#,
+            ),
+            ("service", r#"{"what":"outage","state":"planned","from":"2026-11-24T10:00:00Z","to":"2026-11-24T11:00:00Z"}"#),
+        ] {
+            look(form, text, &none);
+        }
+    }
+
+    #[test]
+    fn each_form_says_what_it_lacks() {
+        look(
+            "request",
+            r#"{"urgency":"yesterday","subjects":[{"identifiers":[{"kind":"container","number":{"raw":"CSQU3054384"},"country":"x"}]}]}"#,
+            &expect![[r#"
+                urgency "yesterday" is no word that is known here: urgent, priority, routine
+                asks are missing
+                subjects[1].kind is missing: person, vehicle, container, vessel, aircraft, goods, document, company, object, modus_operandi
+                subjects[1].identifiers[1].number "CSQU3054384" has another check digit; kept as observed
+                subjects[1].identifiers[1].country "x" is no country of two capital letters (ISO 3166-1)
+                about.purpose is missing
+            "#]],
+        );
+        look(
+            "reply",
+            r#"{"state":"need_more_time","until":"soon"}"#,
+            &expect![[r#"
+            in_reply_to is missing
+            until "soon" is no time like 2026-11-24T10:00:00Z
+        "#]],
+        );
+        look(
+            "reply",
+            r#"{"inReplyTo":"KE/2026/000001","state":"refused"}"#,
+            &expect![[r#"
+            reason is missing: state is refused
+        "#]],
+        );
+        look(
+            "warning",
+            r#"{"action":"hold","transports":[{"mode":"air","waybill":{"raw":"020-12345676"}}]}"#,
+            &expect![[r#"
+            transports[1].waybill "020-12345676" has another check digit; kept as observed
+        "#]],
+        );
+        look(
+            "warning",
+            "{}",
+            &expect![[r#"
+            action is missing: stop, hold, search, observe, inform, arrest, none
+            subjects are missing: of whom or what is warned?
+        "#]],
+        );
+        look(
+            "query-result",
+            r#"{"query":"KE/2026/000002","result":"hit"}"#,
+            &expect![[r#"
+            rows are missing: result is hit
+        "#]],
+        );
+        look(
+            "query-result",
+            r#"{"query":"KE/2026/000002","result":"hit","rows":[{"owner":"ke"}]}"#,
+            &expect![[r#"
+            rows[1].confidence is missing: exact, probable, possible
+            rows[1].before_acting is missing: confirm
+        "#]],
+        );
+        look(
+            "notice-request",
+            r#"{"body":{"colour":"pink","crimeArea":"wildlife","text":"x","validFrom":"2026-01-01T00:00:00Z","validUntil":"2032-01-01T00:00:00Z"},"notTo":["Kenya"]}"#,
+            &expect![[r#"
+                body.colour "pink" is no word that is known here: red, blue, green, yellow, black, orange, purple, silver, ...
+                body.valid_until is more than five years after valid_from
+                not_to "Kenya" is no country of two capital letters (ISO 3166-1)
+            "#]],
+        );
+        look(
+            "service",
+            r#"{"what":"outage","state":"over","from":"2026-11-24T10:00:00Z","to":"2026-11-24T09:00:00Z"}"#,
+            &expect![[r#"
+            to is before from
+        "#]],
+        );
     }
 }

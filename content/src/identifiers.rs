@@ -129,20 +129,37 @@ fn air_waybill(text: &str) -> Outcome {
     if serial % 7 == digits[10] { Outcome::Ok } else { Outcome::BadCheckDigit }
 }
 
-/// Nine digits; the three of the country stand where the class of station puts them.
+/// Nine digits with those of a country, or of a station that has none.
 fn is_mmsi(text: &str) -> bool {
     let Some(digits) = digits(text).filter(|digits| digits.len() == 9) else { return false };
-    let mid = |at: usize| (201..=775).contains(&(digits[at] * 100 + digits[at + 1] * 10 + digits[at + 2]));
-    match digits[..3] {
-        [0, 0, _] => mid(2),
-        [0, ..] => mid(1),
-        [1, 1, 1] => mid(3),
-        [8, ..] => mid(1),
+    match mid_at(&digits) {
+        Some(at) => (201..=775).contains(&(digits[at] * 100 + digits[at + 1] * 10 + digits[at + 2])),
         // Search and rescue transmitters, men overboard, radio beacons: no country.
-        [9, 7, 0 | 2 | 4] => true,
-        [9, 8 | 9, _] => mid(2),
-        [2..=7, ..] => mid(0),
-        _ => false,
+        None => matches!(digits[..3], [9, 7, 0 | 2 | 4]),
+    }
+}
+
+/// The three digits of the country (MID), where the class of station puts them; of nine digits alone.
+///
+/// ```
+/// assert_eq!(content::identifiers::mid("366999712"), Some("366"));
+/// assert_eq!(content::identifiers::mid("002241022"), Some("224"));
+/// assert_eq!(content::identifiers::mid("970123456"), None);
+/// ```
+#[must_use]
+pub fn mid(mmsi: &str) -> Option<&str> {
+    let digits = digits(mmsi).filter(|digits| digits.len() == 9)?;
+    let at = mid_at(&digits)?;
+    mmsi.get(at..at + 3)
+}
+
+fn mid_at(digits: &[u32]) -> Option<usize> {
+    match digits[..3] {
+        [0, 0, _] | [9, 8 | 9, _] => Some(2),
+        [0 | 8, ..] => Some(1),
+        [1, 1, 1] => Some(3),
+        [2..=7, ..] => Some(0),
+        _ => None,
     }
 }
 

@@ -1,21 +1,20 @@
-//! The JSON Schema of a report (draft 2020-12), made from the descriptors: names, shapes, bounds, words and comments.
+//! The JSON Schemas of the forms (draft 2020-12), made from the descriptors: names, shapes, bounds, words and comments.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-use crate::json::descriptor;
-use crate::{ROWS_MAX, TEXT_CHARS_MAX, words};
+use crate::{Form, ROWS_MAX, TEXT_CHARS_MAX, words};
 
-/// The schema of an ECOMESSAGE.
+/// The schema of a form.
 #[must_use]
-pub fn ecomessage() -> Value {
-    let root = descriptor();
+pub fn of(form: Form) -> Value {
+    let root = form.descriptor();
     let mut definitions = Map::new();
     define(&root, &mut definitions);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:ecowire:schema:ecomessage:v1",
-        "title": "ECOMESSAGE",
+        "$id": format!("urn:ecowire:schema:{}:v1", form.name()),
+        "title": form.name().to_uppercase().replace('-', "_"),
         "$ref": format!("#/$defs/{}", root.name()),
         "$defs": definitions,
     })
@@ -86,30 +85,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// `UPDATE_SCHEMAS=1 cargo test -p content` writes it anew.
+    /// `UPDATE_SCHEMAS=1 cargo test -p content` writes them anew.
     #[test]
     fn the_published_schema_is_that_of_the_proto_file() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas/ecomessage.schema.json");
-        let text = format!("{}\n", serde_json::to_string_pretty(&ecomessage()).unwrap());
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &text).unwrap();
+        for form in Form::ALL.iter().copied() {
+            let name = format!("../docs/schemas/{}.schema.json", form.name());
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            let text = format!("{}\n", serde_json::to_string_pretty(&of(form)).unwrap());
+            if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, &text).unwrap();
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{}", path.display());
         }
-        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{}", path.display());
     }
 
     #[test]
     fn every_word_belongs_to_a_field() {
-        let definitions = ecomessage()["$defs"].clone();
+        let fields = crate::check::fields();
         for (name, _) in words::WORDS {
-            let (message, field) = name.split_once('.').unwrap();
-            let properties = definitions[message]["properties"].as_object().unwrap_or_else(|| panic!("{message}"));
-            let camel = |name: &str| {
-                let mut parts = name.split('_');
-                let first = parts.next().unwrap_or_default().to_owned();
-                parts.fold(first, |text, part| text + &part[..1].to_uppercase() + &part[1..])
-            };
-            assert!(properties.contains_key(&camel(field)), "{name}");
+            assert!(fields.contains(*name), "{name}");
         }
     }
 }

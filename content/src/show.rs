@@ -1,15 +1,11 @@
-//! A report as lines that an officer reads. Texts from outside are not yet escaped for a terminal: who prints them does that.
+//! A form as lines that an officer reads. Texts from outside are not yet escaped for a terminal: who prints them does that.
 
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 
-use crate::json::dynamic;
-use crate::v1::EcoMessage;
-
 /// Every field that says something, a line each: path and value; sections in the order of the form.
-#[must_use]
-pub fn lines(report: &EcoMessage) -> Vec<(String, String)> {
+pub(crate) fn lines(message: &DynamicMessage) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    of(&dynamic(report), "", &mut out);
+    of(message, "", &mut out);
     out
 }
 
@@ -87,6 +83,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::lines;
 
     #[test]
     fn numbers() {
