@@ -34,6 +34,7 @@ mod delivered;
 pub mod inbox;
 
 pub mod audit;
+pub mod board;
 pub mod bureau;
 pub mod doctor;
 pub mod explain;

@@ -26,7 +26,7 @@ use crate::files;
 use crate::inbox::STUB_TAG;
 use crate::outbox::{Action, Changes, Event, Id, Item, Number, Refusal, Wait};
 use crate::profile::Profile;
-use crate::standing::{End, notice_row};
+use crate::standing::{End, outcome_row};
 use crate::store::{Table, Write};
 use crate::trouble::Trouble;
 
@@ -247,14 +247,14 @@ impl Client {
                     let reason = driven.reasons.remove(&id).unwrap_or_else(|| Error::refused("REFUSED", "the message was dropped"));
                     if !before.get(&id).is_some_and(|(_, void)| *void) {
                         let reference = number_of(&id).map(|number| self.reference(number));
-                        writes.push(notice_row(id, reference.as_ref(), end_of(&reason))?);
+                        writes.push(outcome_row(id, reference.as_ref(), end_of(&reason))?);
                         driven.refused.insert(id, (reference, reason));
                     }
                 }
                 Action::GivenUp(id) => {
                     writes.extend(emptied(id));
                     let reference = number_of(&id).map(|number| self.reference(number));
-                    writes.push(notice_row(id, reference.as_ref(), End::Expired)?);
+                    writes.push(outcome_row(id, reference.as_ref(), End::Expired)?);
                     driven.expired.insert(id, reference);
                 }
                 other => todo.push(other),
@@ -631,7 +631,7 @@ mod tests {
         assert_eq!(client.standing_here(&references[2]), Some(Standing::Queued));
         client.told(&news).unwrap();
         assert_eq!(client.news().unwrap(), [], "it is told once");
-        assert_eq!(client.notices_of(&references[0]).unwrap(), [news[0].clone()], "and kept");
-        assert_eq!(client.notices_of(&references[2]).unwrap(), []);
+        assert_eq!(client.outcomes_of(&references[0]).unwrap(), [news[0].clone()], "and kept");
+        assert_eq!(client.outcomes_of(&references[2]).unwrap(), []);
     }
 }

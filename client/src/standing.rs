@@ -1,7 +1,7 @@
 //! What became of one's own messages: still in the outbox, in the ledger, or never sent.
 //!
-//! A message that will never be sent leaves a notice, durable in the commit that takes it out of the outbox, so that
-//! nothing that was called kept can vanish unsaid. It does not know how a notice looks to a person.
+//! A message that will never be sent leaves an outcome, durable in the commit that takes it out of the outbox, so that
+//! nothing that was called kept can vanish unsaid. It does not know how an outcome looks to a person.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::store::{Table, Write};
 
 /// A message that was kept in the outbox and will never be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Outcome {
     id: Id,
     /// Its number then; a later message may have taken it.
     pub reference: Option<Reference>,
@@ -68,9 +68,9 @@ pub enum Standing {
     },
 }
 
-/// As the store keeps a notice, by the outbox's id.
+/// As the store keeps an outcome, by the outbox's id.
 #[derive(Serialize, Deserialize)]
-struct NoticeRow {
+struct OutcomeRow {
     reference: Option<String>,
     end: End,
     at_ms: u64,
@@ -78,12 +78,12 @@ struct NoticeRow {
 }
 
 /// The row of a message that leaves the outbox now.
-pub(crate) fn notice_row(id: Id, reference: Option<&Reference>, end: End) -> Result<Write, Error> {
-    let row = NoticeRow { reference: reference.map(ToString::to_string), end, at_ms: clock::now().ms(), told: false };
+pub(crate) fn outcome_row(id: Id, reference: Option<&Reference>, end: End) -> Result<Write, Error> {
+    let row = OutcomeRow { reference: reference.map(ToString::to_string), end, at_ms: clock::now().ms(), told: false };
     row.write(id)
 }
 
-impl NoticeRow {
+impl OutcomeRow {
     fn write(&self, id: Id) -> Result<Write, Error> {
         Ok(Write::number(Table::Notices, id, serde_json::to_vec(self).map_err(|_| Error::Row("notices"))?))
     }
@@ -94,31 +94,31 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Store`] or [`Error::Row`].
-    pub fn news(&self) -> Result<Vec<Notice>, Error> {
-        self.notices(|row| !row.told)
+    pub fn news(&self) -> Result<Vec<Outcome>, Error> {
+        self.outcomes(|row| !row.told)
     }
 
     /// Notices about a number, oldest first.
     ///
     /// # Errors
     /// As [`Client::news`].
-    pub fn notices_of(&self, reference: &Reference) -> Result<Vec<Notice>, Error> {
+    pub fn outcomes_of(&self, reference: &Reference) -> Result<Vec<Outcome>, Error> {
         let wanted = reference.to_string();
-        self.notices(|row| row.reference.as_deref() == Some(&wanted))
+        self.outcomes(|row| row.reference.as_deref() == Some(&wanted))
     }
 
     /// These notices have been told; they are kept all the same.
     ///
     /// # Errors
     /// As [`Client::news`].
-    pub fn told(&self, notices: &[Notice]) -> Result<(), Error> {
-        notices.iter().try_for_each(|notice| self.told_of(notice.id))
+    pub fn told(&self, outcomes: &[Outcome]) -> Result<(), Error> {
+        outcomes.iter().try_for_each(|outcome| self.told_of(outcome.id))
     }
 
     pub(crate) fn told_of(&self, id: Id) -> Result<(), Error> {
         let Some(row) = self.profile.store().get_number(Table::Notices, id)? else { return Ok(()) };
-        let row: NoticeRow = serde_json::from_slice(&row).map_err(|_| Error::Row("notices"))?;
-        self.profile.store().commit(&[NoticeRow { told: true, ..row }.write(id)?])
+        let row: OutcomeRow = serde_json::from_slice(&row).map_err(|_| Error::Row("notices"))?;
+        self.profile.store().commit(&[OutcomeRow { told: true, ..row }.write(id)?])
     }
 
     /// Messages that went out beside the one of the last [`Client::send`].
@@ -127,18 +127,18 @@ impl Client {
         &self.sent_beside
     }
 
-    fn notices(&self, wanted: impl Fn(&NoticeRow) -> bool) -> Result<Vec<Notice>, Error> {
+    fn outcomes(&self, wanted: impl Fn(&OutcomeRow) -> bool) -> Result<Vec<Outcome>, Error> {
         let malformed = || Error::Row("notices");
-        let mut notices = Vec::new();
+        let mut outcomes = Vec::new();
         for (id, row) in self.profile.store().numbered(Table::Notices)? {
-            let row: NoticeRow = serde_json::from_slice(&row).map_err(|_| malformed())?;
+            let row: OutcomeRow = serde_json::from_slice(&row).map_err(|_| malformed())?;
             if !wanted(&row) {
                 continue;
             }
             let reference = row.reference.map(|text| text.parse().map_err(|_| malformed())).transpose()?;
-            notices.push(Notice { id, reference, end: row.end, at: Timestamp(row.at_ms) });
+            outcomes.push(Outcome { id, reference, end: row.end, at: Timestamp(row.at_ms) });
         }
-        Ok(notices)
+        Ok(outcomes)
     }
 
     /// What this profile alone knows of a number.

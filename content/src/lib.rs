@@ -29,6 +29,13 @@ pub mod v1 {
 pub use check::Warning;
 pub use filled::filled;
 pub use forms::Form;
+/// Unix milliseconds of an RFC 3339 time; `None` for anything else, and before 1970.
+#[must_use]
+pub fn time_ms(text: &str) -> Option<u64> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 pub use payload::{ContentError, Payload};
 pub use reports::{check, decode, encode, from_json, lines, to_json};
 

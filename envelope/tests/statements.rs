@@ -233,9 +233,24 @@ mod kinds {
             name::<v1::Standing>(),
             name::<v1::GrantStatement>(),
             name::<v1::Group>(),
+            name::<v1::Release>(),
+            name::<v1::Permission>(),
         ];
-        let expected =
-            ["genesis", "trust", "keys", "access", "delivered", "acknowledged", "clock-step", "enrolment", "standing", "grants", "group"];
+        let expected = [
+            "genesis",
+            "trust",
+            "keys",
+            "access",
+            "delivered",
+            "acknowledged",
+            "clock-step",
+            "enrolment",
+            "standing",
+            "grants",
+            "group",
+            "release",
+            "permission",
+        ];
         assert_eq!(names, expected);
     }
 
@@ -243,7 +258,7 @@ mod kinds {
     fn kinds_without_a_name_are_refused() {
         let signer = key();
         let signed = statement::sign(&clock_step(), &[&signer]).expect("signed");
-        for kind in [0, 12, 99, -1] {
+        for kind in [0, 14, 99, -1] {
             let bad = SignedStatement { kind, ..signed.clone() };
             assert_eq!(check::<ClockStep>(&bad, &[&signer]).err().as_deref(), Some("kind"));
             assert!(statement::decode_signed(&bad.encode_to_vec()).is_err());
@@ -412,6 +427,63 @@ mod bounds {
         let long = vec![0; S::BYTES_MAX + 1];
         let signed = SignedStatement { kind: S::KIND.into(), statement: long.into(), signatures: vec![Signature::default()] };
         assert!(matches!(statement::read::<S>(&signed).err(), Some(StatementError::Encoding(EncodingError::TooLarge { .. }))));
+    }
+
+    #[test]
+    fn of_releases() {
+        let head = Some(head_of("ke", "ke/cus/kemba"));
+        let (released, none) = (v1::ReleaseVerdict::Released.into(), v1::ReleaseReason::None.into());
+        let release = v1::Release { head, message_id: bytes(1, 32), entry_index: 7, verdict: released, reason: none };
+        bounds(
+            &release,
+            &[
+                ("about oneself", |s| s.head = Some(head_of("ke", "ke")), "head.subject"),
+                ("of no message", |s| s.message_id.clear(), "message_id"),
+                ("no verdict", |s| s.verdict = 0, "verdict"),
+                ("another verdict", |s| s.verdict = 9, "verdict"),
+                ("no reason", |s| s.reason = 0, "reason"),
+                ("released for a reason", |s| s.reason = v1::ReleaseReason::Rules.into(), "reason"),
+                ("refused for none", |s| s.verdict = v1::ReleaseVerdict::Refused.into(), ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn of_permissions() {
+        let head = StatementHead { expires_ms: u64::MAX, ..head_of("ke", "ke/cus/kemba") };
+        let waiver = v1::Permission { head: Some(head), kind: v1::AuthorityKind::Waiver.into(), ..v1::Permission::default() };
+        bounds(
+            &waiver,
+            &[
+                ("about oneself", |s| s.head = Some(head_of("ke", "ke")), "head.subject"),
+                ("no kind", |s| s.kind = 0, "kind"),
+                ("of a message", |s| s.message_id = bytes(1, 32), "message_id"),
+                ("without end", |s| s.head.as_mut().expect("a head").expires_ms = 0, "head.expires_ms"),
+                ("to somebody", |s| s.recipients = vec!["np".to_owned()], "recipients"),
+            ],
+        );
+        let onward = v1::Permission {
+            head: Some(head_of("ke", "th")),
+            kind: v1::AuthorityKind::OnwardGrant.into(),
+            message_id: bytes(1, 32),
+            recipients: vec!["gb".to_owned(), "np".to_owned()],
+        };
+        bounds(
+            &onward,
+            &[
+                ("of no message", |s| s.message_id.clear(), "message_id"),
+                ("to one twice", |s| s.recipients[0] = "np".to_owned(), "recipients"),
+                ("out of order", |s| s.recipients.swap(0, 1), "recipients"),
+                ("to nobody that there is", |s| s.recipients[0] = "g".to_owned(), "recipients"),
+                ("to 513", |s| s.recipients = (0..513).map(|at| format!("gb/cus/{at:03}")).collect(), "recipients"),
+                ("to 512", |s| s.recipients = (0..512).map(|at| format!("gb/cus/{at:03}")).collect(), ""),
+                ("a countersignature to somebody", |s| s.kind = v1::AuthorityKind::Countersignature.into(), "recipients"),
+            ],
+        );
+    }
+
+    fn head_of(issuer: &str, subject: &str) -> StatementHead {
+        StatementHead { subject: subject.to_owned(), ..head(issuer) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use content::questions::Language;
 use envelope::{Address, Reference};
 use proto::v1::{Audience, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
 
-pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Permit, PermitCommand};
+pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Notices, Permit, PermitCommand, Report};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
@@ -49,8 +49,12 @@ pub(crate) enum Command {
     Receipt(Receipt),
     Audit(Audit),
     Compose(Composing),
+    Schema(Schema),
+    Import(Import),
     Export(Export),
     Explain(Explain),
+    Notices(Notices),
+    Report(Report),
     Held(Held),
     Permit(Permit),
     Deletion(Deletion),
@@ -220,6 +224,42 @@ pub(crate) struct Open {
     /// The content as it was sealed, also of a report.
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
+}
+
+/// Prints the JSON Schema of a form, or the names of all forms; no gateway and no profile is needed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ecowire schema\n  ecowire schema notice-request > notice-request.schema.json")]
+pub(crate) struct Schema {
+    /// Which form: the kind of the message.
+    pub(crate) form: Option<String>,
+}
+
+/// Makes drafts of reports from the events of a field system; no gateway and no profile is needed.
+///
+/// What has no place in a report stands as text in modus_operandi: look each draft through before it is sent.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ecowire import --from earthranger events.json --out drafts\n  ecowire import --from smart patrol.geojson > drafts.jsonl"
+)]
+pub(crate) struct Import {
+    /// earthranger: events as its API gives them; smart: incidents of SMART Connect as GeoJSON.
+    #[arg(long, value_enum)]
+    pub(crate) from: FieldSystem,
+    /// The file, at most 16 MiB and 1,000 events.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder to write a file for each event to; else one report a line goes to stdout.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Overwrite the files.
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum FieldSystem {
+    Earthranger,
+    Smart,
 }
 
 /// Turns reports into rows or features for statistics: no persons, no organisations, no free text; days, and a tenth of a degree.

@@ -151,11 +151,11 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
     describe(&opened);
     let report = if open.raw { None } else { reports::opened(&opened.media_type, &opened.content).transpose()? };
     match (&open.out, &report) {
-        (Some(out), Some(report)) => write(out, format!("{}\n", content::to_json(report)).as_bytes(), open.force)?,
+        (Some(out), Some(report)) => write(out, format!("{}\n", report.to_json()).as_bytes(), open.force)?,
         (Some(out), None) => write(out, &opened.content, open.force)?,
-        (None, Some(report)) if open.json => print::json_text(&content::to_json(report)),
+        (None, Some(report)) if open.json => print::json_text(&report.to_json()),
         (None, Some(report)) => {
-            content::lines(report).iter().for_each(|(path, value)| print::line(&format!("{path:<32} {}", Escaped(value))));
+            report.lines().iter().for_each(|(path, value)| print::line(&format!("{path:<32} {}", Escaped(value))));
         }
         (None, None) => show(&opened)?,
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod auditing;
+mod board;
 mod bureau;
 mod desk;
 mod doctor;
@@ -48,11 +49,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
     if let Command::Common(common) = &arguments.command {
         return print::done(common.carry_out(command(version)));
     }
-    if let Command::Compose(compose) = &arguments.command {
-        return reports::compose(compose).unwrap_or_else(|error| print::failure(&error));
-    }
-    if let Command::Export(export) = &arguments.command {
-        return exporting::run(export).unwrap_or_else(|error| print::failure(&error));
+    let offline = match &arguments.command {
+        Command::Compose(compose) => Some(reports::compose(compose)),
+        Command::Export(export) => Some(exporting::run(export)),
+        Command::Schema(asked) => Some(reports::schema(asked)),
+        Command::Import(import) => Some(reports::import(import)),
+        _ => None,
+    };
+    if let Some(done) = offline {
+        return done.unwrap_or_else(|error| print::failure(&error));
     }
     logs();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -82,6 +87,8 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Receipt(receipt) => receipts::run(&receipt),
         Command::Audit(audit) => auditing::run(&audit, &secrets, way).await,
         Command::Explain(explain) => explaining::run(&explain, &secrets, way).await,
+        Command::Notices(asked) => board::notices(&asked, &secrets, way).await,
+        Command::Report(asked) => board::report(&asked, &secrets, way).await,
         Command::Held(held) => desk::held(&held, &secrets, way).await,
         Command::Permit(permit) => desk::permit(&permit, &secrets, way).await,
         Command::Deletion(deletion) => desk::deletion(&deletion, &secrets, way).await,
@@ -90,7 +97,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),
         // They need no runtime: `run` has done them.
-        Command::Common(_) | Command::Compose(_) | Command::Export(_) => Ok(ExitCode::SUCCESS),
+        Command::Common(_) | Command::Compose(_) | Command::Export(_) | Command::Schema(_) | Command::Import(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -1,17 +1,19 @@
-//! `compose`, and what `send` and `open` make of a report: JSON for people and programs, protobuf where it is sealed.
+//! `compose`, `schema` and `import`, and what `send` and `open` make of a form: JSON for people and programs, protobuf where it is
+//! sealed.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use content::ECOMESSAGE_TYPE;
+use content::packs::Packs;
 use content::questions::{Input, Language};
 use content::quick::{Quick, quantity};
-use content::v1::EcoMessage;
+use content::{Form, Payload};
 use proto::v1::Kind;
 
 use super::args::{ComposeEcomessage, ComposeWhat};
 use super::{args, mail, print};
+use crate::words::Word as _;
 use crate::{Error, clock};
 
 pub(super) fn compose(compose: &args::Composing) -> Result<ExitCode, Error> {
@@ -41,8 +43,7 @@ fn ecomessage(asked: &ComposeEcomessage) -> Result<ExitCode, Error> {
     let quick = Quick { what: next(), when: next(), place: next(), crime_area: next(), goods: next(), quantity: next(), action: next() };
     let when = if quick.when.is_empty() { clock::now().to_string() } else { quick.when.clone() };
     let report = Quick { when, ..quick }.report(language.tag()).map_err(|error| Error::Argument(format!("--quantity: {error}")))?;
-    let report = checked(report);
-    let text = content::to_json(&report);
+    let text = checked(Payload::from(report)).to_json();
     // What is composed can be sent.
     content::from_json(text.as_bytes()).map_err(|error| Error::Argument(format!("the report would be no report: {error}")))?;
     match &asked.out {
@@ -92,48 +93,90 @@ fn option(input: Input) -> &'static str {
     }
 }
 
-/// Media type and content to seal a file with; a report is sealed as such.
+/// The form of a kind; a plain message has any content, and is none.
+pub(super) fn form_of(kind: Kind) -> Option<Form> {
+    Form::of_name(&kind.word()).filter(|form| *form != Form::Message)
+}
+
+/// Media type and content to seal a file with: JSON is read as the form of its kind and sealed as such.
 pub(super) fn sealed(kind: Kind, file: &Path, guessed: &str, bytes: Vec<u8>) -> Result<(String, Vec<u8>), Error> {
-    if kind != Kind::Ecomessage {
-        return Ok((guessed.to_owned(), bytes));
-    }
+    let Some(form) = form_of(kind) else { return Ok((guessed.to_owned(), bytes)) };
     if guessed != "application/json" {
-        print::note(&format!("note: {} is sent as it is; a report is a .json file", file.display()));
+        if form == Form::Ecomessage {
+            print::note(&format!("note: {} is sent as it is; a report is a .json file", file.display()));
+        }
         return Ok((guessed.to_owned(), bytes));
     }
+    Ok((form.media_type().to_owned(), read(form, file, &bytes)?.encode()))
+}
+
+/// A form from its JSON.
+fn read(form: Form, file: &Path, bytes: &[u8]) -> Result<Payload, Error> {
+    let (name, what) = (form.name(), what_it_is(form));
+    let more = if form == Form::Ecomessage { "; `ecowire compose ecomessage` makes one" } else { "" };
     let wrong = |error| {
         Error::Argument(format!(
-            "{} is no report: {error} (its schema is docs/schemas/ecomessage.schema.json; `ecowire compose ecomessage` makes one; with --media-type \
-         any file is sent as it is)",
+            "{} is no {what}: {error} (its schema is docs/schemas/{name}.schema.json{more}; with --media-type any file is sent as it is)",
             file.display()
         ))
     };
-    let report = checked(content::from_json(&bytes).map_err(wrong)?);
-    Ok((ECOMESSAGE_TYPE.to_owned(), content::encode(&report)))
+    Payload::from_json(form, bytes).map(checked).map_err(wrong)
 }
 
-/// A file with the media type that its sender names; what is called a report is one.
+fn what_it_is(form: Form) -> String {
+    if form == Form::Ecomessage { "report".to_owned() } else { form.name().replace('-', " ") }
+}
+
+/// A file with the media type that its sender names; what is called a form is one.
 pub(super) fn named(media_type: &str, file: &Path, bytes: Vec<u8>) -> Result<(String, Vec<u8>), Error> {
-    if media_type == ECOMESSAGE_TYPE {
-        content::decode(&bytes).map_err(|error| Error::Argument(format!("{} is no report: {error}", file.display())))?;
+    if let Some(form) = Form::of_media_type(media_type) {
+        let wrong = |error| Error::Argument(format!("{} is no {}: {error}", file.display(), what_it_is(form)));
+        Payload::decode(form, &bytes).map_err(wrong)?;
     }
     Ok((media_type.to_owned(), bytes))
 }
 
-/// The report in a message that was opened, looked through anew: a sender's checks are the sender's word.
-pub(super) fn opened(media_type: &str, bytes: &[u8]) -> Option<Result<EcoMessage, Error>> {
-    let read = || {
-        content::decode(bytes)
-            .map(checked)
-            .map_err(|error| Error::Argument(format!("the report cannot be read: {error}; give --raw --out FILE")))
-    };
-    (media_type == ECOMESSAGE_TYPE).then(read)
+/// The form in a message that was opened, looked through anew: a sender's checks are the sender's word.
+pub(super) fn opened(media_type: &str, bytes: &[u8]) -> Option<Result<Payload, Error>> {
+    let form = Form::of_media_type(media_type)?;
+    let unread = |error| Error::Argument(format!("the {} cannot be read: {error}; give --raw --out FILE", what_it_is(form)));
+    Some(Payload::decode(form, bytes).map(checked).map_err(unread))
 }
 
 /// Says what is to be looked at again.
-fn checked(mut report: EcoMessage) -> EcoMessage {
-    for warning in content::check(&mut report) {
+fn checked(mut payload: Payload) -> Payload {
+    for warning in payload.check_with(&Packs::built_in()) {
         print::note(&format!("note: {} {}", warning.path, warning.text));
     }
-    report
+    payload
+}
+
+/// `schema`: the JSON Schema of a form, or their names.
+pub(super) fn schema(asked: &args::Schema) -> Result<ExitCode, Error> {
+    let Some(name) = &asked.form else {
+        Form::ALL.iter().for_each(|form| print::line(form.name()));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let form = Form::of_name(name).ok_or_else(|| Error::Argument(format!("{name} is no form; `ecowire schema` lists them")))?;
+    let text = serde_json::to_string_pretty(&content::schema::of(form)).map_err(|error| Error::Argument(error.to_string()))?;
+    print::json_text(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `import`: drafts of reports from the events of a field system.
+pub(super) fn import(import: &args::Import) -> Result<ExitCode, Error> {
+    let bytes = std::fs::read(&import.file).map_err(|cause| Error::File { what: "read", path: import.file.clone(), cause })?;
+    let read = match import.from {
+        args::FieldSystem::Earthranger => content::import::earthranger(&bytes),
+        args::FieldSystem::Smart => content::import::smart(&bytes),
+    };
+    let drafts = read.map_err(|error| Error::Argument(format!("{}: {error}", import.file.display())))?;
+    for (at, draft) in drafts.into_iter().enumerate() {
+        let text = checked(Payload::from(draft)).to_json();
+        match &import.out {
+            Some(folder) => mail::write(&folder.join(format!("draft-{:04}.json", at + 1)), format!("{text}\n").as_bytes(), import.force)?,
+            None => print::json_text(&text),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::standing::{End, Notice, Standing};
+use crate::standing::{End, Outcome, Standing};
 use crate::words::{Escaped, Word as _, media_type_of};
 use crate::{Carrier, Client, Compose, Error, Link};
 use envelope::Reference;
@@ -132,21 +132,21 @@ pub(super) async fn status(status: &args::Status, secrets: &Secrets, way: &args:
     let profile = super::open(&status.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = Client::offline(&profile)?;
     let reached = super::reach(&mut client, None, super::FLUSH_WAIT, way).await;
-    let notices = client.notices_of(reference)?;
+    let outcomes = client.outcomes_of(reference)?;
     let known_here = client.standing_here(reference);
     let standing = match (&reached, known_here) {
         (_, Some(standing)) => Some(standing),
         (Ok(()), None) => match client.standing(reference).await {
-            Err(Error::NotHere(_)) if !notices.is_empty() => None,
+            Err(Error::NotHere(_)) if !outcomes.is_empty() => None,
             other => Some(other?),
         },
         (Err(_), None) if client.is_void_here(reference)? => Some(Standing::Ledger { void: true, recipients: Vec::new() }),
         (Err(_), None) => None,
     };
-    if standing.is_none() && notices.is_empty() {
+    if standing.is_none() && outcomes.is_empty() {
         return reached.map(|()| ExitCode::SUCCESS);
     }
-    show(reference, standing.as_ref(), notices.last(), json);
+    show(reference, standing.as_ref(), outcomes.last(), json);
     match reached {
         // What was asked is answered.
         Err(Error::Unreachable { gateway, cause, .. }) => print::note(&format!("{gateway} is not reachable: {cause}")),
@@ -155,34 +155,34 @@ pub(super) async fn status(status: &args::Status, secrets: &Secrets, way: &args:
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(reference: &Reference, standing: Option<&Standing>, notice: Option<&Notice>, json: bool) {
+fn show(reference: &Reference, standing: Option<&Standing>, outcome: Option<&Outcome>, json: bool) {
     let void = matches!(standing, Some(Standing::Closing | Standing::Ledger { void: true, .. }));
     let line = |state: &'static str| StandingLine { reference: reference.to_string(), state, name: None, text: None, at_ms: None, void };
-    match (standing, notice) {
+    match (standing, outcome) {
         (Some(Standing::Queued), _) if json => print::json(&line(QUEUED)),
         (Some(Standing::Queued), _) => print::line(&format!("{reference}  in the outbox, not yet sent")),
         (Some(Standing::Ledger { void: false, recipients }), _) => recipients.iter().for_each(|one| recipient(reference, one, json)),
-        (_, Some(notice)) if json => {
-            let at_ms = Some(notice.at.ms());
-            print::json(&match &notice.end {
+        (_, Some(outcome)) if json => {
+            let at_ms = Some(outcome.at.ms());
+            print::json(&match &outcome.end {
                 End::Refused { name, text } => StandingLine { name: Some(name), text: Some(text), at_ms, ..line("refused") },
                 End::Expired => StandingLine { at_ms, ..line("expired") },
             });
         }
         (_, None) if json => print::json(&line("void")),
-        (standing, Some(notice)) => {
+        (standing, Some(outcome)) => {
             let number = match standing {
                 Some(Standing::Closing) => "; a VOID closes its number, and is not yet sent",
                 Some(_) => ", its number was closed by a VOID",
                 None => "",
             };
-            print::line(&format!("{reference}  {}{number}", Escaped(&notice.end.to_string())));
+            print::line(&format!("{reference}  {}{number}", Escaped(&outcome.end.to_string())));
         }
         (_, None) => print::line(&format!("{reference}  no message has this number, a VOID closes it")),
     }
-    // An earlier message's notice must not be lost behind the one that took its number.
-    if let (Some(Standing::Queued | Standing::Ledger { void: false, .. }), Some(notice)) = (standing, notice) {
-        print::note(&format!("an earlier message under {reference} was never sent: {}", notice.end));
+    // An earlier message's outcome must not be lost behind the one that took its number.
+    if let (Some(Standing::Queued | Standing::Ledger { void: false, .. }), Some(outcome)) = (standing, outcome) {
+        print::note(&format!("an earlier message under {reference} was never sent: {}", outcome.end));
     }
 }
 

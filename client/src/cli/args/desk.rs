@@ -8,6 +8,35 @@ use proto::v1::ReleaseReason;
 
 use super::{Office, among, word};
 
+/// The notice board: notices and diffusions that were received, as they stand after what has changed them since.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ecowire notices --profile ke --colour purple --area fisheries\n  ecowire notices --profile ke --all --json"
+)]
+pub(crate) struct Notices {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// Only of this colour: red, blue, green, yellow, black, orange, purple, silver, un_special.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) colour: Option<String>,
+    /// Only of this area of crime: wildlife, fisheries, forestry, mining, pollution_waste, other.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) area: Option<String>,
+    /// Those that are suspended, expired or cancelled, too.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// The current report of a case: the initial one with its sender's supplements, corrections and cancellations.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire report --profile th KE.CUS.KEMBA/2026/000001")]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// Any report of the case.
+    pub(crate) reference: Reference,
+}
+
 /// Messages that nobody else gets before this bureau or desk has released them.
 ///
 /// A bureau holds what its posts in oversight mode "release" send abroad; ipsg/compliance what a supervised bureau publishes.

@@ -1,0 +1,310 @@
+//! What this member was told and still holds: the notice board, and the current report of a case that came in parts.
+//!
+//! Read from the inbox anew each time. It does not know who may publish what; the rules do, and what they should have refused is
+//! not looked at here.
+
+use std::collections::BTreeMap;
+
+use content::fold::{Folded, Sent, fold};
+use content::{Form, Payload};
+use envelope::{Reference, Timestamp};
+use proto::v1::Kind;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::clock;
+use crate::error::Error;
+use crate::inbox::Received;
+
+/// A notice or diffusion as it stands now.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The message that published it.
+    pub message: Received,
+    /// Its number, as the General Secretariat gives it; empty for a diffusion.
+    pub number: String,
+    /// A word of `NoticeBody.colour`.
+    pub colour: String,
+    /// A word of `NoticeBody.crime_area`.
+    pub area: String,
+    /// Its text, as it stands after the last update; not yet escaped for a terminal.
+    pub text: String,
+    /// RFC 3339, or empty.
+    pub valid_until: String,
+    /// Where it stands.
+    pub state: NoticeState,
+    /// References of what has changed it since, in order.
+    pub changed_by: Vec<Reference>,
+}
+
+/// Where a notice stands; silence ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeState {
+    /// In force.
+    Published,
+    /// Its publisher has suspended it.
+    Suspended,
+    /// Its end is less than six months away: its source is to be asked.
+    Expiring,
+    /// Its end has passed.
+    Expired,
+    /// Its publisher has cancelled it.
+    Cancelled,
+}
+
+impl NoticeState {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Suspended => "suspended",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it is to be acted on.
+    #[must_use]
+    pub fn is_in_force(self) -> bool {
+        matches!(self, Self::Published | Self::Expiring)
+    }
+}
+
+impl Client {
+    /// The notices and diffusions of the inbox as they stand now, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Row`], or [`Error::Open`] when a message does not open with this profile's keys.
+    pub fn notices(&self) -> Result<Vec<Notice>, Error> {
+        let mut all: BTreeMap<[u8; 32], Notice> = BTreeMap::new();
+        let mut inbox = self.inbox()?;
+        inbox.sort_by_key(|message| message.position.index);
+        for message in inbox.into_iter().filter(|message| message.finding.is_none()) {
+            let Some(form) = board_form(message.kind) else { continue };
+            let said = self.payload(&message.reference, form)?.unwrap_or_default();
+            match (message.kind, message.target) {
+                (Kind::Notice | Kind::Diffusion, _) => drop(all.insert(message.message_id, notice(message, &said))),
+                (kind, Some(target)) => {
+                    // Only its publisher changes a notice: the rules have looked, and so has this member's own judgement.
+                    if let Some(notice) = all.get_mut(&target).filter(|one| one.message.from() == message.from()) {
+                        change(notice, kind, &message.reference, &said);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut all: Vec<Notice> = all.into_values().collect();
+        all.sort_by_key(|notice| notice.message.position.index);
+        all.iter_mut().for_each(|notice| age(notice, clock::now()));
+        Ok(all)
+    }
+
+    /// The current report of the case to which a message of the inbox belongs: its initial report with what its sender has supplied,
+    /// corrected and cancelled since.
+    ///
+    /// # Errors
+    /// [`Error::NotHere`]; [`Error::Argument`] when it is no report, or its initial one is not here.
+    pub fn current_report(&self, reference: &Reference) -> Result<Folded, Error> {
+        self.facts_of(reference)?;
+        let mut reports: BTreeMap<String, Sent> = BTreeMap::new();
+        for message in self.inbox()? {
+            if message.kind != Kind::Ecomessage || message.from() != &reference.sender || message.finding.is_some() {
+                continue;
+            }
+            if let Some(report) = self.report_in(&message.reference)? {
+                let reference = message.reference.to_string();
+                reports.insert(reference.clone(), Sent { reference, report });
+            }
+        }
+        let case = connected(&reports, &reference.to_string());
+        if case.is_empty() {
+            return Err(Error::Argument(format!("{reference} is no report")));
+        }
+        fold(&case).map_err(|error| Error::Argument(format!("{reference}: {error}")))
+    }
+
+    fn report_in(&self, reference: &Reference) -> Result<Option<content::v1::EcoMessage>, Error> {
+        let opened = self.open(reference)?;
+        let form = Form::of_media_type(&opened.media_type);
+        Ok(form.and_then(|form| Payload::decode(form, &opened.content).ok()).and_then(|payload| payload.report()))
+    }
+
+    /// What a message says as a form; `None` when it was sent as something else.
+    fn payload(&self, reference: &Reference, form: Form) -> Result<Option<Value>, Error> {
+        let opened = self.open(reference)?;
+        if Form::of_media_type(&opened.media_type) != Some(form) {
+            return Ok(None);
+        }
+        let payload = Payload::decode(form, &opened.content).ok();
+        Ok(payload.and_then(|payload| serde_json::from_str(&payload.to_json()).ok()))
+    }
+}
+
+fn board_form(kind: Kind) -> Option<Form> {
+    match kind {
+        Kind::Notice => Some(Form::Notice),
+        Kind::NoticeUpdate => Some(Form::NoticeUpdate),
+        Kind::NoticeCancel => Some(Form::NoticeCancel),
+        Kind::Diffusion => Some(Form::Diffusion),
+        Kind::DiffusionCancel => Some(Form::DiffusionCancel),
+        _ => None,
+    }
+}
+
+fn text(said: &Value, path: &str) -> String {
+    said.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn notice(message: Received, said: &Value) -> Notice {
+    Notice {
+        message,
+        number: text(said, "/number"),
+        colour: text(said, "/body/colour"),
+        area: text(said, "/body/crimeArea"),
+        text: text(said, "/body/text"),
+        valid_until: text(said, "/body/validUntil"),
+        state: NoticeState::Published,
+        changed_by: Vec::new(),
+    }
+}
+
+/// What an update leaves out stays as it was.
+fn change(notice: &mut Notice, kind: Kind, by: &Reference, said: &Value) {
+    notice.changed_by.push(by.clone());
+    if matches!(kind, Kind::NoticeCancel | Kind::DiffusionCancel) {
+        notice.state = NoticeState::Cancelled;
+        return;
+    }
+    let fields = [
+        ("/body/colour", &mut notice.colour),
+        ("/body/crimeArea", &mut notice.area),
+        ("/body/text", &mut notice.text),
+        ("/body/validUntil", &mut notice.valid_until),
+    ];
+    for (path, field) in fields {
+        let new = text(said, path);
+        if !new.is_empty() {
+            *field = new;
+        }
+    }
+    if notice.state != NoticeState::Cancelled {
+        let suspended = text(said, "/status") == "suspended";
+        notice.state = if suspended { NoticeState::Suspended } else { NoticeState::Published };
+    }
+}
+
+/// A notice without an end is in force for five years; nothing is longer.
+fn age(notice: &mut Notice, now: Timestamp) {
+    let most = notice.message.at.plus(NOTICE_MAX_MS);
+    let end = content::time_ms(&notice.valid_until).map_or(most, |ms| Timestamp(ms).min(most));
+    if notice.state == NoticeState::Cancelled {
+        return;
+    }
+    if end <= now {
+        notice.state = NoticeState::Expired;
+    } else if end <= now.plus(ASKED_BEFORE_MS) && notice.state == NoticeState::Published {
+        notice.state = NoticeState::Expiring;
+    }
+}
+
+/// Reports that one leads to, by what each follows, in either direction.
+fn connected(reports: &BTreeMap<String, Sent>, reference: &str) -> Vec<Sent> {
+    let follows = |sent: &Sent| sent.report.heading.as_ref().map(|heading| heading.supersedes.trim().to_owned()).unwrap_or_default();
+    let mut case: BTreeMap<&str, &Sent> = BTreeMap::new();
+    let mut open: Vec<&str> = reports.get_key_value(reference).map(|(name, _)| name.as_str()).into_iter().collect();
+    while let Some(name) = open.pop() {
+        let Some(sent) = reports.get(name).filter(|_| !case.contains_key(name)) else { continue };
+        case.insert(name, sent);
+        let before = follows(sent);
+        open.extend(reports.keys().map(String::as_str).filter(|other| *other == before));
+        open.extend(reports.iter().filter(|(_, other)| follows(other) == name).map(|(other, _)| other.as_str()));
+    }
+    case.into_values().cloned().collect()
+}
+
+/// A notice is valid for five years at most.
+const NOTICE_MAX_MS: u64 = 5 * 366 * 86_400_000;
+/// Its source is asked six months before its end.
+const ASKED_BEFORE_MS: u64 = 183 * 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use envelope::Position;
+    use proto::v1::{Priority, RecipientState};
+    use serde_json::json;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp(1_795_374_960_000);
+
+    fn published(until: &str) -> Notice {
+        let message = Received {
+            reference: "IPSG.ENS/2026/000001".parse().unwrap(),
+            position: Position::at(7),
+            mailbox_seq: 1,
+            message_id: [1; 32],
+            kind: Kind::Notice,
+            priority: Priority::Routine,
+            at: AT,
+            expires: AT,
+            state: RecipientState::Delivered,
+            finding: None,
+            held_here: false,
+            target: None,
+            in_reply_to: None,
+        };
+        notice(
+            message,
+            &json!({"number": "P-1", "body": {"colour": "purple", "crimeArea": "fisheries", "text": "as it was", "validUntil": until}}),
+        )
+    }
+
+    fn check(until: &str, changes: &[(Kind, Value)], later_days: u64, expected: NoticeState) {
+        let mut notice = published(until);
+        let by: Reference = "IPSG.ENS/2026/000002".parse().unwrap();
+        changes.iter().for_each(|(kind, said)| change(&mut notice, *kind, &by, said));
+        age(&mut notice, AT.plus(later_days * 86_400_000));
+        assert_eq!(notice.state, expected, "{until} {changes:?} after {later_days} days");
+    }
+
+    #[test]
+    fn a_notice_is_in_force_until_its_end_and_silence_ends_it() {
+        let suspended = (Kind::NoticeUpdate, json!({"status": "suspended"}));
+        let extended = (Kind::NoticeUpdate, json!({"status": "extended", "body": {"validUntil": "2029-01-01T00:00:00Z"}}));
+        let cancelled = (Kind::NoticeCancel, json!({"reason": "located"}));
+        check("2027-11-22T00:00:00Z", &[], 0, NoticeState::Published);
+        check("2027-11-22T00:00:00Z", &[], 200, NoticeState::Expiring);
+        check("2027-11-22T00:00:00Z", &[], 366, NoticeState::Expired);
+        check("2027-11-22T00:00:00Z", &[extended.clone()], 366, NoticeState::Published);
+        check("2027-11-22T00:00:00Z", &[suspended.clone()], 200, NoticeState::Suspended);
+        check("2027-11-22T00:00:00Z", &[suspended.clone(), extended], 366, NoticeState::Published);
+        check("2027-11-22T00:00:00Z", &[cancelled.clone(), suspended], 0, NoticeState::Cancelled);
+        check("", &[], 5 * 365, NoticeState::Expiring);
+        check("yesterday", &[], 5 * 366 + 1, NoticeState::Expired);
+        check("2099-01-01T00:00:00Z", &[], 5 * 366 + 1, NoticeState::Expired);
+        check("2099-01-01T00:00:00Z", &[cancelled], 5 * 366 + 1, NoticeState::Cancelled);
+    }
+
+    #[test]
+    fn what_an_update_leaves_out_stays() {
+        let mut notice = published("");
+        change(&mut notice, Kind::NoticeUpdate, &"IPSG.ENS/2026/000002".parse().unwrap(), &json!({"body": {"text": "as it is"}}));
+        assert_eq!((notice.text.as_str(), notice.colour.as_str(), notice.changed_by.len()), ("as it is", "purple", 1));
+    }
+
+    #[test]
+    fn reports_of_one_case_find_each_other() {
+        let report = |supersedes: &str| {
+            let heading = content::v1::Heading { supersedes: supersedes.to_owned(), ..content::v1::Heading::default() };
+            content::v1::EcoMessage { heading: Some(heading), ..content::v1::EcoMessage::default() }
+        };
+        let all = [("a", ""), ("b", "a"), ("c", "b"), ("d", ""), ("e", "d"), ("f", "f")];
+        let all = all.map(|(name, before)| (name.to_owned(), Sent { reference: name.to_owned(), report: report(before) }));
+        let all = BTreeMap::from(all);
+        let names = |from: &str| connected(&all, from).into_iter().map(|sent| sent.reference).collect::<String>();
+        assert_eq!(["a", "b", "c", "d", "e", "f", "g"].map(names), ["abc", "abc", "abc", "de", "de", "f", ""]);
+    }
+}

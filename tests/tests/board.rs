@@ -1,0 +1,155 @@
+//! What bureaus, desks and posts do by commands beyond a plain message: notices and their board, a case's current report, held
+//! messages, permissions, deletions, drafts from a field system. It ends with a full audit.
+
+mod stage;
+
+use std::process::{Command, Output};
+
+use stage::Stage;
+
+const ECOWIRE: &str = env!("CARGO_BIN_EXE_ecowire-all");
+const KEMBA: &str = "profile-ke_cus_kemba";
+
+struct Desk<'a> {
+    stage: &'a Stage,
+}
+
+impl Desk<'_> {
+    fn run(&self, arguments: &[&str]) -> Output {
+        let output = Command::new(ECOWIRE).arg("ecowire").args(arguments).current_dir(self.stage.beside(".")).output();
+        output.expect("it runs")
+    }
+
+    /// Demands an exit code; gives stdout and stderr.
+    #[track_caller]
+    fn check(&self, code: i32, arguments: &[&str]) -> (String, String) {
+        let output = self.run(arguments);
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
+        (out, err)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.stage.beside(name), text).expect("written");
+    }
+
+    /// Sends a file and gives the message's reference.
+    #[track_caller]
+    fn send(&self, profile: &str, file: &str, text: &str, more: &[&str]) -> String {
+        self.write(file, text);
+        let (sent, _) = self.check(0, &[&["send", "--profile", profile, "--file", file], more].concat());
+        sent.split_whitespace().next().expect("a reference").to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bureau_does_all_day() {
+    let stage = Stage::new();
+    let gateway = stage.serve();
+    for member in ["ke", "th", "ipsg/ens", "ke/cus/kemba"] {
+        drop(stage.member(&gateway.url, member).await);
+    }
+    let desk = Desk { stage: &stage };
+    notices(&desk);
+    a_case(&desk);
+    held_and_permitted(&desk);
+    deleted(&desk);
+    gateway.kill().await;
+    stage.audit();
+}
+
+fn notices(desk: &Desk<'_>) {
+    let body =
+        r#""body":{"colour":"purple","crimeArea":"fisheries","text":"three names, three flags","validUntil":"2099-01-01T00:00:00Z"}"#;
+    let published = desk.send(
+        "profile-ipsg_ens",
+        "notice.json",
+        &format!(r#"{{"number":"P-17/2026",{body}}}"#),
+        &["--to", "all/ncb", "--kind", "notice", "--except", "cn"],
+    );
+    let board = |more: &[&str]| desk.check(0, &[&["notices", "--profile", "profile-th"], more].concat()).0;
+    let shown = board(&["--colour", "purple", "--area", "fisheries"]);
+    for words in ["purple", "published", "P-17/2026", &published, "three names, three flags"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert_eq!(board(&["--colour", "red"]), "");
+    let update = r#"{"number":"P-17/2026","status":"updated","body":{"text":"four names"}}"#;
+    desk.send("profile-ipsg_ens", "update.json", update, &["--kind", "notice-update", "--target", &published]);
+    assert!(board(&[]).contains("four names"));
+    // Nobody but its publisher changes it.
+    desk.write("cancel.json", r#"{"number":"P-17/2026","reason":"located"}"#);
+    let cancel = ["--kind", "notice-cancel", "--target", &published, "--file", "cancel.json"];
+    let (_, said) = desk.check(3, &[&["send", "--profile", "profile-th", "--to", "ke"], &cancel[..]].concat());
+    assert!(said.contains("NO_GRANT"), "{said}");
+    desk.check(0, &[&["send", "--profile", "profile-ipsg_ens"], &cancel[..]].concat());
+    assert_eq!(board(&[]), "", "what is cancelled is no longer shown");
+    let all = board(&["--all", "--json"]);
+    assert!(all.contains(r#""state":"cancelled""#) && all.contains("four names"), "{all}");
+    // A form that is none says where its schema is.
+    desk.write("notice.json", r#"{"nummer":"P-17/2026"}"#);
+    let bad = ["send", "--profile", "profile-ipsg_ens", "--to", "all/ncb", "--kind", "notice", "--file", "notice.json"];
+    let (_, said) = desk.check(2, &bad);
+    assert!(
+        said.contains("notice.json is no notice: unrecognized field name 'nummer'") && said.contains("docs/schemas/notice.schema.json"),
+        "{said}"
+    );
+    let (schema, _) = desk.check(0, &["schema", "notice"]);
+    assert!(schema.contains("urn:ecowire:schema:notice:v1"), "{schema}");
+}
+
+fn a_case(desk: &Desk<'_>) {
+    let events = r#"[{"id":"e1","event_type":"snare_rep","time":"2026-11-20T06:00:00Z","title":"snares","location":{"latitude":-4.05,"longitude":39.67}}]"#;
+    desk.write("events.json", events);
+    let (drafts, _) = desk.check(0, &["import", "--from", "earthranger", "events.json"]);
+    assert_eq!(drafts.lines().count(), 1);
+    let report = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"seizure","at":"2026-11-24T10:00:00Z","place":{"text":"gate 3"}},"goods":[{"taxon":"Loxodonta africana","term":"tusks","quantity":{"mantissa":312,"unit":"kg"}}]}"#;
+    let to = ["--to", "th,ipsg/ens", "--kind", "ecomessage"];
+    let initial = desk.send(KEMBA, "report.json", report, &to);
+    let more = format!(
+        r#"{{"heading":{{"reportType":"supplement","supersedes":"{initial}"}},"transports":[{{"mode":"sea","container":{{"raw":"CSQU3054383"}}}}]}}"#
+    );
+    desk.send(KEMBA, "more.json", &more, &to);
+    desk.check(0, &["inbox", "--profile", "profile-th"]);
+    let (current, said) = desk.check(0, &["report", "--profile", "profile-th", &initial]);
+    assert!(current.contains("312 kg") && current.contains("CSQU3054383"), "{current}");
+    assert!(said.contains("transports: ") && said.contains(&initial), "{said}");
+}
+
+fn held_and_permitted(desk: &Desk<'_>) {
+    let certificate = desk.stage.folder_of("ke/cus/kemba").join("identity.pem");
+    let certificate = certificate.to_str().expect("text");
+    desk.check(0, &["bureau", "enrol", "--profile", "profile-ke", "--certificate", certificate, "--oversight", "release"]);
+    let held = desk.send(KEMBA, "note.txt", "look at gate 3", &["--to", "th"]);
+    let (_, said) = desk.check(0, &["explain", "--profile", KEMBA, "--to", "th"]);
+    assert!(said.contains("held until ke releases it"), "{said}");
+    assert!(desk.check(0, &["status", "--profile", KEMBA, &held]).0.contains("held"));
+    let (list, _) = desk.check(0, &["held", "list", "--profile", "profile-ke"]);
+    assert!(list.contains(&held), "{list}");
+    desk.check(0, &["held", "release", "--profile", "profile-ke", &held]);
+    let (list, said) = desk.check(0, &["held", "list", "--profile", "profile-ke"]);
+    assert!(list.is_empty() && said.contains("nothing waits for the word of ke"), "{said}");
+    assert!(desk.check(0, &["open", "--profile", "profile-th", &held]).0.contains("look at gate 3"));
+    let (_, said) = desk.check(2, &["held", "refuse", "--profile", "profile-th", &held, "--reason", "rules"]);
+    assert!(said.contains("is not held for th"), "{said}");
+
+    let (given, _) = desk.check(0, &["permit", "waive", "--profile", "profile-ke", "ke/cus/kemba", "--days", "7"]);
+    let digits = given.split_whitespace().next().expect("a digest").to_owned();
+    assert!(desk.check(0, &["permit", "list", "--profile", KEMBA]).0.contains("waiver for ke/cus/kemba by ke"));
+    let free = desk.send(KEMBA, "note.txt", "at once", &["--to", "th", "--permission", &digits]);
+    assert!(desk.check(0, &["open", "--profile", "profile-th", &free]).0.contains("at once"));
+    let (_, said) = desk.check(2, &["send", "--profile", KEMBA, "--to", "th", "--permission", "ffffffff", "--file", "note.txt"]);
+    assert!(said.contains("ffffffff is no permission of ke/cus/kemba"), "{said}");
+}
+
+fn deleted(desk: &Desk<'_>) {
+    let wrong = desk.send("profile-ke", "note.txt", "the wrong man", &["--to", "th,ipsg/ens"]);
+    let deletion = desk.send("profile-ke", "why.json", r#"{"reason":"unlawful"}"#, &["--kind", "deletion", "--target", &wrong]);
+    let status = || desk.check(0, &["deletion", "status", "--profile", "profile-ke", &deletion]).0;
+    assert_eq!(status().matches("has not attested yet").count(), 2);
+    desk.write("done.txt", "two files");
+    desk.check(0, &["deletion", "attest", "--profile", "profile-th", &deletion, "--file", "done.txt"]);
+    let said = status();
+    assert!(said.matches("has not attested yet").count() == 1 && said.contains("deleted, TH/"), "{said}");
+    let (_, said) = desk.check(2, &["deletion", "attest", "--profile", "profile-th", &wrong, "--file", "done.txt"]);
+    assert!(said.contains("is no deletion"), "{said}");
+}
