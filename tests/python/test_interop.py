@@ -311,7 +311,7 @@ class Story:
     def by_stream(self):
         with self.check("answers on a stream carry the tag, and a problem is told on it"):
             good = [self.ens.seal(self.ens.context(self.pb.KIND_MESSAGE, ["ke"], number), b"x") for number in (4, 5, 6)]
-            bad = self.ens.seal(self.ens.context(self.pb.KIND_NOTICE, ["ke"], 7), b"x")
+            bad = self.ens.seal(self.ens.context(self.pb.KIND_HIT, ["ke"], 7), b"x")
             for tag, one in enumerate([*good, bad]):
                 one.tag = 100 + tag
             requests = (self.pb.SubmitStreamRequest(submission=one) for one in [*good, bad])
@@ -375,13 +375,15 @@ class Story:
         grant = {"sender": "ke/cus/kemba", "priority": "PRIORITY_ROUTINE", "classification": "CLASSIFICATION_RESTRICTED"}
         with check.refused("NO_GRANT", denied, what="the kind", kind="KIND_NOTICE", **grant):
             send("NOTICE")
-        with check.refused("NO_GRANT", denied, what="the classification"):
+        with check.refused("NO_GRANT", denied, what="the message"):
             send(classification=pb.CLASSIFICATION_CONFIDENTIAL)
         for what, fields in {
-            "a parent": {"parent": bytes(32)}, "a target": {"target": bytes(32)}, "a room": {"room": bytes(16)}, "the group": {"via_group": "grp/wildlife"},
+            "a target": {"target": bytes(32)}, "a room": {"room": bytes(16)}, "the group": {"via_group": "grp/wildlife"},
         }.items():
             with check.refused("NO_GRANT", denied, what=what):
                 send(**fields)
+        with check.refused("NO_AUTHORITY", denied):
+            send(parent=bytes(32))
         with check.refused("NO_GRANT", denied, what="the message"):
             self.clients["aud/ke"].submit(self.clients["aud/ke"].seal(self.clients["aud/ke"].context(pb.KIND_MESSAGE, ["ke"], 1), TEXT))
         with check.refused("NO_GRANT", denied, what="a VOID to anybody but the own NCB, or oneself"):

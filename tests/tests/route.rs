@@ -282,7 +282,9 @@ async fn each_rule_refuses_by_its_name() {
         context.created_ms += 6 * 60_000;
         context.expires_ms += 6 * 60_000;
     };
-    let cases: [(&str, &[&str], u64, Change<'_>); 15] = [
+    let confidential = |context: &mut v1::Context| context.classification = v1::Classification::Confidential.into();
+    let passes_on = |context: &mut v1::Context| context.parent = vec![7; 32].into();
+    let cases: [(&str, &[&str], u64, Change<'_>); 16] = [
         ("BAD_ENCODING", &["th"], 3, &|context| context.expires_ms = context.created_ms + 31 * DAY_MS),
         ("REFERENCE_REUSED", &["th"], 1, &|_| ()),
         ("BAD_REFERENCE", &["th"], 2000, &|_| ()),
@@ -290,12 +292,13 @@ async fn each_rule_refuses_by_its_name() {
         ("EXPIRED", &["th"], 3, &at(4, 3)),
         ("CLOCK_SKEW", &["th"], 3, &ahead),
         ("NO_GRANT", &["th"], 3, &|context| context.kind = Kind::Hit.into()),
-        ("NO_GRANT", &["th"], 3, &|context| context.classification = v1::Classification::Confidential.into()),
+        ("NO_AUTHORITY", &["th"], 3, &passes_on),
         ("NO_GRANT", &["th"], 3, &|context| context.kind = Kind::Void.into()),
         ("UNKNOWN_RECIPIENT", &["fr"], 3, &|_| ()),
         ("NOT_CLEARED", &["np"], 3, &|context| context.classification = v1::Classification::Restricted.into()),
         ("OVERSIGHT_MISSING", &["th/cus/thbkk", "th"], 3, &|_| ()),
         ("IPSG_COPY_MISSING", &["th"], 3, &ecomessage),
+        ("CLASS_AUDIENCE", &["ipsg/ens"], 3, &confidential),
         ("QUOTA", &["th"], 3, &flash),
         ("STALE_DIRECTORY", &["th"], 3, &|context| context.directory_root = vec![7; 32].into()),
     ];
