@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod power;
 pub mod process;
+pub mod registry;
 pub mod replay;
 pub mod report;
 pub mod stores;

@@ -90,7 +90,7 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
         header: header.bytes.clone(),
         signatures_sha256: *message.signatures_sha256(),
         judged: v1::Judged {
-            identity_chains_sha256: rows.participant(&reference.sender).map(|row| row.chain_sha256.clone()).into_iter().collect(),
+            identity_chains_sha256: case.sender_row().map(|row| row.chain_sha256.clone()).into_iter().collect(),
             tls_chain_sha256: peer.chain_sha256.to_vec().into(),
             directory_size: rows.directory().map_or(0, |row| row.size),
             tls_links: peer.links.iter().map(cert_link).collect(),

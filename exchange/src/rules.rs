@@ -38,7 +38,8 @@ pub(crate) struct Case<'a> {
     wrap_keys: &'a [([u8; 32], v1::KemId)],
     peer: Option<&'a Peer>,
     sees_groups: bool,
-    /// The sender's own grants; looked up once.
+    /// The sender's row and own grants; looked up once.
+    sender_row: Option<&'a v1::ParticipantRow>,
     own_grants: Option<&'a v1::GrantsRow>,
     /// The message that it names as target or parent, if that is in the ledger.
     earlier: Option<&'a Earlier>,
@@ -54,8 +55,14 @@ impl<'a> Case<'a> {
 
     /// Of a context alone, as its sender sees it.
     fn of_context(rows: &'a dyn Rows, now: Timestamp, context: &'a Context, earlier: Option<&'a Earlier>) -> Self {
-        let own_grants = rows.grants(&context.reference.sender);
-        Self { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups: true, own_grants, earlier }
+        let sender = &context.reference.sender;
+        let (sender_row, own_grants) = (rows.participant(sender).map(|row| &**row), rows.grants(sender));
+        Self { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups: true, sender_row, own_grants, earlier }
+    }
+
+    /// The sender, as the state has it.
+    pub(crate) fn sender_row(&self) -> Option<&'a v1::ParticipantRow> {
+        self.sender_row
     }
 
     /// Index of the entry with the sender's own grants, + 1; 0 when its class's count.

@@ -230,7 +230,7 @@ pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
         && let Some(recipient) = case.context().recipients.iter().find(|recipient| abroad(recipient))
         && !case.is_waived(&ncb)
     {
-        let relay = case.rows.participant(sender).is_some_and(|row| row.oversight() == OversightMode::Relay);
+        let relay = case.sender_row.is_some_and(|row| row.oversight() == OversightMode::Relay);
         let missing = |why| Err(Refusal::OversightMissing { why, ncb: ncb.clone(), recipient: recipient.clone() });
         if relay {
             return missing("what goes abroad is relayed: write to the own bureau, which passes it on");
@@ -262,7 +262,7 @@ pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
 /// Who releases a message before anybody else gets it; `None` when it is available at once.
 pub(crate) fn holder(case: &Case<'_>) -> Option<Address> {
     let (context, sender) = (case.context(), case.sender());
-    let row = case.rows.participant(sender)?;
+    let row = case.sender_row?;
     let published = matches!(context.kind, Kind::NoticeRequest | Kind::Diffusion);
     if row.state() == ParticipantState::Supervised && published {
         return Address::parse(COMPLIANCE_DESK).ok();

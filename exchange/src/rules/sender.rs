@@ -106,12 +106,16 @@ fn is_usable(key: &v1::KeyRow, now: Timestamp, grace_ms: u64) -> bool {
 
 pub(super) fn state(case: &Case<'_>) -> Result<(), Refusal> {
     let refused = |state| Err(Refusal::Suspended { address: case.sender().clone(), state });
-    barred(case.rows, case.sender()).map_or(Ok(()), refused)
+    barred_as(case.sender_row).map_or(Ok(()), refused)
 }
 
 /// The state of somebody who may send nothing and not even be connected; `None` for who may.
 pub fn barred(rows: &dyn Rows, address: &Address) -> Option<&'static str> {
-    match rows.participant(address).map_or(ParticipantState::Pending, |row| row.state()) {
+    barred_as(rows.participant(address).map(|row| &**row))
+}
+
+fn barred_as(row: Option<&v1::ParticipantRow>) -> Option<&'static str> {
+    match row.map_or(ParticipantState::Pending, v1::ParticipantRow::state) {
         ParticipantState::Active | ParticipantState::Supervised => None,
         ParticipantState::Suspended => Some("suspended"),
         ParticipantState::Withdrawn => Some("withdrawn"),
@@ -126,9 +130,11 @@ pub(super) fn revocation(case: &Case<'_>) -> Result<(), Refusal> {
     if case.peer.is_some_and(lapsed) {
         return Err(Refusal::Revoked { address: case.sender().clone(), what: "TLS certificate" });
     }
-    identity_holds(case.rows, case.sender(), case.now)?;
+    if !case.sender_row.is_some_and(|row| certificate_holds(case.rows, row, case.now)) {
+        return Err(Refusal::Revoked { address: case.sender().clone(), what: "identity certificate" });
+    }
     // Between the check of the signature and its turn, an enrolment may have replaced the key.
-    let current = case.rows.participant(case.sender()).is_some_and(|row| signs_with(case.context(), &row.key_id));
+    let current = case.sender_row.is_some_and(|row| signs_with(case.context(), &row.key_id));
     if current { Ok(()) } else { Err(Refusal::Revoked { address: case.sender().clone(), what: "identity key" }) }
 }
 
@@ -139,11 +145,15 @@ fn signs_with(context: &Context, key_id: &[u8]) -> bool {
 /// Whether the identity certificate of `address` is neither revoked nor outside its time.
 pub(crate) fn identity_holds(rows: &dyn Rows, address: &Address, now: Timestamp) -> Result<(), Refusal> {
     let revoked = || Refusal::Revoked { address: address.clone(), what: "identity certificate" };
-    let row = rows.participant(address).ok_or_else(revoked)?;
+    let holds = rows.participant(address).is_some_and(|row| certificate_holds(rows, row, now));
+    if holds { Ok(()) } else { Err(revoked()) }
+}
+
+fn certificate_holds(rows: &dyn Rows, row: &v1::ParticipantRow, now: Timestamp) -> bool {
     let link = |link: &v1::CertLink| Some((<[u8; 32]>::try_from(link.issuer_key_sha256.as_ref()).ok()?, link.serial.clone()));
     let current = row.not_before_ms <= now.ms() && now.secs() <= Timestamp(row.not_after_ms).secs();
     let free = row.links.iter().all(|one| link(one).is_some_and(|(issuer, serial)| rows.revoked(&issuer, &serial).is_none()));
-    if current && free { Ok(()) } else { Err(revoked()) }
+    current && free
 }
 
 /// Whether the state at this position holds a revocation of this certificate.
