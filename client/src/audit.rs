@@ -3,6 +3,7 @@
 //! It trusts no server: what it is shown must lead to a signed checkpoint that extends the one it holds. What is
 //! withheld from it is counted, never guessed.
 
+mod partial;
 mod replay;
 
 use std::collections::BTreeMap;

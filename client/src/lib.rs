@@ -40,6 +40,7 @@ pub mod doctor;
 pub mod explain;
 pub mod groups;
 pub mod holds;
+pub mod overdue;
 pub mod receipt;
 
 pub mod cli;

@@ -68,6 +68,9 @@ pub(crate) struct SentRow {
     /// It is the VOID that closes the number.
     #[serde(default)]
     pub(crate) void: bool,
+    /// Every recipient has acknowledged it, or was refused it by its bureau: nothing more will become of it there.
+    #[serde(default)]
+    pub(crate) settled: bool,
 }
 
 /// What a context needs from the directory: the recipients' keys in their order, and size and root of its Head.
@@ -413,7 +416,8 @@ impl Client {
         let receipt_path = self.profile.receipt_path(&reference);
         files::replace(&receipt_path, receipt)?;
         let message_id = proven.slot(1, 0).map_or([0; 32], |header| message_id(header));
-        let row = serde_json::to_vec(&SentRow { index: proven.position.index, message_id, void }).map_err(|_| Error::Row("sent"))?;
+        let row = SentRow { index: proven.position.index, message_id, void, settled: false };
+        let row = serde_json::to_vec(&row).map_err(|_| Error::Row("sent"))?;
         let extra = vec![Write::text(Table::Sent, &reference.to_string(), row)];
         let actions = self.decide(Event::Admitted(id), extra, driven)?;
         if !void {

@@ -17,6 +17,7 @@ pub mod rules;
 pub mod statements;
 
 pub mod apply;
+pub mod clocks;
 pub mod exchange;
 pub mod history;
 pub mod judge;
@@ -24,6 +25,7 @@ pub mod prepared;
 
 pub use admit::{Admission, Admitted, Found};
 pub use apply::{ApplyError, Effect};
+pub use clocks::Clocks;
 pub use earlier::Earlier;
 pub use exchange::{Batch, Exchange, STATE_CLAIM_INTERVAL, SnapshotPart};
 pub use judge::{Finding, Gap, Judge};

@@ -10,11 +10,12 @@ use envelope::Receipt;
 use envelope::entry::Entry;
 use envelope::keys::AwsLc;
 use envelope::slots::{Leaf, Opening};
-use exchange::{Exchange, Finding, Identities, Judge, Prepared, State};
+use exchange::{Clocks, Exchange, Finding, Identities, Judge, Prepared, State};
 use prost::Message as _;
 use proto::v1::{self, EntryKind, Kind, StatementKind};
 use tlog::{Checkpoint, Hash, Tree};
 
+use super::partial::{Partial, STUB_TAG};
 use super::{Shown, Verdict};
 use crate::error::Error;
 use crate::words::Word as _;
@@ -31,7 +32,6 @@ pub enum Depth {
 }
 
 /// One entry as the auditor sees it.
-#[derive(Debug)]
 pub struct Line<'a> {
     /// Its index.
     pub index: u64,
@@ -44,10 +44,16 @@ pub struct Line<'a> {
     /// Kind of the entry, when the opening or a part of it was shown.
     pub kind: Option<EntryKind>,
     said: Said<'a>,
+    partial: Option<&'a Partial>,
+}
+
+impl std::fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").field("index", &self.index).field("shown", &self.shown).finish_non_exhaustive()
+    }
 }
 
 /// What there is to say of an entry.
-#[derive(Debug)]
 enum Said<'a> {
     Entry(&'a Entry),
     Text(&'a str),
@@ -62,6 +68,8 @@ struct Seen {
     kind: Option<EntryKind>,
     /// Of an entry that was shown whole.
     prepared: Option<Prepared>,
+    /// Of one of which a part was shown.
+    partial: Option<Partial>,
     /// Of one that was not; or why its opening cannot be read.
     text: String,
 }
@@ -324,7 +332,7 @@ fn look(index: u64, entry: &v1::ReplayResponse, sign: Option<&Identities>) -> Re
     if leaf.is_some_and(|leaf| leaf.hash() != leaf_hash) {
         return Err(unsound("has a leaf of another hash"));
     }
-    let mut seen = Seen { index, leaf_hash, leaf, shown: Shown::Hash, kind: None, prepared: None, text: String::new() };
+    let mut seen = Seen { index, leaf_hash, leaf, shown: Shown::Hash, kind: None, prepared: None, partial: None, text: String::new() };
     if entry.purged {
         seen.shown = Shown::Purged;
     } else if let (Some(leaf), false) = (leaf, entry.opening.is_empty()) {
@@ -360,6 +368,7 @@ impl Seen {
         }
         (self.shown, self.kind, self.leaf) = (Shown::Part, Some(kind), Some(shown));
         let slots = &receipt.fields().slots;
+        self.partial = Partial::read(kind, slots);
         let stub = slots.iter().find(|slot| kind == EntryKind::Message && slot.tag == STUB_TAG);
         let stub = stub.and_then(|slot| v1::Stub::decode(slot.value.as_ref()).ok());
         let reference = stub.and_then(|stub| envelope::entry::reference_of(&stub).ok());
@@ -371,7 +380,15 @@ impl Seen {
         let fault = self.prepared.as_ref().and_then(Prepared::fault).map(|(_, why)| Said::Text(why));
         let entry = self.prepared.as_ref().and_then(Prepared::entry).map(Said::Entry);
         let said = entry.or(fault).unwrap_or(Said::Text(&self.text));
-        Line { index: self.index, leaf_hash: self.leaf_hash, leaf: self.leaf, shown: self.shown, kind: self.kind, said }
+        Line {
+            index: self.index,
+            leaf_hash: self.leaf_hash,
+            leaf: self.leaf,
+            shown: self.shown,
+            kind: self.kind,
+            said,
+            partial: self.partial.as_ref(),
+        }
     }
 }
 
@@ -382,6 +399,15 @@ impl Line<'_> {
         match self.said {
             Said::Entry(entry) => summary(entry),
             Said::Text(text) => text.to_owned(),
+        }
+    }
+
+    /// Lets the clocks hear of the entry, as far as it is shown.
+    pub fn note(&self, clocks: &mut Clocks) {
+        match (&self.said, self.partial, self.leaf) {
+            (Said::Entry(entry), _, Some(leaf)) => clocks.note(self.index, leaf.at, entry),
+            (_, Some(partial), Some(leaf)) => partial.note(self.index, leaf.at, clocks),
+            _ => {}
         }
     }
 
@@ -468,5 +494,3 @@ fn kind_of(header: &[u8]) -> Option<Kind> {
 pub const CHUNK_ENTRIES_MAX: usize = 1024;
 /// Entries that a core takes of a chunk at a time.
 const PIECE_ENTRIES: usize = 16;
-/// Slot 6 of a MESSAGE holds what stays of it after a purge.
-const STUB_TAG: u32 = 6;

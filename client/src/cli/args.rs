@@ -1,5 +1,6 @@
 //! What can be typed. Names and exit codes are a contract.
 
+mod clocks;
 mod desk;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use content::questions::Language;
 use envelope::{Address, Reference};
 use proto::v1::{Audience, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
 
+pub(crate) use clocks::{Looking, Overdue};
 pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Notices, Permit, PermitCommand, Report};
 
 /// Signed, sealed messages between police bureaus, with receipts.
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     Held(Held),
     Permit(Permit),
     Deletion(Deletion),
+    Overdue(Overdue),
     Group(Group),
     Bureau(Bureau),
     Doctor(Doctor),
@@ -427,6 +430,11 @@ pub(crate) enum AuditCommand {
     /// Judges every entry again; exit 5 if an honest gateway would not have written one of them.
     #[command(after_help = "Example:\n  ecowire audit verify --profile aud")]
     Verify(Replay),
+    /// Counts, a line a bureau, how soon it and those below it acknowledge and answer.
+    ///
+    /// A member's replay shows its own entries only, and a country's auditor no acknowledgements: only the network's auditor counts both.
+    #[command(after_help = "Example:\n  ecowire audit statistics --profile aud --purpose 'yearly report' --json")]
+    Statistics(Looking),
 }
 
 #[derive(Debug, Args)]
@@ -667,4 +675,4 @@ const COMPOSE_EXAMPLES: &str = "Examples:\n  ecowire compose ecomessage --langua
 const GROUP_EXAMPLES: &str = "Examples:\n  ecowire group set --profile ke grp/op/4f2a --member ke,th,ke/cus/kemba --days 90\n  ecowire send --profile ke --to grp/op/4f2a --file plan.pdf";
 const BUREAU_EXAMPLES: &str = "Examples:\n  ecowire bureau list --profile ke\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem\n  ecowire bureau grant --profile ke ke/air/kenbo --kind alert --audience own-country\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise";
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
-const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong";
+const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire overdue --profile kemba\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong\n  7 something is overdue (`ecowire overdue`)";

@@ -62,6 +62,7 @@ pub(super) async fn run(audit: &args::Audit, secrets: &Secrets, way: &args::Way)
     match &audit.command {
         args::AuditCommand::Replay(replay) => self::replay(replay, secrets, way).await,
         args::AuditCommand::Verify(verify) => self::verify(verify, secrets, way).await,
+        args::AuditCommand::Statistics(looking) => super::overdue::statistics(looking, secrets, way).await,
     }
 }
 

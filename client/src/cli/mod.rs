@@ -11,6 +11,7 @@ mod exporting;
 mod group;
 mod key;
 mod mail;
+mod overdue;
 pub(crate) mod print;
 mod receipts;
 mod reports;
@@ -92,6 +93,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Held(held) => desk::held(&held, &secrets, way).await,
         Command::Permit(permit) => desk::permit(&permit, &secrets, way).await,
         Command::Deletion(deletion) => desk::deletion(&deletion, &secrets, way).await,
+        Command::Overdue(overdue) => overdue::run(&overdue, &secrets, way).await,
         Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),
