@@ -278,8 +278,8 @@ mod tests {
         check("2027-11-22T00:00:00Z", &[], 0, NoticeState::Published);
         check("2027-11-22T00:00:00Z", &[], 200, NoticeState::Expiring);
         check("2027-11-22T00:00:00Z", &[], 366, NoticeState::Expired);
-        check("2027-11-22T00:00:00Z", &[extended.clone()], 366, NoticeState::Published);
-        check("2027-11-22T00:00:00Z", &[suspended.clone()], 200, NoticeState::Suspended);
+        check("2027-11-22T00:00:00Z", std::slice::from_ref(&extended), 366, NoticeState::Published);
+        check("2027-11-22T00:00:00Z", std::slice::from_ref(&suspended), 200, NoticeState::Suspended);
         check("2027-11-22T00:00:00Z", &[suspended.clone(), extended], 366, NoticeState::Published);
         check("2027-11-22T00:00:00Z", &[cancelled.clone(), suspended], 0, NoticeState::Cancelled);
         check("", &[], 5 * 365, NoticeState::Expiring);

@@ -41,6 +41,8 @@ pub(crate) struct Case<'a> {
     /// The sender's row and own grants; looked up once.
     sender_row: Option<&'a v1::ParticipantRow>,
     own_grants: Option<&'a v1::GrantsRow>,
+    /// The recipients' rows in their order; four rules ask for them.
+    recipient_rows: Vec<Option<&'a v1::ParticipantRow>>,
     /// The message that it names as target or parent, if that is in the ledger.
     earlier: Option<&'a Earlier>,
 }
@@ -57,7 +59,20 @@ impl<'a> Case<'a> {
     fn of_context(rows: &'a dyn Rows, now: Timestamp, context: &'a Context, earlier: Option<&'a Earlier>) -> Self {
         let sender = &context.reference.sender;
         let (sender_row, own_grants) = (rows.participant(sender).map(|row| &**row), rows.grants(sender));
-        Self { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups: true, sender_row, own_grants, earlier }
+        let recipient_rows = context.recipients.iter().map(|recipient| rows.participant(recipient).map(|row| &**row)).collect();
+        Self {
+            rows,
+            now,
+            context,
+            attachments: 0,
+            wrap_keys: &[],
+            peer: None,
+            sees_groups: true,
+            sender_row,
+            own_grants,
+            recipient_rows,
+            earlier,
+        }
     }
 
     /// The sender, as the state has it.
@@ -306,6 +321,11 @@ impl Case<'_> {
 
     fn sender(&self) -> &Address {
         &self.context().reference.sender
+    }
+
+    /// The recipients with their rows.
+    fn recipients(&self) -> impl Iterator<Item = (&Address, Option<&v1::ParticipantRow>)> {
+        self.context.recipients.iter().zip(self.recipient_rows.iter().copied())
     }
 
     fn policy(&self) -> &v1::Policy {

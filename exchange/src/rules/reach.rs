@@ -93,7 +93,7 @@ pub(super) fn source(case: &Case<'_>) -> Result<(), Refusal> {
             if earlier.sender != *sender {
                 return refused("only who sent a message corrects, deletes, updates or cancels it");
             }
-            let reachable = |address: &&Address| is_reachable(case, address);
+            let reachable = |address: &&Address| receives(case.rows.participant(address).map(|row| &**row));
             if !earlier.recipients.iter().filter(reachable).all(|recipient| case.names(recipient)) {
                 return refused("a correction or deletion goes to everybody who was sent the message");
             }
@@ -204,21 +204,20 @@ fn participant_class(class: Class) -> ParticipantClass {
     }
 }
 
-fn is_reachable(case: &Case<'_>, address: &Address) -> bool {
-    let row = case.rows.participant(address);
+fn receives(row: Option<&v1::ParticipantRow>) -> bool {
     row.is_some_and(|row| matches!(row.state(), ParticipantState::Active | ParticipantState::Supervised))
 }
 
 pub(super) fn recipients(case: &Case<'_>) -> Result<(), Refusal> {
-    let unknown = case.context().recipients.iter().find(|address| !is_reachable(case, address));
-    unknown.map_or(Ok(()), |recipient| Err(Refusal::UnknownRecipient { recipient: recipient.clone() }))
+    let unknown = case.recipients().find(|(_, row)| !receives(*row));
+    unknown.map_or(Ok(()), |(recipient, _)| Err(Refusal::UnknownRecipient { recipient: recipient.clone() }))
 }
 
 pub(super) fn clearance(case: &Case<'_>) -> Result<(), Refusal> {
     let classification = case.context().classification;
-    let cleared = |address: &&Address| case.rows.participant(address).is_some_and(|row| row.clearance >= i32::from(classification));
-    let uncleared = case.context().recipients.iter().find(|address| !cleared(address));
-    uncleared.map_or(Ok(()), |recipient| Err(Refusal::NotCleared { recipient: recipient.clone(), classification }))
+    let cleared = |row: Option<&v1::ParticipantRow>| row.is_some_and(|row| row.clearance >= i32::from(classification));
+    let uncleared = case.recipients().find(|(_, row)| !cleared(*row));
+    uncleared.map_or(Ok(()), |(recipient, _)| Err(Refusal::NotCleared { recipient: recipient.clone(), classification }))
 }
 
 /// Rule 7. COPY: who writes abroad copies the own NCB. RELAY: it writes to its own country only. RELEASE: as COPY, and the NCB
@@ -239,9 +238,9 @@ pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
             return missing("a message abroad goes to the own bureau, too");
         }
     }
-    for recipient in case.context().recipients.iter().filter(|recipient| abroad(recipient)) {
+    for (recipient, row) in case.recipients().filter(|(recipient, _)| abroad(recipient)) {
         let Some(ncb) = recipient.own_ncb() else { continue };
-        let opened = case.rows.participant(recipient).is_some_and(|row| row.open_to_foreign);
+        let opened = row.is_some_and(|row| row.open_to_foreign);
         if !opened || !case.names(&ncb) {
             return Err(Refusal::OversightMissing {
                 why: "a message from abroad reaches only whom its bureau has opened to it, with a copy to that bureau",
