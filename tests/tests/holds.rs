@@ -206,3 +206,37 @@ async fn a_deletion_reaches_everybody_and_its_source_sees_who_has_attested() {
     drop((kenya, thailand, nepal, post));
     end(theatre, running).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_officers_seats_sign_what_the_network_wants_them_to() {
+    let cast = ["ke", "th", "ke/desk/duty-1", "ke/desk/duty-2", "ke/cus/kemba", "ipsg/ens", "aud/network", "aud/ke"];
+    let theatre = Theatre::with_genesis(&cast, |genesis| {
+        genesis.policy.as_mut().expect("a policy").dual_control = vec![Kind::Diffusion.into()];
+    });
+    let running = theatre.start().await;
+    let [mut kenya, mut thailand] = clients(&theatre, ["ke", "th"]).await;
+    for member in ["ipsg/ens", "ke/desk/duty-1", "ke/desk/duty-2", "ke/cus/kemba"] {
+        drop(theatre.client(member).await);
+    }
+    kenya.refresh_directory().await.expect("the directory");
+    let diffusion = || Compose { kind: Kind::Diffusion, ..note(&["th", "ipsg/ens"], "a lorry") };
+    assert_eq!(refused(kenya.send(diffusion()).await), "NO_GRANT");
+    let seats = |names: &[&str]| names.iter().map(|name| theatre.profile(name)).collect::<Vec<_>>();
+    for wrong in [&["ke/desk/duty-1"][..], &["ke/desk/duty-1", "ke/cus/kemba"]] {
+        kenya.sign_with(seats(wrong));
+        assert_eq!(refused(kenya.send(diffusion()).await), "NO_GRANT", "{wrong:?}");
+        // A profile is one command's at a time.
+        kenya.sign_with(Vec::new());
+    }
+    kenya.sign_with(seats(&["ke/desk/duty-1", "ke/desk/duty-2"]));
+    let sent = kenya.send(diffusion()).await.expect("sent");
+    let got = mail(&mut thailand).await;
+    assert_eq!(got.received[0].reference, sent.reference);
+    let header = thailand.header_of(&sent.reference).expect("its header");
+    assert_eq!(header.context.signers.len(), 3, "Thailand sees all three signatures");
+    // A seat that is suspended signs nothing more.
+    kenya.set_standing(&address("ke/desk/duty-2"), ParticipantState::Suspended, StandingReason::Compromise).await.expect("suspended");
+    assert_eq!(refused(kenya.send(diffusion()).await), "NO_GRANT");
+    drop((kenya, thailand));
+    end(theatre, running).await;
+}
