@@ -5,15 +5,15 @@
 
 use std::path::Path;
 
-use envelope::identity::{NothingRevoked, Role};
+use envelope::identity::Certified;
 use envelope::{Address, Timestamp};
 use exchange::state::Rows as _;
 use proto::v1::{self, Classification, Grant, OversightMode, Participant, ParticipantRow, ParticipantState, StandingReason, StatementKind};
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
 use crate::client::Client;
 use crate::clock;
+use crate::code;
 use crate::error::Error;
 use crate::statements::Topic;
 
@@ -67,16 +67,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Argument`] when there is none, or it does not hold.
-    pub fn certified(&self, chain: &Path) -> Result<(Vec<CertificateDer<'static>>, Address), Error> {
-        let wrong = |why: &dyn std::fmt::Display| Error::Argument(format!("{}: {why}", chain.display()));
-        let ders: Result<Vec<_>, _> = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect);
-        let ders = ders.map_err(|error| wrong(&error))?;
-        if ders.is_empty() {
-            return Err(wrong(&"there is no certificate in it"));
-        }
-        let judged = self.profile.anchors().judge(Role::Identity, &ders, clock::now(), &NothingRevoked);
-        let address = judged.map_err(|error| wrong(&error))?.address;
-        Ok((ders, address))
+    pub fn certified(&self, chain: &Path) -> Result<(Vec<CertificateDer<'static>>, Certified), Error> {
+        code::certified(chain, self.profile.anchors(), clock::now())
     }
 
     /// Enrols whom the chain in a PEM file stands for, or lays down new terms for it; gives its address.
@@ -84,7 +76,8 @@ impl Client {
     /// # Errors
     /// [`Error::Argument`] when the chain does not hold or is not of this bureau's; what the gateway refuses.
     pub async fn enrol(&mut self, chain: &Path, terms: Terms) -> Result<Address, Error> {
-        let (ders, subject) = self.certified(chain)?;
+        let (ders, certified) = self.certified(chain)?;
+        let subject = certified.address;
         let participant = Participant {
             address: subject.to_string(),
             state: ParticipantState::Active.into(),

@@ -36,6 +36,7 @@ pub mod inbox;
 pub mod audit;
 pub mod board;
 pub mod bureau;
+pub mod code;
 pub mod doctor;
 pub mod explain;
 pub mod groups;

@@ -53,6 +53,7 @@ async fn what_a_bureau_does_all_day() {
     notices(&desk);
     a_case(&desk);
     held_and_permitted(&desk);
+    enrolled_by_code(&desk);
     deleted(&desk);
     gateway.kill().await;
     stage.audit();
@@ -139,6 +140,22 @@ fn held_and_permitted(desk: &Desk<'_>) {
     assert!(desk.check(0, &["open", "--profile", "profile-th", &free]).0.contains("at once"));
     let (_, said) = desk.check(2, &["send", "--profile", KEMBA, "--to", "th", "--permission", "ffffffff", "--file", "note.txt"]);
     assert!(said.contains("ffffffff is no permission of ke/cus/kemba"), "{said}");
+}
+
+/// A new post asks to be enrolled; what the bureau hears by telephone must be the code of what it was sent.
+fn enrolled_by_code(desk: &Desk<'_>) {
+    let post = certs_dev::issue(&desk.stage.pki(), &stage::at("ke/air/kenbo")).expect("certificates").folder;
+    let (post, trust) = (post.to_str().expect("text").to_owned(), desk.stage.pki().join("trust.toml"));
+    let (code, said) = desk.check(0, &["code", "--identity", &post, "--trust", trust.to_str().expect("text")]);
+    assert!(code.trim().len() == 19 && said.contains("ke/air/kenbo"), "{code}{said}");
+    let certificate = format!("{post}/identity.pem");
+    let enrol = ["bureau", "enrol", "--profile", "profile-ke", "--certificate", &certificate, "--code"];
+    let wrong = code.trim().chars().rev().collect::<String>();
+    let (_, said) = desk.check(2, &[&enrol[..], &[wrong.as_str()]].concat());
+    assert!(said.contains("the code of ke/air/kenbo is another"), "{said}");
+    let heard = code.trim().to_lowercase().replace('-', " ");
+    let (out, _) = desk.check(0, &[&enrol[..], &[heard.as_str()]].concat());
+    assert!(out.contains("ke/air/kenbo"), "{out}");
 }
 
 fn deleted(desk: &Desk<'_>) {

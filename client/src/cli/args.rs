@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Overdue(Overdue),
     Group(Group),
     Bureau(Bureau),
+    Code(Code),
     Doctor(Doctor),
     #[command(flatten)]
     Common(command::Common),
@@ -580,6 +581,9 @@ pub(crate) struct Enrol {
     /// Chain of its identity certificate in PEM, by the bureau's own CA; it says whom.
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: PathBuf,
+    /// The code that was heard by telephone; another certificate than its owner's is refused.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
     #[arg(long, value_name = "WORD", value_parser = word::<Classification>, help = among::<Classification>("The highest class of content that it may hold; as before, or restricted"))]
     pub(crate) clearance: Option<Classification>,
     #[arg(long, value_name = "WORD", value_parser = word::<OversightMode>, help = among::<OversightMode>("How the bureau sees what it sends abroad; as before, or copy"))]
@@ -587,6 +591,20 @@ pub(crate) struct Enrol {
     /// Whether others than its own country may write to it, with a copy to the bureau; as before, or not.
     #[arg(long, value_name = "YES", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub(crate) open_to_foreign: Option<bool>,
+}
+
+/// Says the code of one's own certificate, which the bureau's officer compares by telephone before enrolling it.
+///
+/// Read it out in full, once, within an hour of the request. A certificate that was exchanged on its way has another code.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ecowire code --identity pki/ke_air_kenbo --trust pki/trust.toml")]
+pub(crate) struct Code {
+    /// Folder with identity.pem.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) identity: PathBuf,
+    /// What this member trusts from the start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: PathBuf,
 }
 
 #[derive(Debug, Args)]

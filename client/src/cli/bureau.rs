@@ -4,8 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::bureau::{Member, Terms, in_order, without};
+use crate::code::{certified, code_of, is_same};
 use crate::words::Word as _;
 use crate::{Client, Error, clock};
+use envelope::trust::Trust;
 use envelope::{Address, Timestamp};
 use proto::v1::{Audience, Grant, ParticipantState};
 use serde::Serialize;
@@ -43,7 +45,18 @@ pub(super) async fn run(bureau: &args::Bureau, secrets: &Secrets, way: &args::Wa
 
 async fn enrol(client: &mut Client, enrol: &args::Enrol) -> Result<Address, Error> {
     // What is not said stays as it is.
-    let (_, subject) = client.certified(&enrol.certificate)?;
+    let (_, certified) = client.certified(&enrol.certificate)?;
+    let code = code_of(&certified, client.profile().network());
+    match &enrol.code {
+        Some(heard) if !is_same(&code, heard) => {
+            let text =
+                format!("the code of {} is another: the certificate in your hand is not the one that was asked for", certified.address);
+            return Err(Error::Argument(text));
+        }
+        Some(_) => {}
+        None => print::note(&format!("code {code}: compare it by telephone with what `ecowire code` says there, or give it with --code")),
+    }
+    let subject = certified.address;
     let before = client.participant(&subject).map(|member| Terms::of(&member.row)).unwrap_or_default();
     let terms = Terms {
         clearance: enrol.clearance.unwrap_or(before.clearance),
@@ -51,6 +64,16 @@ async fn enrol(client: &mut Client, enrol: &args::Enrol) -> Result<Address, Erro
         oversight: enrol.oversight.unwrap_or(before.oversight),
     };
     client.enrol(&enrol.certificate, terms).await
+}
+
+/// `code`: what the officer at the bureau must hear.
+pub(super) fn code(asked: &args::Code) -> Result<ExitCode, Error> {
+    let read = |cause| Error::File { what: "read", path: asked.trust.clone(), cause };
+    let trust = Trust::parse_toml(&std::fs::read_to_string(&asked.trust).map_err(read)?)?;
+    let (_, certified) = certified(&asked.identity.join("identity.pem"), &trust.anchors()?, clock::now())?;
+    print::note(&format!("{} of {}", certified.address, trust.network));
+    print::line(&code_of(&certified, &trust.network));
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn stand(client: &mut Client, standing: &Standing, state: ParticipantState) -> Result<Address, Error> {

@@ -96,6 +96,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Overdue(overdue) => overdue::run(&overdue, &secrets, way).await,
         Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
+        Command::Code(code) => bureau::code(&code),
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),
         // They need no runtime: `run` has done them.
