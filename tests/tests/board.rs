@@ -101,6 +101,15 @@ fn notices(desk: &Desk<'_>) {
 fn a_case(desk: &Desk<'_>) {
     let events = r#"[{"id":"e1","event_type":"snare_rep","time":"2026-11-20T06:00:00Z","title":"snares","location":{"latitude":-4.05,"longitude":39.67}}]"#;
     desk.write("events.json", events);
+    let csv = "Full Name,Rank,Listing,Party,Full note\nLoxodonta africana,SPECIES,II,,\n";
+    desk.write("listings.csv", csv);
+    let (taxa, _) = desk.check(0, &["pack", "species-plus", "listings.csv", "--valid-from", "2020-01-01"]);
+    std::fs::create_dir(desk.stage.beside("packs")).expect("a folder");
+    desk.write("packs/taxa.json", &taxa);
+    assert!(desk.check(0, &["--packs", "packs", "pack", "list"]).0.lines().count() >= 2);
+    desk.write("packs/broken.json", "{}");
+    let (_, said) = desk.check(2, &["--packs", "packs", "pack", "list"]);
+    assert!(said.contains("broken.json"), "{said}");
     let (drafts, _) = desk.check(0, &["import", "--from", "earthranger", "events.json"]);
     assert_eq!(drafts.lines().count(), 1);
     let report = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"seizure","at":"2026-11-24T10:00:00Z","place":{"text":"gate 3"}},"goods":[{"taxon":"Loxodonta africana","term":"tusks","quantity":{"mantissa":312,"unit":"kg"}}]}"#;

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// File with the passphrase of the profile's keys, for its owner's eyes only; else it is asked for.
     #[arg(long, global = true, value_name = "FILE", env = "ECOWIRE_PASSPHRASE_FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Folder with data packs (*.json) that stand in the place of those that are built in; `ecowire pack list` shows them.
+    #[arg(long, global = true, value_name = "DIR", env = "ECOWIRE_PACKS")]
+    pub(crate) packs: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -53,6 +56,7 @@ pub(crate) enum Command {
     Compose(Composing),
     Schema(Schema),
     Import(Import),
+    Pack(Packing),
     Export(Export),
     Explain(Explain),
     Notices(Notices),
@@ -264,6 +268,32 @@ pub(crate) struct Import {
 pub(crate) enum FieldSystem {
     Earthranger,
     Smart,
+}
+
+/// Data packs: dated code lists that reports are checked by, each with its source and licence.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ecowire pack list\n  ecowire pack species-plus cites_listings.csv --valid-from 2025-02-07 > packs/taxa.json\n  ecowire --packs packs compose ecomessage"
+)]
+pub(crate) struct Packing {
+    #[command(subcommand)]
+    pub(crate) command: PackCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackCommand {
+    /// Lists the packs in use: name, date, source, licence
+    #[command(after_help = "Example:\n  ecowire pack list")]
+    List,
+    /// Makes a pack of CITES taxa from the listings export of Species+
+    #[command(after_help = "Example:\n  ecowire pack species-plus cites_listings.csv --valid-from 2025-02-07 > packs/taxa.json")]
+    SpeciesPlus {
+        /// The export, in CSV.
+        file: PathBuf,
+        /// Since when its listings are valid: the export does not say.
+        #[arg(long, value_name = "DATE")]
+        valid_from: String,
+    },
 }
 
 /// Turns reports into rows or features for statistics: no persons, no organisations, no free text; days, and a tenth of a degree.

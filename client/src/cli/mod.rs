@@ -50,11 +50,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
     if let Command::Common(common) = &arguments.command {
         return print::done(common.carry_out(command(version)));
     }
+    if let Err(error) = reports::use_packs(arguments.packs.as_deref()) {
+        return print::failure(&error);
+    }
     let offline = match &arguments.command {
         Command::Compose(compose) => Some(reports::compose(compose)),
         Command::Export(export) => Some(exporting::run(export)),
         Command::Schema(asked) => Some(reports::schema(asked)),
         Command::Import(import) => Some(reports::import(import)),
+        Command::Pack(packing) => Some(reports::pack(&packing.command)),
         _ => None,
     };
     if let Some(done) = offline {
@@ -100,7 +104,9 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Key(key) => key::run(&key, &secrets),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor, &secrets, way).await),
         // They need no runtime: `run` has done them.
-        Command::Common(_) | Command::Compose(_) | Command::Export(_) | Command::Schema(_) | Command::Import(_) => Ok(ExitCode::SUCCESS),
+        Command::Common(_) | Command::Compose(_) | Command::Export(_) | Command::Schema(_) | Command::Import(_) | Command::Pack(_) => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use content::packs::Packs;
+use content::packs::{Pack, Packs, Taxa};
 use content::questions::{Input, Language};
 use content::quick::{Quick, quantity};
 use content::{Form, Payload};
@@ -13,7 +14,7 @@ use proto::v1::Kind;
 
 use super::args::{ComposeEcomessage, ComposeWhat};
 use super::{args, mail, print};
-use crate::words::Word as _;
+use crate::words::{Escaped, Word as _};
 use crate::{Error, clock};
 
 pub(super) fn compose(compose: &args::Composing) -> Result<ExitCode, Error> {
@@ -145,10 +146,52 @@ pub(super) fn opened(media_type: &str, bytes: &[u8]) -> Option<Result<Payload, E
 
 /// Says what is to be looked at again.
 fn checked(mut payload: Payload) -> Payload {
-    for warning in payload.check_with(&Packs::built_in()) {
+    for warning in payload.check_with(packs()) {
         print::note(&format!("note: {} {}", warning.path, warning.text));
     }
     payload
+}
+
+/// The packs that reports are checked by: set once, at the start.
+static PACKS: OnceLock<Packs> = OnceLock::new();
+
+fn packs() -> &'static Packs {
+    PACKS.get_or_init(Packs::built_in)
+}
+
+/// Takes the packs of a folder in the place of those that are built in.
+pub(super) fn use_packs(folder: Option<&Path>) -> Result<(), Error> {
+    let Some(folder) = folder else { return Ok(()) };
+    let io = |cause| Error::File { what: "read", path: folder.to_owned(), cause };
+    let mut packs = Packs::built_in();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let bytes = std::fs::read(&path).map_err(|cause| Error::File { what: "read", path: path.clone(), cause })?;
+            packs.replace(Pack::read(&bytes).map_err(|error| Error::Argument(format!("{}: {error}", path.display())))?);
+        }
+    }
+    // Set once, at the start.
+    let _ = PACKS.set(packs);
+    Ok(())
+}
+
+/// `pack`: what reports are checked by.
+pub(super) fn pack(command: &args::PackCommand) -> Result<ExitCode, Error> {
+    match command {
+        args::PackCommand::List => {
+            for header in packs().headers() {
+                let (name, date, source, licence) = (&header.name, &header.date, &header.source, &header.licence);
+                print::line(&Escaped(&format!("{name:<24} {date}  {source} ({licence})")).to_string());
+            }
+        }
+        args::PackCommand::SpeciesPlus { file, valid_from } => {
+            let bytes = std::fs::read(file).map_err(|cause| Error::File { what: "read", path: file.clone(), cause })?;
+            let taxa = Taxa::from_species_plus_csv(&bytes, valid_from);
+            print::json_text(&taxa.map_err(|error| Error::Argument(format!("{}: {error}", file.display())))?.to_json());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `schema`: the JSON Schema of a form, or their names.
