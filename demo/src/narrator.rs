@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Prints steps and remembers when the current one began.
 #[derive(Debug)]
-pub(crate) struct Narrator {
+pub struct Narrator {
     step: u32,
     began: Instant,
 }
@@ -12,31 +12,31 @@ pub(crate) struct Narrator {
 impl Narrator {
     /// Nothing said yet.
     #[must_use]
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { step: 0, began: Instant::now() }
     }
 
     /// Opens the next step.
-    pub(crate) fn step(&mut self, title: &str) {
+    pub fn step(&mut self, title: &str) {
         self.step += 1;
         self.began = Instant::now();
         println!("\n{}. {title}", self.step);
     }
 
     /// Says one thing of the current step.
-    pub(crate) fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         println!("   {text}");
     }
 
     /// Says one thing, and how long it took since the step began or the last timed line.
-    pub(crate) fn timed(&mut self, text: &str) {
+    pub fn timed(&mut self, text: &str) {
         println!("   {text} ({})", millis(self.began.elapsed()));
         self.began = Instant::now();
     }
 
     /// How many steps there were.
     #[must_use]
-    pub(crate) fn steps(&self) -> u32 {
+    pub fn steps(&self) -> u32 {
         self.step
     }
 }
@@ -47,6 +47,6 @@ fn millis(took: Duration) -> String {
 
 /// A size as people read it.
 #[must_use]
-pub(crate) fn size(bytes: usize) -> String {
+pub fn size(bytes: usize) -> String {
     if bytes < 10_000 { format!("{bytes} bytes") } else { format!("{} KiB", bytes / 1024) }
 }

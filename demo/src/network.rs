@@ -11,20 +11,20 @@ use envelope::{Address, Network};
 use gateway::{Config, Init, Running};
 
 /// Who takes part in the story.
-pub(crate) const MEMBERS: [&str; 5] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network"];
+pub const MEMBERS: [&str; 5] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network"];
 const NODE: &str = "node/dev-1";
 const PORT: u16 = 7247;
 
 /// The folder with everything in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
     /// The network in `path`; minted when there is none.
     ///
     /// # Errors
     /// Whatever minting or initialising says.
-    pub(crate) fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
+    pub fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
         let folder = Self(path.to_owned());
         if folder.config_path().exists() {
             if !folder.rests_too_long()? {
@@ -50,37 +50,37 @@ impl Folder {
 
     /// The folder itself.
     #[must_use]
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
     /// The development PKI.
     #[must_use]
-    pub(crate) fn pki(&self) -> PathBuf {
+    pub fn pki(&self) -> PathBuf {
         self.0.join("pki")
     }
 
     /// The gateway's store.
     #[must_use]
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.0.join("data")
     }
 
     /// The gateway's configuration.
     #[must_use]
-    pub(crate) fn config_path(&self) -> PathBuf {
+    pub fn config_path(&self) -> PathBuf {
         self.0.join("gateway.toml")
     }
 
     /// The gateway's log.
     #[must_use]
-    pub(crate) fn log_path(&self) -> PathBuf {
+    pub fn log_path(&self) -> PathBuf {
         self.0.join("gateway.log")
     }
 
     /// A participant's profile.
     #[must_use]
-    pub(crate) fn profile_path(&self, member: &str) -> PathBuf {
+    pub fn profile_path(&self, member: &str) -> PathBuf {
         self.0.join("profiles").join(member.replace('/', "_"))
     }
 
@@ -88,7 +88,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+    pub fn config(&self) -> anyhow::Result<Config> {
         Ok(Config::read(&self.config_path())?)
     }
 
@@ -96,7 +96,7 @@ impl Folder {
     ///
     /// # Errors
     /// Whatever the gateway says.
-    pub(crate) async fn start(&self) -> anyhow::Result<Running> {
+    pub async fn start(&self) -> anyhow::Result<Running> {
         Ok(gateway::start(&self.config()?).await?)
     }
 
@@ -104,7 +104,7 @@ impl Folder {
     ///
     /// # Errors
     /// Whatever the client says.
-    pub(crate) async fn client(&self, running: &Running, member: &str) -> anyhow::Result<Client> {
+    pub async fn client(&self, running: &Running, member: &str) -> anyhow::Result<Client> {
         let path = self.profile_path(member);
         if path.exists() {
             return Ok(Client::connect(&Profile::open(&path)?).await?);

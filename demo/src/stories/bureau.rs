@@ -8,9 +8,9 @@ use envelope::keys::random;
 use gateway::Running;
 use proto::v1::{Audience, Classification, Grant, GroupSenders, Kind, ParticipantState, Priority, StandingReason};
 
+use super::ivory::{audit_all, receive};
 use crate::narrator::Narrator;
 use crate::network::Folder;
-use crate::story::{audit_all, receive};
 
 const POST: &str = "ke/air/kenbo";
 
