@@ -3,13 +3,15 @@
 //! It does not know how a message is judged or sealed; it asks the gateway and the clients, as anybody would.
 
 mod forger;
+mod letters;
 mod tamper;
 
 pub mod narrator;
 pub mod network;
+pub mod scene;
 pub mod stories;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -45,10 +47,10 @@ pub fn run(evening: &Evening) -> anyhow::Result<()> {
 
 async fn play(evening: &Evening) -> anyhow::Result<()> {
     let began = Instant::now();
-    let mut tell = Narrator::new();
-    tell.step("A network with two bureaus, a border post, a desk of the General Secretariat and an auditor");
+    let mut tell = Narrator::aloud();
+    tell.step("A network with bureaus, border posts, desks of the General Secretariat and an auditor");
     let (folder, new) = Folder::open_or_mint(&evening.out)?;
-    log_to(&folder)?;
+    log_to(&folder.log_path())?;
     if new {
         tell.timed(&format!("minted for development in {}: {}", evening.out.display(), MEMBERS.join(", ")));
     } else {
@@ -83,9 +85,8 @@ fn go_on(folder: &Folder, serving: bool) {
 ///
 /// # Errors
 /// When the file cannot be opened, or something else gets this process's log already.
-pub fn log_to(folder: &Folder) -> anyhow::Result<()> {
-    let path = folder.log_path();
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path).with_context(|| path.display().to_string())?;
+pub fn log_to(path: &Path) -> anyhow::Result<()> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
     tracing_subscriber::registry().with(Targets::new().with_default(LevelFilter::INFO)).with(layer).try_init()?;
     Ok(())

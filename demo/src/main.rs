@@ -25,11 +25,12 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  ecowire-demo                    play the story of the ivory container in ./demo-network
-  ecowire-demo --list-stories     which others there are
-  ecowire-demo --story suspended  play another one
-  ecowire-demo --serve            ... and keep the gateway running to go on by hand
-  ecowire-demo --out /tmp/demo    ... in another folder";
+  ecowire-demo                     play the story of the ivory container in ./demo-network
+  ecowire-demo --list-stories      which others there are
+  ecowire-demo --story vessel      a notice to all bureaus, and the port that recognises her
+  ecowire-demo --story songbirds   a dead link at a land border
+  ecowire-demo --serve             ... and keep the gateway running to go on by hand
+  ecowire-demo --out /tmp/demo     ... in another folder";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

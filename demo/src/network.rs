@@ -10,8 +10,26 @@ use client::{Client, Origin, Profile};
 use envelope::{Address, Network};
 use gateway::{Config, Init, Running};
 
-/// Who takes part in the story.
-pub const MEMBERS: [&str; 5] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network"];
+/// Who is enrolled from the first day.
+pub const MEMBERS: [&str; 15] = [
+    "ke",
+    "th",
+    "np",
+    "cn",
+    "gb",
+    "us",
+    "ke/cus/kemba",
+    "th/cus/thbkk",
+    "np/bor/x-birgunj",
+    "ipsg/ens",
+    "ipsg/ccc",
+    "ipsg/compliance",
+    "svc/imaf",
+    "org/latf",
+    "aud/network",
+];
+/// A post that has certificates from the first day, and is enrolled in a story.
+pub const AIRPORT: &str = "ke/air/kenbo";
 const NODE: &str = "node/dev-1";
 const PORT: u16 = 7247;
 
@@ -26,26 +44,41 @@ impl Folder {
     /// Whatever minting or initialising says.
     pub fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
         let folder = Self(path.to_owned());
-        if folder.config_path().exists() {
-            if !folder.rests_too_long()? {
-                return Ok((folder, false));
-            }
-            folder.set_aside("has rested for a day")?;
-        } else if path.exists() {
-            folder.set_aside("was left half made")?;
+        if !path.exists() {
+            return Ok((Self::mint(path, free_address()?)?, true));
         }
+        let why = if !folder.config_path().exists() {
+            "was left half made"
+        } else if folder.rests_too_long()? {
+            "has rested for a day"
+        } else if !folder.is_whole()? {
+            "is of an earlier demo, with fewer members"
+        } else {
+            return Ok((folder, false));
+        };
+        folder.set_aside(why)?;
+        Ok((Self::mint(path, free_address()?)?, true))
+    }
+
+    /// A new network in `path`, whose gateway will listen on `listen`.
+    ///
+    /// # Errors
+    /// Whatever minting or initialising says.
+    pub fn mint(path: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
+        let folder = Self(path.to_owned());
         let addresses: Vec<Address> = MEMBERS.iter().chain([&NODE]).map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         certs_dev::mint(&MintOptions::new(folder.pki(), Network::parse("ecowire.test")?, addresses))?;
+        certs_dev::issue(&folder.pki(), &Address::parse(AIRPORT)?)?;
         gateway::init(&Init {
             config: folder.config_path(),
             genesis: folder.pki().join("genesis.bin"),
             node: folder.pki().join(NODE.replace('/', "_")),
             data: folder.data(),
-            listen: free_address()?,
+            listen,
             engine: gateway::config::EngineName::default(),
         })?;
-        Ok((folder, true))
+        Ok(folder)
     }
 
     /// The folder itself.
@@ -125,6 +158,16 @@ impl Folder {
         let store = self.data().join("ledger.redb");
         let modified = std::fs::metadata(&store).with_context(|| format!("cannot read {}", store.display()))?.modified()?;
         Ok(SystemTime::now().duration_since(modified).unwrap_or_default() > Duration::from_secs(23 * 3600))
+    }
+
+    /// Whether everybody who takes part has certificates here.
+    fn is_whole(&self) -> anyhow::Result<bool> {
+        for member in MEMBERS.iter().chain([&AIRPORT]) {
+            if !self.pki().join(Address::parse(member)?.file_name()).exists() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn set_aside(&self, why: &str) -> anyhow::Result<()> {
