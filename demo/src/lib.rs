@@ -6,6 +6,7 @@ mod forger;
 mod letters;
 mod tamper;
 
+pub mod full;
 pub mod narrator;
 pub mod network;
 pub mod scene;
@@ -42,7 +43,26 @@ pub struct Evening {
 /// # Errors
 /// When anything does not happen as it must.
 pub fn run(evening: &Evening) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(play(evening))
+    runtime()?.block_on(play(evening))
+}
+
+/// Builds the network of the world's size in a folder, and broadcasts a notice to every bureau.
+///
+/// # Errors
+/// When anything does not happen as it must.
+pub fn run_full(out: &Path) -> anyhow::Result<()> {
+    let (began, mut tell) = (Instant::now(), Narrator::aloud());
+    runtime()?.block_on(full::play(out, &mut tell))?;
+    ended(&tell, began);
+    Ok(())
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn ended(tell: &Narrator, began: Instant) {
+    println!("\nAll {} steps went as they must, in {:.1} s.", tell.steps(), began.elapsed().as_secs_f64());
 }
 
 async fn play(evening: &Evening) -> anyhow::Result<()> {
@@ -57,7 +77,7 @@ async fn play(evening: &Evening) -> anyhow::Result<()> {
         tell.timed(&format!("found in {}: the story goes on where it stopped", evening.out.display()));
     }
     stories::play(evening.story, &folder, &mut tell).await?;
-    println!("\nAll {} steps went as they must, in {:.1} s.", tell.steps(), began.elapsed().as_secs_f64());
+    ended(&tell, began);
     go_on(&folder, evening.serve);
     if evening.serve {
         let running = folder.start().await?;

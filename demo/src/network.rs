@@ -10,6 +10,8 @@ use client::{Client, Origin, Profile};
 use envelope::{Address, Network};
 use gateway::{Config, Init, Running};
 
+use crate::letters::addresses;
+
 /// Who is enrolled from the first day.
 pub const MEMBERS: [&str; 15] = [
     "ke",
@@ -33,43 +35,71 @@ pub const AIRPORT: &str = "ke/air/kenbo";
 const NODE: &str = "node/dev-1";
 const PORT: u16 = 7247;
 
+/// Who takes part in a network.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// Enrolled from the first day.
+    pub enrolled: Vec<Address>,
+    /// With certificates from the first day, enrolled later by its bureau.
+    pub certified: Vec<Address>,
+}
+
+impl Members {
+    /// Those of the stories.
+    ///
+    /// # Errors
+    /// None while the addresses above are addresses.
+    pub fn of_stories() -> anyhow::Result<Self> {
+        Ok(Self { enrolled: addresses(&MEMBERS)?, certified: addresses(&[AIRPORT])? })
+    }
+}
+
 /// The folder with everything in it.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The network in `path`; minted when there is none.
+    /// The network of the stories in `path`; minted when there is none.
     ///
     /// # Errors
     /// Whatever minting or initialising says.
     pub fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
+        Self::open_or_mint_with(path, &Members::of_stories()?)
+    }
+
+    /// The network of these members in `path`; minted when there is none.
+    ///
+    /// # Errors
+    /// Whatever minting or initialising says.
+    pub fn open_or_mint_with(path: &Path, members: &Members) -> anyhow::Result<(Self, bool)> {
         let folder = Self(path.to_owned());
-        if !path.exists() {
-            return Ok((Self::mint(path, free_address()?)?, true));
+        if path.exists() {
+            let why = if !folder.config_path().exists() {
+                "was left half made"
+            } else if folder.rests_too_long()? {
+                "has rested for a day"
+            } else if !folder.has(members) {
+                "is another network, with other members"
+            } else {
+                return Ok((folder, false));
+            };
+            folder.set_aside(why)?;
         }
-        let why = if !folder.config_path().exists() {
-            "was left half made"
-        } else if folder.rests_too_long()? {
-            "has rested for a day"
-        } else if !folder.is_whole()? {
-            "is of an earlier demo, with fewer members"
-        } else {
-            return Ok((folder, false));
-        };
-        folder.set_aside(why)?;
-        Ok((Self::mint(path, free_address()?)?, true))
+        Ok((Self::mint(path, members, free_address()?)?, true))
     }
 
     /// A new network in `path`, whose gateway will listen on `listen`.
     ///
     /// # Errors
     /// Whatever minting or initialising says.
-    pub fn mint(path: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
+    pub fn mint(path: &Path, members: &Members, listen: SocketAddr) -> anyhow::Result<Self> {
         let folder = Self(path.to_owned());
-        let addresses: Vec<Address> = MEMBERS.iter().chain([&NODE]).map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let addresses = members.enrolled.iter().cloned().chain([Address::parse(NODE)?]).collect();
         certs_dev::mint(&MintOptions::new(folder.pki(), Network::parse("ecowire.test")?, addresses))?;
-        certs_dev::issue(&folder.pki(), &Address::parse(AIRPORT)?)?;
+        for address in &members.certified {
+            certs_dev::issue(&folder.pki(), address)?;
+        }
         gateway::init(&Init {
             config: folder.config_path(),
             genesis: folder.pki().join("genesis.bin"),
@@ -160,14 +190,9 @@ impl Folder {
         Ok(SystemTime::now().duration_since(modified).unwrap_or_default() > Duration::from_secs(23 * 3600))
     }
 
-    /// Whether everybody who takes part has certificates here.
-    fn is_whole(&self) -> anyhow::Result<bool> {
-        for member in MEMBERS.iter().chain([&AIRPORT]) {
-            if !self.pki().join(Address::parse(member)?.file_name()).exists() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Whether all of them have certificates here.
+    fn has(&self, members: &Members) -> bool {
+        members.enrolled.iter().chain(&members.certified).all(|member| self.pki().join(member.file_name()).exists())
     }
 
     fn set_aside(&self, why: &str) -> anyhow::Result<()> {

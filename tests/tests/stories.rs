@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use clap::ValueEnum as _;
+use demo::network::Members;
 use demo::{Folder, Narrator, Story};
 use envelope::keys::random;
 
@@ -24,7 +25,7 @@ fn listen() -> SocketAddr {
 }
 
 fn network(path: &Path) -> Folder {
-    let folder = Folder::mint(&path.join("network"), listen()).expect("a network");
+    let folder = Folder::mint(&path.join("network"), &Members::of_stories().expect("addresses"), listen()).expect("a network");
     std::os::unix::fs::symlink(LOG.path(), folder.log_path()).expect("linked");
     folder
 }
