@@ -2,41 +2,62 @@
 
 use std::time::{Duration, Instant};
 
-/// Prints steps and remembers when the current one began.
+/// Says steps and remembers when the current one began.
 #[derive(Debug)]
-pub(crate) struct Narrator {
+pub struct Narrator {
     step: u32,
     began: Instant,
+    /// What was said, when it is kept and not printed.
+    kept: Option<Vec<String>>,
 }
 
 impl Narrator {
-    /// Nothing said yet.
+    /// Nothing said yet; what is said is printed.
     #[must_use]
-    pub(crate) fn new() -> Self {
-        Self { step: 0, began: Instant::now() }
+    pub fn aloud() -> Self {
+        Self { step: 0, began: Instant::now(), kept: None }
+    }
+
+    /// Nothing said yet; what is said is kept.
+    #[must_use]
+    pub fn keeping() -> Self {
+        Self { kept: Some(Vec::new()), ..Self::aloud() }
+    }
+
+    /// What was said and kept, line by line.
+    #[must_use]
+    pub fn kept(&self) -> &[String] {
+        self.kept.as_deref().unwrap_or_default()
+    }
+
+    fn line(&mut self, text: String) {
+        match &mut self.kept {
+            Some(lines) => lines.push(text),
+            None => println!("{text}"),
+        }
     }
 
     /// Opens the next step.
-    pub(crate) fn step(&mut self, title: &str) {
+    pub fn step(&mut self, title: &str) {
         self.step += 1;
         self.began = Instant::now();
-        println!("\n{}. {title}", self.step);
+        self.line(format!("\n{}. {title}", self.step));
     }
 
     /// Says one thing of the current step.
-    pub(crate) fn say(&self, text: &str) {
-        println!("   {text}");
+    pub fn say(&mut self, text: &str) {
+        self.line(format!("   {text}"));
     }
 
     /// Says one thing, and how long it took since the step began or the last timed line.
-    pub(crate) fn timed(&mut self, text: &str) {
-        println!("   {text} ({})", millis(self.began.elapsed()));
+    pub fn timed(&mut self, text: &str) {
+        self.line(format!("   {text} ({})", millis(self.began.elapsed())));
         self.began = Instant::now();
     }
 
     /// How many steps there were.
     #[must_use]
-    pub(crate) fn steps(&self) -> u32 {
+    pub fn steps(&self) -> u32 {
         self.step
     }
 }
@@ -47,6 +68,6 @@ fn millis(took: Duration) -> String {
 
 /// A size as people read it.
 #[must_use]
-pub(crate) fn size(bytes: usize) -> String {
+pub fn size(bytes: usize) -> String {
     if bytes < 10_000 { format!("{bytes} bytes") } else { format!("{} KiB", bytes / 1024) }
 }

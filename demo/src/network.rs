@@ -10,77 +10,140 @@ use client::{Client, Origin, Profile};
 use envelope::{Address, Network};
 use gateway::{Config, Init, Running};
 
-/// Who takes part in the story.
-pub(crate) const MEMBERS: [&str; 5] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network"];
+use crate::letters::addresses;
+
+/// Who is enrolled from the first day.
+pub const MEMBERS: [&str; 15] = [
+    "ke",
+    "th",
+    "np",
+    "cn",
+    "gb",
+    "us",
+    "ke/cus/kemba",
+    "th/cus/thbkk",
+    "np/bor/x-birgunj",
+    "ipsg/ens",
+    "ipsg/ccc",
+    "ipsg/compliance",
+    "svc/imaf",
+    "org/latf",
+    "aud/network",
+];
+/// A post that has certificates from the first day, and is enrolled in a story.
+pub const AIRPORT: &str = "ke/air/kenbo";
 const NODE: &str = "node/dev-1";
 const PORT: u16 = 7247;
 
+/// Who takes part in a network.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// Enrolled from the first day.
+    pub enrolled: Vec<Address>,
+    /// With certificates from the first day, enrolled later by its bureau.
+    pub certified: Vec<Address>,
+}
+
+impl Members {
+    /// Those of the stories.
+    ///
+    /// # Errors
+    /// None while the addresses above are addresses.
+    pub fn of_stories() -> anyhow::Result<Self> {
+        Ok(Self { enrolled: addresses(&MEMBERS)?, certified: addresses(&[AIRPORT])? })
+    }
+}
+
 /// The folder with everything in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The network in `path`; minted when there is none.
+    /// The network of the stories in `path`; minted when there is none.
     ///
     /// # Errors
     /// Whatever minting or initialising says.
-    pub(crate) fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
+    pub fn open_or_mint(path: &Path) -> anyhow::Result<(Self, bool)> {
+        Self::open_or_mint_with(path, &Members::of_stories()?)
+    }
+
+    /// The network of these members in `path`; minted when there is none.
+    ///
+    /// # Errors
+    /// Whatever minting or initialising says.
+    pub fn open_or_mint_with(path: &Path, members: &Members) -> anyhow::Result<(Self, bool)> {
         let folder = Self(path.to_owned());
-        if folder.config_path().exists() {
-            if !folder.rests_too_long()? {
+        if path.exists() {
+            let why = if !folder.config_path().exists() {
+                "was left half made"
+            } else if folder.rests_too_long()? {
+                "has rested for a day"
+            } else if !folder.has(members) {
+                "is another network, with other members"
+            } else {
                 return Ok((folder, false));
-            }
-            folder.set_aside("has rested for a day")?;
-        } else if path.exists() {
-            folder.set_aside("was left half made")?;
+            };
+            folder.set_aside(why)?;
         }
-        let addresses: Vec<Address> = MEMBERS.iter().chain([&NODE]).map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
+        Ok((Self::mint(path, members, free_address()?)?, true))
+    }
+
+    /// A new network in `path`, whose gateway will listen on `listen`.
+    ///
+    /// # Errors
+    /// Whatever minting or initialising says.
+    pub fn mint(path: &Path, members: &Members, listen: SocketAddr) -> anyhow::Result<Self> {
+        let folder = Self(path.to_owned());
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let addresses = members.enrolled.iter().cloned().chain([Address::parse(NODE)?]).collect();
         certs_dev::mint(&MintOptions::new(folder.pki(), Network::parse("ecowire.test")?, addresses))?;
+        for address in &members.certified {
+            certs_dev::issue(&folder.pki(), address)?;
+        }
         gateway::init(&Init {
             config: folder.config_path(),
             genesis: folder.pki().join("genesis.bin"),
             node: folder.pki().join(NODE.replace('/', "_")),
             data: folder.data(),
-            listen: free_address()?,
+            listen,
             engine: gateway::config::EngineName::default(),
         })?;
-        Ok((folder, true))
+        Ok(folder)
     }
 
     /// The folder itself.
     #[must_use]
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
     /// The development PKI.
     #[must_use]
-    pub(crate) fn pki(&self) -> PathBuf {
+    pub fn pki(&self) -> PathBuf {
         self.0.join("pki")
     }
 
     /// The gateway's store.
     #[must_use]
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.0.join("data")
     }
 
     /// The gateway's configuration.
     #[must_use]
-    pub(crate) fn config_path(&self) -> PathBuf {
+    pub fn config_path(&self) -> PathBuf {
         self.0.join("gateway.toml")
     }
 
     /// The gateway's log.
     #[must_use]
-    pub(crate) fn log_path(&self) -> PathBuf {
+    pub fn log_path(&self) -> PathBuf {
         self.0.join("gateway.log")
     }
 
     /// A participant's profile.
     #[must_use]
-    pub(crate) fn profile_path(&self, member: &str) -> PathBuf {
+    pub fn profile_path(&self, member: &str) -> PathBuf {
         self.0.join("profiles").join(member.replace('/', "_"))
     }
 
@@ -88,7 +151,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+    pub fn config(&self) -> anyhow::Result<Config> {
         Ok(Config::read(&self.config_path())?)
     }
 
@@ -96,7 +159,7 @@ impl Folder {
     ///
     /// # Errors
     /// Whatever the gateway says.
-    pub(crate) async fn start(&self) -> anyhow::Result<Running> {
+    pub async fn start(&self) -> anyhow::Result<Running> {
         Ok(gateway::start(&self.config()?).await?)
     }
 
@@ -104,7 +167,7 @@ impl Folder {
     ///
     /// # Errors
     /// Whatever the client says.
-    pub(crate) async fn client(&self, running: &Running, member: &str) -> anyhow::Result<Client> {
+    pub async fn client(&self, running: &Running, member: &str) -> anyhow::Result<Client> {
         let path = self.profile_path(member);
         if path.exists() {
             return Ok(Client::connect(&Profile::open(&path)?).await?);
@@ -125,6 +188,11 @@ impl Folder {
         let store = self.data().join("ledger.redb");
         let modified = std::fs::metadata(&store).with_context(|| format!("cannot read {}", store.display()))?.modified()?;
         Ok(SystemTime::now().duration_since(modified).unwrap_or_default() > Duration::from_secs(23 * 3600))
+    }
+
+    /// Whether all of them have certificates here.
+    fn has(&self, members: &Members) -> bool {
+        members.enrolled.iter().chain(&members.certified).all(|member| self.pki().join(member.file_name()).exists())
     }
 
     fn set_aside(&self, why: &str) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! The last act: one byte of a copy of the store is flipped, and the check names the entry.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use gateway::Config;
@@ -47,7 +47,7 @@ fn flip(file: &Path, needle: &[u8]) -> anyhow::Result<usize> {
 }
 
 /// Copies a folder anew; what an earlier run left there goes.
-fn copy_folder(from: &Path, to: &PathBuf) -> anyhow::Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
     if to.exists() {
         std::fs::remove_dir_all(to)?;
     }

@@ -2,14 +2,19 @@
 
 use anyhow::{Context as _, bail, ensure};
 use client::words::Word as _;
-use client::{Client, Compose, Mail, ReceiveOptions, Sent, audit};
+use client::{Client, Compose, Sent};
 use envelope::{Address, Reference};
 use gateway::Running;
 use proto::v1::{Kind, Priority};
 
 use crate::forger;
+use crate::letters::receive;
 use crate::narrator::{Narrator, size};
-use crate::network::{Folder, MEMBERS};
+use crate::network::Folder;
+use crate::scene::{Scene, audited};
+
+/// Who takes part.
+const CAST: [&str; 5] = ["ke", "th", "ke/cus/kemba", "ipsg/ens", "aud/network"];
 
 /// Everybody in the story, connected.
 struct Cast {
@@ -24,7 +29,8 @@ struct Cast {
 ///
 /// # Errors
 /// When anything does not happen as it must.
-pub(crate) async fn play(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<u64> {
+pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<u64> {
+    let (folder, running, tell) = scene.split()?;
     let mut cast = meet(folder, running, tell).await?;
     let sent = report(&mut cast, tell).await?;
     for reader in [&mut cast.kenya, &mut cast.thailand, &mut cast.secretariat] {
@@ -32,18 +38,18 @@ pub(crate) async fn play(folder: &Folder, running: &Running, tell: &mut Narrator
     }
     reply(&mut cast, &sent.reference, tell).await?;
     forge(folder, running, &mut cast, tell).await?;
-    audit_all(&mut cast.auditor, tell).await?;
+    audited(&mut cast.auditor, tell).await?;
     Ok(sent.position.index)
 }
 
 async fn meet(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<Cast> {
     tell.step("Everybody connects and has an encryption key that the others can trust");
     let mut clients = Vec::new();
-    for member in MEMBERS {
+    for member in CAST {
         clients.push(folder.client(running, member).await.with_context(|| format!("{member} does not connect"))?);
     }
     let [kenya, thailand, post, secretariat, auditor] = <[Client; 5]>::try_from(clients).map_err(|_| anyhow::anyhow!("five clients"))?;
-    tell.timed(&format!("{} participants connected over TLS 1.3 with client certificates", MEMBERS.len()));
+    tell.timed(&format!("{} participants connected over TLS 1.3 with client certificates", CAST.len()));
     let mut cast = Cast { kenya, thailand, post, secretariat, auditor };
     for client in [&mut cast.kenya, &mut cast.thailand, &mut cast.post, &mut cast.secretariat, &mut cast.auditor] {
         client.refresh_directory().await?;
@@ -139,26 +145,6 @@ async fn forge(folder: &Folder, running: &Running, cast: &mut Cast, tell: &mut N
         }
     }
     Ok(())
-}
-
-pub(crate) async fn audit_all(auditor: &mut Client, tell: &mut Narrator) -> anyhow::Result<()> {
-    tell.step("The auditor aud/network replays the log from its first entry and judges everything again");
-    let options = audit::Options { from: 0, purpose: "the demo's audit".to_owned() };
-    let verdict = audit::verify(auditor, &options, |_, _| ()).await?;
-    tell.timed(&format!("its access is in the log first; {} entries replayed, {} judged again", verdict.size, verdict.judged));
-    ensure!(verdict.findings.is_empty(), "findings: {:?}", verdict.findings);
-    ensure!(verdict.gaps.is_empty(), "gaps: {:?}", verdict.gaps);
-    tell.say(&format!("root {}: recomputed, and the one that the gateway has signed", verdict.root));
-    for (sender, count) in &verdict.counts {
-        tell.say(&format!("{sender}: {count} {}, numbers without a gap", if *count == 1 { "message" } else { "messages" }));
-    }
-    Ok(())
-}
-
-pub(crate) async fn receive(client: &mut Client) -> anyhow::Result<Mail> {
-    let mail = client.receive(ReceiveOptions { follow: false }).await?;
-    ensure!(mail.unsound.is_empty() && mail.missing.is_empty(), "{}: {:?} {:?}", client.address(), mail.unsound, mail.missing);
-    Ok(mail)
 }
 
 const REPORT: &str = r#"{

@@ -4,13 +4,11 @@ use anyhow::{Context as _, bail, ensure};
 use client::bureau::{Terms, in_order};
 use client::{Client, Compose, Error};
 use envelope::Address;
-use envelope::keys::random;
-use gateway::Running;
 use proto::v1::{Audience, Classification, Grant, GroupSenders, Kind, ParticipantState, Priority, StandingReason};
 
+use crate::letters::{opaque, receive};
 use crate::narrator::Narrator;
-use crate::network::Folder;
-use crate::story::{audit_all, receive};
+use crate::scene::Scene;
 
 const POST: &str = "ke/air/kenbo";
 
@@ -18,7 +16,8 @@ const POST: &str = "ke/air/kenbo";
 ///
 /// # Errors
 /// When anything does not happen as it must.
-pub(crate) async fn suspended(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<()> {
+pub(super) async fn suspended(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let (folder, running, tell) = scene.split()?;
     tell.step("Kenya certifies and enrols a new post, ke/air/kenbo");
     let [mut kenya, mut thailand] = [folder.client(running, "ke").await?, folder.client(running, "th").await?];
     drop(folder.client(running, "ipsg/ens").await?);
@@ -66,19 +65,19 @@ pub(crate) async fn suspended(folder: &Folder, running: &Running, tell: &mut Nar
     post.reconnect(client::CONNECT_TIMEOUT).await?;
     tell.timed("connected again");
     drop((post, kenya, thailand));
-    audit_all(&mut folder.client(running, "aud/network").await?, tell).await
+    scene.audit().await.map(drop)
 }
 
 /// An operation of three; then one of them must not hear something.
 ///
 /// # Errors
 /// When anything does not happen as it must.
-pub(crate) async fn denied(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow::Result<()> {
+pub(super) async fn denied(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let (folder, running, tell) = scene.split()?;
     tell.step("Kenya founds an operation with its post and with Thailand");
     let [mut kenya, mut thailand] = [folder.client(running, "ke").await?, folder.client(running, "th").await?];
     let [mut post, mut secretariat] = [folder.client(running, "ke/cus/kemba").await?, folder.client(running, "ipsg/ens").await?];
-    let id: String = random::<4>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let operation = Address::parse(&format!("grp/op/{id}"))?;
+    let operation = Address::parse(&format!("grp/op/{}", opaque()?))?;
     let members = ["ke", "ke/cus/kemba", "th"].map(Address::parse).into_iter().collect::<Result<Vec<_>, _>>()?;
     kenya.set_group(&operation, members, GroupSenders::Members, None).await?;
     tell.timed(&format!("{operation}: its name says nothing, and only its members know of it"));
@@ -108,7 +107,7 @@ pub(crate) async fn denied(folder: &Folder, running: &Running, tell: &mut Narrat
     ensure!(mail.received.iter().all(|one| one.reference != sent.reference), "th got it");
     tell.timed("th asks for its mail, and nothing is there");
     drop((kenya, thailand, post, secretariat));
-    audit_all(&mut folder.client(running, "aud/network").await?, tell).await
+    scene.audit().await.map(drop)
 }
 
 fn reports_to_bureaus() -> Grant {
