@@ -10,6 +10,7 @@ pub mod fold;
 mod forms;
 pub mod identifiers;
 pub mod import;
+pub mod keys;
 pub mod packs;
 mod payload;
 pub mod questions;
@@ -26,7 +27,7 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/ecowire.content.v1.rs"));
 }
 
-pub use check::Warning;
+pub use check::{Warning, instant_ms};
 pub use filled::filled;
 pub use forms::Form;
 pub use payload::{ContentError, Payload};
