@@ -39,7 +39,9 @@ pub mod doctor;
 pub mod explain;
 pub mod groups;
 pub mod holds;
+pub mod queries;
 pub mod receipt;
+pub mod respond;
 
 pub mod cli;
 

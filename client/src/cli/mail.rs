@@ -13,7 +13,7 @@ use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Pro
 use envelope::Reference;
 
 use super::secrets::Secrets;
-use super::{args, print, reports};
+use super::{args, print, querying, reports};
 
 pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if inbox.follow {
@@ -144,20 +144,33 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
         return Err(Error::Exists(out.clone()));
     }
     let profile = super::open(&open.profile, secrets, super::PROFILE_WAIT, way).await?;
-    let opened = match Client::offline(&profile)?.open(&open.reference) {
-        Err(Error::NotHere(_)) => fetch(&profile, way).await?.open(&open.reference)?,
+    let mut client = Client::offline(&profile)?;
+    let opened = match client.open(&open.reference) {
+        Err(Error::NotHere(_)) => {
+            client = fetch(&profile, way).await?;
+            client.open(&open.reference)?
+        }
         other => other?,
     };
     describe(&opened);
+    querying::hits_in(&client, &opened)?;
     let report = if open.raw { None } else { reports::opened(&opened.media_type, &opened.content).transpose()? };
+    let form = if open.raw || report.is_some() { None } else { querying::form(&opened).transpose()? };
     match (&open.out, &report) {
         (Some(out), Some(report)) => write(out, format!("{}\n", content::to_json(report)).as_bytes(), open.force)?,
-        (Some(out), None) => write(out, &opened.content, open.force)?,
+        (Some(out), None) => {
+            let json = form.map(|form| format!("{}\n", form.to_json()).into_bytes());
+            write(out, json.as_deref().unwrap_or(&opened.content), open.force)?;
+        }
         (None, Some(report)) if open.json => print::json_text(&content::to_json(report)),
         (None, Some(report)) => {
             content::lines(report).iter().for_each(|(path, value)| print::line(&format!("{path:<32} {}", Escaped(value))));
         }
-        (None, None) => show(&opened)?,
+        (None, None) => match form {
+            Some(form) if open.json => print::json_text(&form.to_json()),
+            Some(form) => querying::show(&form),
+            None => show(&opened)?,
+        },
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ mod group;
 mod key;
 mod mail;
 pub(crate) mod print;
+mod querying;
 mod receipts;
 mod reports;
 mod secrets;
@@ -85,6 +86,9 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Held(held) => desk::held(&held, &secrets, way).await,
         Command::Permit(permit) => desk::permit(&permit, &secrets, way).await,
         Command::Deletion(deletion) => desk::deletion(&deletion, &secrets, way).await,
+        Command::Query(query) => querying::query(&query, &secrets, way).await,
+        Command::Respond(respond) => querying::respond(&respond, &secrets, way).await,
+        Command::Confirm(confirm) => querying::confirm(&confirm, &secrets, way).await,
         Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),
