@@ -39,6 +39,7 @@ pub mod doctor;
 pub mod explain;
 pub mod groups;
 pub mod holds;
+pub mod hotlist;
 pub mod queries;
 pub mod receipt;
 pub mod respond;

@@ -46,7 +46,8 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 15] = [
+    /// All of them.
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Directory,
         Self::Outbox,

@@ -6,14 +6,15 @@ mod theatre;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use client::hotlist::{COST, HOTLIST_TYPE, Pack, Plan};
 use client::respond::CsvList;
 use client::store::{Table, Write};
 use client::{Client, Compose, ReceiveOptions, Received};
 use content::{Form, Payload, v1};
 use envelope::Reference;
 use prost::Message as _;
-use proto::v1::Kind;
-use theatre::{Theatre, address, audit, now};
+use proto::v1::{Kind, ParticipantState, StandingReason};
+use theatre::{DAY_MS, Theatre, address, audit, now};
 
 const CAST: [&str; 7] = ["ke", "th", "ke/cus/kemba", "svc/imaf", "ipsg/ens", "aud/network", "aud/ke"];
 const ECOWIRE: &str = env!("CARGO_BIN_EXE_ecowire-all");
@@ -236,4 +237,117 @@ async fn what_is_no_query_is_told_so_and_what_has_ended_is_let_be() {
     }
     drop((service, post));
     end(theatre, running).await;
+}
+
+/// A list of this version, made so many days ago for a week, sent by a bureau to a post.
+async fn send_list(bureau: &mut Client, source: &str, version: u64, days_ago: u64) -> Reference {
+    let created = envelope::Timestamp(now().ms() - days_ago * DAY_MS);
+    let plan = Plan { name: "ships".to_owned(), version, source: address(source), created, days: 7, cost: COST };
+    let pack = Pack::build(&plan, &CsvList::parse(SHIPS.as_bytes()).expect("a list"), &|| ()).expect("a pack");
+    let message = Compose {
+        kind: Kind::Service,
+        media_type: HOTLIST_TYPE.to_owned(),
+        ..Compose::new(vec![address("ke/cus/kemba")], pack.to_json().expect("json"))
+    };
+    bureau.send(message).await.expect("sent").reference
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_list_answers_without_a_link_warns_when_it_is_over_and_is_erased() {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    for member in ["ke", "th", "ke/cus/kemba"] {
+        drop(theatre.client(member).await);
+    }
+    std::fs::write(theatre.folder.path().join("profiles/list.csv"), SHIPS).expect("written");
+    let profile = ["--profile", "ke_cus_kemba"];
+    let check = [&["hotlist", "check"], &profile[..], &["--imo", "IMO 9074729"]].concat();
+    let (_, err) = run(&theatre, 2, &check).await;
+    assert!(err.contains("has no hot list"), "no list is not no hit: {err}");
+    let make = ["hotlist", "make", "--profile", "ke", "--data", "list.csv", "--name", "ships", "--version", "3", "--out", "pack.json"];
+    let (_, err) = run(&theatre, 0, &make).await;
+    assert!(err.contains("ships, version 3: 2 hashes, until"), "{err}");
+    run(&theatre, 1, &make).await;
+    let send =
+        ["send", "--profile", "ke", "--to", "ke/cus/kemba", "--kind", "service", "--media-type", HOTLIST_TYPE, "--file", "pack.json"];
+    let (out, _) = run(&theatre, 0, &send).await;
+    let third = out.split_whitespace().next().expect("a reference").to_owned();
+    let take =
+        |reference: &str| [&["hotlist", "take"], &profile[..], &[reference]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let run_take = async |code, reference: &str| {
+        let words = take(reference);
+        run(&theatre, code, &words.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+    let (out, _) = run_take(0, &third).await;
+    assert!(out.starts_with("ships of ke  version 3  2 hashes  until "), "{out}");
+
+    // Without a link.
+    running.stop().await;
+    let (out, _) = run(&theatre, 8, &check).await;
+    assert!(out.starts_with("CONFIRM BEFORE ACTING: imo agrees with a record of th, exact, in ships of ke, version 3"), "{out}");
+    let (out, _) = run(&theatre, 0, &[&["hotlist", "check"], &profile[..], &["--imo", "9321483"]].concat()).await;
+    assert_eq!(out, "no hit in ships of ke\n");
+    {
+        let post = theatre.profile("ke/cus/kemba");
+        assert_eq!(post.store().rows(Table::ContentKeys).expect("rows"), [], "nothing but the profile's keys opens it");
+        let rows: Vec<u8> = Table::ALL.iter().flat_map(|table| post.store().rows(*table).expect("rows")).flat_map(|(_, row)| row).collect();
+        assert!(!rows.windows(7).any(|window| window == b"\"salt\":" || window == b"hashes\""), "the pack lies sealed");
+    }
+
+    let running = theatre.start().await;
+    let mut bureau = theatre.client("ke").await;
+    let mut stranger = theatre.client("th").await;
+    let older = send_list(&mut bureau, "ke", 2, 0).await;
+    let over = send_list(&mut bureau, "ke", 4, 8).await;
+    let ancient = send_list(&mut bureau, "ke", 9, 15).await;
+    let forged = send_list_as_message(&mut stranger, "ke").await;
+    for (reference, why) in [(&older, "not newer than 3"), (&ancient, "ended at"), (&forged, "th has sent it")] {
+        let (_, err) = run_take(2, &reference.to_string()).await;
+        assert!(err.contains(why), "{err}");
+    }
+    let (_, err) = run_take(0, &over.to_string()).await;
+    assert!(err.contains("EXPIRED: ships of ke, version 4, ended"), "{err}");
+    let (out, err) = run(&theatre, 8, &check).await;
+    assert!(out.contains("version 4") && err.contains("EXPIRED: ships of ke"), "{out}{err}");
+    let (_, err) = run(&theatre, 2, &["open", "--profile", "ke_cus_kemba", &third]).await;
+    assert!(err.contains("was a hot list, and was erased"), "its place was taken: {err}");
+
+    let post = Client::offline(&theatre.profile("ke/cus/kemba")).expect("a client");
+    assert_eq!(post.sweep_hotlists_at(envelope::Timestamp(now().ms() + 5 * DAY_MS)).expect("swept"), Vec::<String>::new());
+    assert_eq!(post.sweep_hotlists_at(envelope::Timestamp(now().ms() + 6 * DAY_MS)).expect("swept"), ["ships"]);
+    drop(post);
+    // Who may no longer connect may no longer look up.
+    let cut = send_list(&mut bureau, "ke", 10, 0).await;
+    run_take(0, &cut.to_string()).await;
+    let who = address("ke/cus/kemba");
+    bureau.set_standing(&who, ParticipantState::Suspended, StandingReason::Compromise).await.expect("suspended");
+    let refused = Client::connect(&theatre.profile("ke/cus/kemba")).await.map(drop).expect_err("it is cut off");
+    assert_eq!(refused.name(), Some("CERTIFICATE_REFUSED"));
+    run(&theatre, 2, &check).await;
+    bureau.set_standing(&who, ParticipantState::Active, StandingReason::Routine).await.expect("restored");
+    // The source takes a list back.
+    let last = send_list(&mut bureau, "ke", 11, 0).await;
+    run_take(0, &last.to_string()).await;
+    let deletion = Compose {
+        kind: Kind::Deletion,
+        target: Some(last.clone()),
+        ..Compose::new(bureau.concerned(&last).expect("the post"), b"a wrong ship".to_vec())
+    };
+    bureau.send(deletion).await.expect("sent");
+    let mut post = theatre.client("ke/cus/kemba").await;
+    post.receive(ReceiveOptions::default()).await.expect("mail");
+    drop(post);
+    let (out, _) = run(&theatre, 0, &["hotlist", "list", "--profile", "ke_cus_kemba"]).await;
+    assert_eq!(out, "");
+    run(&theatre, 2, &["open", "--profile", "ke_cus_kemba", &last.to_string()]).await;
+    drop((bureau, stranger));
+    end(theatre, running).await;
+}
+
+async fn send_list_as_message(stranger: &mut Client, source: &str) -> Reference {
+    let plan = Plan { name: "ships".to_owned(), version: 99, source: address(source), created: now(), days: 7, cost: COST };
+    let pack = Pack::build(&plan, &CsvList::default(), &|| ()).expect("a pack");
+    let message =
+        Compose { media_type: HOTLIST_TYPE.to_owned(), ..Compose::new(vec![address("ke/cus/kemba")], pack.to_json().expect("json")) };
+    stranger.send(message).await.expect("sent").reference
 }

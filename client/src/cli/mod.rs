@@ -8,6 +8,7 @@ mod doctor;
 mod explaining;
 mod exporting;
 mod group;
+mod hotlist;
 mod key;
 mod mail;
 pub(crate) mod print;
@@ -89,6 +90,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Query(query) => querying::query(&query, &secrets, way).await,
         Command::Respond(respond) => querying::respond(&respond, &secrets, way).await,
         Command::Confirm(confirm) => querying::confirm(&confirm, &secrets, way).await,
+        Command::Hotlist(hotlist) => hotlist::run(&hotlist, &secrets, way).await,
         Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Key(key) => key::run(&key, &secrets),

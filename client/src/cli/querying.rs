@@ -59,20 +59,25 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
 
 /// The query that the options ask for.
 fn question(query: &args::Query) -> Result<v1::Query, Error> {
+    let about = v1::About { purpose: query.purpose.clone(), ..v1::About::default() };
+    Ok(v1::Query { about: Some(about), subject: Some(subject(&query.asked)?), place: None })
+}
+
+/// What is asked about.
+pub(super) fn subject(asked: &args::Asked) -> Result<v1::Subject, Error> {
     let identified = |kind: &str, raw: &str| v1::Identified {
         kind: kind.to_owned(),
         number: Some(v1::Identifier { raw: raw.to_owned(), ..v1::Identifier::default() }),
         country: String::new(),
     };
-    let document = query.document.as_ref().map(|text| text.split_once(':').unwrap_or(("passport", text)));
-    let numbers = [("imo", &query.imo), ("mmsi", &query.mmsi), ("container", &query.container), ("plate", &query.plate)];
+    let document = asked.document.as_ref().map(|text| text.split_once(':').unwrap_or(("passport", text)));
+    let numbers = [("imo", &asked.imo), ("mmsi", &asked.mmsi), ("container", &asked.container), ("plate", &asked.plate)];
     let given = numbers.iter().filter_map(|(kind, raw)| Some((*kind, raw.as_deref()?))).chain(document);
     let identifiers: Vec<v1::Identified> = given.map(|(kind, raw)| identified(kind, raw)).collect();
-    if identifiers.is_empty() && query.name.is_none() {
+    if identifiers.is_empty() && asked.name.is_none() {
         return Err(Error::Argument("what is asked about? --imo, --mmsi, --container, --plate, --document or --name".to_owned()));
     }
-    let first = identifiers.first().map_or("", |one| one.kind.as_str());
-    let follows = match first {
+    let follows = match identifiers.first().map_or("", |one| one.kind.as_str()) {
         "" => "",
         "imo" | "mmsi" => "vessel",
         "container" => "container",
@@ -80,17 +85,16 @@ fn question(query: &args::Query) -> Result<v1::Query, Error> {
         "permit" | "registration" => "document",
         _ => "person",
     };
-    let mut subject =
-        v1::Subject { kind: query.subject.clone().unwrap_or_else(|| follows.to_owned()), identifiers, ..v1::Subject::default() };
-    if let Some(name) = query.name.clone() {
+    let kind = asked.subject.clone().unwrap_or_else(|| follows.to_owned());
+    let mut subject = v1::Subject { kind, identifiers, ..v1::Subject::default() };
+    if let Some(name) = asked.name.clone() {
         match subject.kind.as_str() {
             "vessel" => subject.vessel = Some(v1::Vessel { name, ..v1::Vessel::default() }),
             "company" => subject.company = Some(v1::Organisation { name, ..v1::Organisation::default() }),
             _ => subject.person = Some(v1::Person { names: vec![name], ..v1::Person::default() }),
         }
     }
-    let about = v1::About { purpose: query.purpose.clone(), ..v1::About::default() };
-    Ok(v1::Query { about: Some(about), subject: Some(subject), place: None })
+    Ok(subject)
 }
 
 #[derive(Serialize)]

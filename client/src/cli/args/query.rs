@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, Subcommand};
 use envelope::{Address, Reference};
 use proto::v1::Classification;
 
-use super::{among, seconds, word};
+use super::{Office, among, seconds, word};
 
 /// Asks a service whether something is known, and waits for hit or no hit; a hit is confirmed by its owner before anybody acts.
 ///
 /// Exit codes: 0 no hit, or every hit is confirmed; 8 a hit that is not confirmed; 4 no answer yet.
 #[derive(Debug, Args)]
-#[command(after_help = QUERY_EXAMPLES, group = ArgGroup::new("what").multiple(true).args(["imo", "mmsi", "container", "name", "document", "plate"]))]
+#[command(after_help = QUERY_EXAMPLES)]
 pub(crate) struct Query {
     /// Profile folder.
     #[arg(long, value_name = "DIR")]
@@ -21,6 +21,30 @@ pub(crate) struct Query {
     /// Which service.
     #[arg(long, value_name = "ADDRESS", required_unless_present = "status")]
     pub(crate) service: Option<Address>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    /// Why it is asked: border_control, investigation, prevention, ...
+    #[arg(long, value_name = "TEXT", default_value = "border_control")]
+    pub(crate) purpose: String,
+    #[arg(long, value_name = "WORD", default_value = "official-use-only", value_parser = word::<Classification>, help = among::<Classification>("Who may hold the question and its answer"))]
+    pub(crate) classification: Classification,
+    /// A drill.
+    #[arg(long)]
+    pub(crate) exercise: bool,
+    /// How long to wait for the answer.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) wait: Duration,
+    /// Show again what was asked under this number, with what has come since.
+    #[arg(long, value_name = "REFERENCE", conflicts_with_all = ["service", "Asked", "exercise"])]
+    pub(crate) status: Option<Reference>,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is looked up.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
     /// IMO number of a ship.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) imo: Option<String>,
@@ -42,23 +66,6 @@ pub(crate) struct Query {
     /// What it is: person, vehicle, container, vessel, ...; follows from the numbers when left out.
     #[arg(long, value_name = "WORD")]
     pub(crate) subject: Option<String>,
-    /// Why it is asked: border_control, investigation, prevention, ...
-    #[arg(long, value_name = "TEXT", default_value = "border_control")]
-    pub(crate) purpose: String,
-    #[arg(long, value_name = "WORD", default_value = "official-use-only", value_parser = word::<Classification>, help = among::<Classification>("Who may hold the question and its answer"))]
-    pub(crate) classification: Classification,
-    /// A drill.
-    #[arg(long)]
-    pub(crate) exercise: bool,
-    /// How long to wait for the answer.
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    pub(crate) wait: Duration,
-    /// Show again what was asked under this number, with what has come since.
-    #[arg(long, value_name = "REFERENCE", conflicts_with_all = ["service", "what", "subject", "exercise"])]
-    pub(crate) status: Option<Reference>,
-    /// One JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Answers queries as a service, from a list: hit or no hit to who asked, and a message to the owner of each hit.
@@ -116,5 +123,71 @@ pub(crate) struct Confirm {
     pub(crate) json: bool,
 }
 
+/// Lists that a post looks up without a link: signed, sealed to it, and of days.
+#[derive(Debug, Args)]
+#[command(after_help = HOTLIST_EXAMPLES)]
+pub(crate) struct Hotlist {
+    #[command(subcommand)]
+    pub(crate) command: HotlistCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HotlistCommand {
+    /// Hashes a list of records into a file to be sent; each identifier costs a tenth of a second of a core
+    #[command(after_help = HOTLIST_EXAMPLES)]
+    Make(HotlistMake),
+    /// Takes the hot list in a message of the inbox into use; a newer version replaces an older one
+    #[command(after_help = "Example:\n  ecowire hotlist take --profile kemba KE/2026/000012")]
+    Take(HotlistTake),
+    /// Looks something up, without a link; exit 8 on a hit
+    #[command(after_help = "Example:\n  ecowire hotlist check --profile kemba --imo 9074729")]
+    Check(HotlistCheck),
+    /// Lists the hot lists of a profile
+    #[command(after_help = "Example:\n  ecowire hotlist list --profile kemba --json")]
+    List(Office),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HotlistMake {
+    /// Profile folder of the bureau or service.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: PathBuf,
+    /// The records, as `ecowire respond` takes them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Its name, a to z, 0 to 9, - and _; one of the same name and a higher version takes its place.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub(crate) name: String,
+    /// Its version; minutes since 1970 when left out.
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+    /// How many days it lives.
+    #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(1..=14))]
+    pub(crate) days: u32,
+    /// File to write it to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Overwrite the file.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HotlistTake {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// The message that holds it.
+    pub(crate) reference: Reference,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HotlistCheck {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+}
+
+const HOTLIST_EXAMPLES: &str = "Examples:\n  ecowire hotlist make --profile ke --data list.csv --days 7 --out pack.json\n  ecowire send --profile ke --to ke/cus/kemba --kind service --file pack.json --media-type application/vnd.ecowire.hotlist.v1+json\n  ecowire hotlist take --profile kemba KE/2026/000012\n  ecowire hotlist check --profile kemba --imo 9074729";
 const QUERY_EXAMPLES: &str = "Examples:\n  ecowire query --profile kemba --service svc/vessels --imo 9074729\n  ecowire query --profile kemba --service svc/vessels --name 'Ocean Star' --subject vessel --wait 60\n  ecowire query --profile kemba --status KE.CUS.KEMBA/2026/000007";
 const CONFIRM_EXAMPLES: &str = "Examples:\n  ecowire confirm --profile ke SVC.VESSELS/2026/000004 --valid --hours 48\n  ecowire confirm --profile ke SVC.VESSELS/2026/000004 --invalid 'released by the court in March'\n  ecowire confirm --profile ke SVC.VESSELS/2026/000004 --instructions 'observe, an officer calls you'";
