@@ -126,11 +126,16 @@ impl Follower {
     }
 }
 
-/// What was wrong with a visit; 5 when something did not prove itself.
-fn report(mail: &Mail) -> ExitCode {
+/// Says what did not prove itself.
+pub(super) fn unsound(mail: &Mail) {
     for text in &mail.unsound {
         eprintln!("VERIFICATION_FAILED: {}", Escaped(text));
     }
+}
+
+/// What was wrong with a visit; 5 when something did not prove itself.
+fn report(mail: &Mail) -> ExitCode {
+    unsound(mail);
     if !mail.missing.is_empty() {
         let numbers: Vec<String> = mail.missing.iter().take(20).map(u64::to_string).collect();
         print::note(&format!("numbers of the mailbox that were not delivered (expired, purged or withheld): {}", numbers.join(", ")));

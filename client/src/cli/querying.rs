@@ -9,7 +9,7 @@ use proto::v1::Kind;
 use serde::Serialize;
 
 use super::secrets::Secrets;
-use super::{args, print};
+use super::{args, mail, print};
 use crate::queries::{QueryAnswer, VALID};
 use crate::respond::{CsvList, Responded, check_service};
 use crate::words::Escaped;
@@ -20,7 +20,7 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
     let mut client = Client::offline(&profile)?;
     if let Some(reference) = &query.status {
         let reached = match super::reach(&mut client, None, super::FLUSH_WAIT, way).await {
-            Ok(()) => client.receive(ReceiveOptions::default()).await.map(drop),
+            Ok(()) => client.receive(ReceiveOptions::default()).await.map(|mail| mail::unsound(&mail)),
             Err(error) => Err(error),
         };
         // What is here is shown whatever the gateway says.
@@ -50,7 +50,7 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
             false => std::ops::ControlFlow::Continue(()),
         });
         match tokio::time::timeout(left, came).await {
-            Ok(mail) => drop(mail?),
+            Ok(mail) => mail::unsound(&mail?),
             Err(_) => break,
         }
     }
@@ -203,7 +203,7 @@ async fn visit(client: &mut Client, list: &CsvList, respond: &args::Respond, way
     if client.link().is_none() {
         super::reach(client, None, super::FLUSH_WAIT, way).await?;
     }
-    client.receive(ReceiveOptions::default()).await?;
+    mail::unsound(&client.receive(ReceiveOptions::default()).await?);
     let mut done = client.respond(list, AT_A_TIME, FLUSH_WAIT).await?;
     done.iter().for_each(|one| responded(one, respond.json));
     print::news(client, &[], None)?;
@@ -216,7 +216,7 @@ async fn visit(client: &mut Client, list: &CsvList, respond: &args::Respond, way
         _ => std::ops::ControlFlow::Continue(()),
     });
     if let Ok(mail) = tokio::time::timeout(LOOK_AGAIN, came).await {
-        drop(mail?);
+        mail::unsound(&mail?);
         done = client.respond(list, AT_A_TIME, FLUSH_WAIT).await?;
         done.iter().for_each(|one| responded(one, respond.json));
     }
@@ -276,7 +276,7 @@ fn responded(one: &Responded, json: bool) {
 pub(super) async fn confirm(confirm: &args::Confirm, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let profile = super::open(&confirm.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = super::connect(&profile, way).await?;
-    client.receive(ReceiveOptions::default()).await?;
+    mail::unsound(&client.receive(ReceiveOptions::default()).await?);
     let (state, text) = match (&confirm.invalid, &confirm.instructions) {
         (Some(why), _) => ("invalid", why.as_str()),
         (None, Some(what)) => ("instructions", what.as_str()),
