@@ -256,7 +256,7 @@ async fn send_list(bureau: &mut Client, source: &str, version: u64, days_ago: u6
 async fn a_hot_list_answers_without_a_link_warns_when_it_is_over_and_is_erased() {
     let theatre = Theatre::new(&CAST);
     let running = theatre.start().await;
-    for member in ["ke", "th", "ke/cus/kemba"] {
+    for member in ["ke", "th", "svc/imaf", "ke/cus/kemba"] {
         drop(theatre.client(member).await);
     }
     std::fs::write(theatre.folder.path().join("profiles/list.csv"), SHIPS).expect("written");
@@ -294,6 +294,11 @@ async fn a_hot_list_answers_without_a_link_warns_when_it_is_over_and_is_erased()
         assert!(!rows.windows(7).any(|window| window == b"\"salt\":" || window == b"hashes\""), "the pack lies sealed");
     }
 
+    let (_, err) = run(&theatre, 4, &["query", "--profile", "ke_cus_kemba", "--service", "svc/imaf", "--imo", "9074729"]).await;
+    assert!(err.contains("/000001 is kept in the outbox"), "{err}");
+    let asked = err.split_whitespace().find(|word| word.ends_with("/000001")).expect("a reference").to_owned();
+    let (_, err) = run(&theatre, 4, &["query", "--profile", "ke_cus_kemba", "--status", &asked]).await;
+    assert!(err.contains("no answer yet"), "{err}");
     let running = theatre.start().await;
     let mut bureau = theatre.client("ke").await;
     let mut stranger = theatre.client("th").await;

@@ -24,7 +24,10 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
             Err(error) => Err(error),
         };
         // What is here is shown whatever the gateway says.
-        let answer = client.answer_to(reference)?;
+        let answer = match client.answer_to(reference) {
+            Err(Error::NotHere(_)) if client.standing_here(reference).is_some() => None,
+            answer => answer?,
+        };
         if let Err(error) = &reached {
             print::note(&error.to_string());
         }
@@ -34,8 +37,8 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
     let (message, warnings) = client.query(service, &question(query)?)?;
     warnings.iter().for_each(|warning| print::note(&format!("note: {} {}", warning.path, warning.text)));
     let deadline = Instant::now() + query.wait;
-    super::reach(&mut client, None, super::FLUSH_WAIT, way).await?;
     let sent = client.send(Compose { classification: query.classification, exercise: query.exercise, ..message }).await;
+    print::carrier(&client, way);
     print::news(&client, client.sent_beside(), None)?;
     let sent = sent?;
     print::note(&format!("{} to {service}, entry {}", sent.reference, sent.position.index));
