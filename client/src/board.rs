@@ -198,7 +198,7 @@ fn change(notice: &mut Notice, kind: Kind, by: &Reference, said: &Value) {
 /// A notice without an end is in force for five years; nothing is longer.
 fn age(notice: &mut Notice, now: Timestamp) {
     let most = notice.message.at.plus(NOTICE_MAX_MS);
-    let end = content::time_ms(&notice.valid_until).map_or(most, |ms| Timestamp(ms).min(most));
+    let end = content::instant_ms(&notice.valid_until).map_or(most, |ms| Timestamp(ms).min(most));
     if notice.state == NoticeState::Cancelled {
         return;
     }

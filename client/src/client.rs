@@ -77,7 +77,7 @@ impl Client {
         };
         let item = |(_, row): (u64, Vec<u8>)| serde_json::from_slice(&row).map_err(|_| Error::Row("outbox"));
         let items = store.numbered(Table::Outbox)?.into_iter().map(item).collect::<Result<_, _>>()?;
-        Ok(Self {
+        let client = Self {
             directory: Directory::load(profile)?,
             outbox: Outbox::load(numbering, items),
             profile: profile.clone(),
@@ -87,7 +87,10 @@ impl Client {
             sent_beside: Vec::new(),
             replaces_key: false,
             seats: Vec::new(),
-        })
+        };
+        // Whatever is wanted of the profile, first it forgets what it may no longer know.
+        client.sweep_hotlists()?;
+        Ok(client)
     }
 
     /// Connects, verifies the gateway's checkpoint against the one held, and brings the directory up to date.
@@ -179,8 +182,12 @@ impl Client {
         self.link = None;
         let credentials = self.profile.credentials()?;
         let profile = &self.profile;
-        let link = Link::connect_by(profile.route(), profile.gateway(), profile.trust(), credentials, timeout).await?;
-        self.greet(link, timeout).await
+        let link = match Link::connect_by(profile.route(), profile.gateway(), profile.trust(), credentials, timeout).await {
+            Ok(link) => link,
+            Err(error) => return Err(self.shut_out(error)),
+        };
+        let met = self.greet(link, timeout).await;
+        met.map_err(|error| self.shut_out(error))
     }
 
     /// Goes on over a link of this member that is there already.
@@ -189,6 +196,16 @@ impl Client {
     /// As [`Client::connect`].
     pub async fn take_link(&mut self, link: Link) -> Result<(), Error> {
         self.greet(link, CONNECT_TIMEOUT).await
+    }
+
+    /// Who was suspended, withdrawn or revoked keeps no hot list.
+    fn shut_out(&self, error: Error) -> Error {
+        if matches!(error, Error::CertificateRefused { .. })
+            && let Err(fault) = self.erase_hotlists()
+        {
+            return fault;
+        }
+        error
     }
 
     async fn greet(&mut self, link: Link, timeout: Duration) -> Result<(), Error> {

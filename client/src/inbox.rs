@@ -28,6 +28,7 @@ use crate::client::{Client, hashes};
 use crate::clock;
 use crate::directory::signed_in;
 use crate::error::Error;
+use crate::hotlist::HOTLIST_TYPE;
 use crate::send::SentRow;
 use crate::store::{Table, Write};
 
@@ -241,11 +242,17 @@ impl Client {
         let delivery = v1::Delivery::decode(row.as_slice()).map_err(|_| Error::Row("inbox"))?;
         let signed = delivery.signed.ok_or(Error::Row("inbox"))?;
         let header = Header::parse(&signed.header, self.profile.network()).map_err(Error::unsound)?;
+        if delivery.wrap.is_empty() && delivery.content.is_empty() {
+            return Err(Error::Argument(format!("{reference} was a hot list, and was erased")));
+        }
         let wrap_path = hashes(&delivery.wrap_path)?;
         let sealed = Sealed { header: &header, wrap: &delivery.wrap, wrap_path: &wrap_path, content: &delivery.content };
         let (body, content_key) = seal::open(self.profile.address(), &self.profile.decryption_keys()?, &sealed)?;
         let seq = facts.mailbox_seq;
-        self.profile.store().commit(&[Write::number(Table::ContentKeys, seq, content_key.as_bytes().to_vec())])?;
+        // A hot list lies here sealed, under the profile's keys and nothing beside them.
+        if body.media_type != HOTLIST_TYPE {
+            self.profile.store().commit(&[Write::number(Table::ContentKeys, seq, content_key.as_bytes().to_vec())])?;
+        }
         let message = facts.received(clock::now())?;
         let in_reply_to = header.context.in_reply_to.map(|id| self.reference_of_message(&id)).transpose()?.flatten();
         Ok(Opened { message, header, in_reply_to, media_type: body.media_type, content: body.content.to_vec() })

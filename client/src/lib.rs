@@ -41,8 +41,11 @@ pub mod doctor;
 pub mod explain;
 pub mod groups;
 pub mod holds;
+pub mod hotlist;
 pub mod overdue;
+pub mod queries;
 pub mod receipt;
+pub mod respond;
 
 pub mod cli;
 

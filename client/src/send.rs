@@ -107,7 +107,7 @@ impl Client {
                 Err(other) => return Err(other),
             }
         }
-        let id = self.queue_message(&message).await?;
+        let id = self.queue_with(&message, Vec::new()).await?;
         let reference = self.reference_of(id);
         let mut driven = self.drive(Some(id), deadline).await?;
         let sent = driven.sent.remove(&id);
@@ -132,7 +132,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] by the directory's rules; then no number was taken.
     pub async fn queue(&mut self, message: &Compose) -> Result<Option<Reference>, Error> {
-        let id = self.queue_message(message).await?;
+        let id = self.queue_with(message, Vec::new()).await?;
         Ok(self.reference_of(id))
     }
 
@@ -158,7 +158,8 @@ impl Client {
         Reference { sender: self.address().clone(), year: number.year, series: number.series, number: number.number }
     }
 
-    async fn queue_message(&mut self, message: &Compose) -> Result<Id, Error> {
+    /// Puts a message into the outbox, and `beside` into the store, in one commit.
+    pub(crate) async fn queue_with(&mut self, message: &Compose, beside: Vec<Write>) -> Result<Id, Error> {
         let body = v1::SealedBody { media_type: message.media_type.clone(), content: Bytes::from(message.content.clone()) };
         if body.content.len() > envelope::limits::CONTENT_BYTES_MAX {
             return Err(Error::Argument(envelope::seal::SealError::ContentSize(body.content.len()).to_string()));
@@ -183,8 +184,9 @@ impl Client {
             }
         }
         let id = self.outbox.next_id();
-        let extra =
-            vec![Write::number(Table::DraftContext, id, draft.encode_to_vec()), Write::number(Table::DraftBody, id, body.encode_to_vec())];
+        let mut extra = beside;
+        extra.push(Write::number(Table::DraftContext, id, draft.encode_to_vec()));
+        extra.push(Write::number(Table::DraftBody, id, body.encode_to_vec()));
         let event = Event::Queue { priority: draft.priority, expires_ms: draft.expires_ms };
         let mut driven = Driven::default();
         let mut actions = VecDeque::from(self.decide(event, extra, &mut driven)?);

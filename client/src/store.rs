@@ -39,10 +39,15 @@ pub enum Table {
     Sent,
     /// Own messages that will never be sent, by the id that they had in the outbox.
     Notices,
+    /// Queries that were answered, by mailbox number, with what their data's owners are still to be told.
+    Answered,
+    /// Hot lists that this profile takes, by source and name: which message of the inbox holds each, still sealed.
+    HotLists,
 }
 
 impl Table {
-    const ALL: [Self; 13] = [
+    /// All of them.
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Directory,
         Self::Outbox,
@@ -56,6 +61,8 @@ impl Table {
         Self::References,
         Self::Sent,
         Self::Notices,
+        Self::Answered,
+        Self::HotLists,
     ];
 
     /// Its name, for errors and for redb.
@@ -75,6 +82,8 @@ impl Table {
             Self::References => "references",
             Self::Sent => "sent",
             Self::Notices => "notices",
+            Self::Answered => "answered",
+            Self::HotLists => "hot_lists",
         }
     }
 

@@ -190,6 +190,17 @@ fn number(message: &DynamicMessage, field: &str) -> i32 {
     message.get_field_by_name(field).and_then(|value| value.as_i32()).unwrap_or_default()
 }
 
+/// A time as forms write it, in milliseconds since the epoch; before 1970, and what is no time, it is none.
+///
+/// ```
+/// assert_eq!(content::instant_ms("1970-01-01T00:00:01.5Z"), Some(1500));
+/// assert_eq!(content::instant_ms("tomorrow"), None);
+/// ```
+#[must_use]
+pub fn instant_ms(text: &str) -> Option<u64> {
+    u64::try_from(instant(text)?.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 fn instant(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }

@@ -10,6 +10,7 @@ pub mod fold;
 mod forms;
 pub mod identifiers;
 pub mod import;
+pub mod keys;
 pub mod packs;
 mod payload;
 pub mod questions;
@@ -26,16 +27,9 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/ecowire.content.v1.rs"));
 }
 
-pub use check::Warning;
+pub use check::{Warning, instant_ms};
 pub use filled::filled;
 pub use forms::Form;
-/// Unix milliseconds of an RFC 3339 time; `None` for anything else, and before 1970.
-#[must_use]
-pub fn time_ms(text: &str) -> Option<u64> {
-    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
-    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
-}
-
 pub use payload::{ContentError, Payload};
 pub use reports::{check, decode, encode, from_json, lines, to_json};
 

@@ -98,8 +98,19 @@ impl Payload {
         (self.form == Form::Ecomessage).then(|| self.message_as().ok()).flatten()
     }
 
+    /// A message of its generated type, within the bounds.
+    ///
+    /// # Errors
+    /// [`ContentError`] when it is over them.
+    pub fn of_message(form: Form, message: &impl prost::Message) -> Result<Self, ContentError> {
+        Self::decode(form, &message.encode_to_vec())
+    }
+
     /// As the generated type of its form.
-    pub(crate) fn message_as<M: prost::Message + Default>(&self) -> Result<M, ContentError> {
+    ///
+    /// # Errors
+    /// [`ContentError`] when it cannot be one.
+    pub fn message_as<M: prost::Message + Default>(&self) -> Result<M, ContentError> {
         self.message.transcode_to().map_err(ContentError::Protobuf)
     }
 

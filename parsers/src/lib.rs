@@ -10,6 +10,7 @@
 mod certificates;
 mod entries;
 mod keys;
+mod lists;
 mod messages;
 pub mod mutate;
 mod reports;
@@ -38,9 +39,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "checkpoint", body: trees::checkpoint, seeds: trees::checkpoint_seeds },
     Target { name: "config", body: texts::config, seeds: texts::config_seeds },
     Target { name: "crl", body: certificates::crl, seeds: certificates::crl_seeds },
+    Target { name: "csv_list", body: lists::csv_list, seeds: lists::csv_list_seeds },
     Target { name: "delivery", body: messages::delivery, seeds: messages::delivery_seeds },
     Target { name: "genesis", body: statements::genesis, seeds: statements::genesis_seeds },
     Target { name: "header", body: messages::header, seeds: messages::header_seeds },
+    Target { name: "hotlist", body: lists::hotlist, seeds: lists::hotlist_seeds },
     Target { name: "leaf", body: entries::leaf, seeds: entries::leaf_seeds },
     Target { name: "locked_key", body: keys::locked_key, seeds: keys::locked_key_seeds },
     Target { name: "names", body: texts::names, seeds: texts::names_seeds },

@@ -38,7 +38,7 @@ macro_rules! campaigns {
 }
 
 campaigns! {
-    certificate, chain, checkpoint, config, crl, delivery, genesis, header, leaf, locked_key, names, note, opening, profile, proof_text, proofs, receipt,
+    certificate, chain, checkpoint, config, crl, csv_list, delivery, genesis, header, hotlist, leaf, locked_key, names, note, opening, profile, proof_text, proofs, receipt,
     report, rows, signing_key, snapshot_part, state, statement, submission, terminal, tile_path, tiles, token_uri, trouble, trust, verifier_key, wire, wrap,
 }
 

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod desk;
+mod query;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use proto::v1::{Audience, Classification, GroupSenders, Handling, Kind, OptOut, 
 
 pub(crate) use clocks::{Looking, Overdue};
 pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Notices, Permit, PermitCommand, Report};
+pub(crate) use query::{Asked, Confirm, Hotlist, HotlistCheck, HotlistCommand, HotlistMake, HotlistTake, Query, Respond};
 
 /// Signed, sealed messages between police bureaus, with receipts.
 #[derive(Debug, Parser)]
@@ -65,6 +67,10 @@ pub(crate) enum Command {
     Permit(Permit),
     Deletion(Deletion),
     Overdue(Overdue),
+    Query(Query),
+    Respond(Respond),
+    Confirm(Confirm),
+    Hotlist(Hotlist),
     Group(Group),
     Bureau(Bureau),
     Code(Code),
@@ -723,4 +729,4 @@ const COMPOSE_EXAMPLES: &str = "Examples:\n  ecowire compose ecomessage --langua
 const GROUP_EXAMPLES: &str = "Examples:\n  ecowire group set --profile ke grp/op/4f2a --member ke,th,ke/cus/kemba --days 90\n  ecowire send --profile ke --to grp/op/4f2a --file plan.pdf";
 const BUREAU_EXAMPLES: &str = "Examples:\n  ecowire bureau list --profile ke\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem\n  ecowire bureau grant --profile ke ke/air/kenbo --kind alert --audience own-country\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise";
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
-const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire overdue --profile kemba\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong\n  7 something is overdue (`ecowire overdue`)";
+const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire overdue --profile kemba\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong\n  7 something is overdue (`ecowire overdue`)\n  8 a hit that its owner has not confirmed, or one of a hot list";

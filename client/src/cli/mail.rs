@@ -13,7 +13,7 @@ use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Pro
 use envelope::Reference;
 
 use super::secrets::Secrets;
-use super::{args, print, reports};
+use super::{args, print, querying, reports};
 
 pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if inbox.follow {
@@ -126,11 +126,16 @@ impl Follower {
     }
 }
 
-/// What was wrong with a visit; 5 when something did not prove itself.
-fn report(mail: &Mail) -> ExitCode {
+/// Says what did not prove itself.
+pub(super) fn unsound(mail: &Mail) {
     for text in &mail.unsound {
         eprintln!("VERIFICATION_FAILED: {}", Escaped(text));
     }
+}
+
+/// What was wrong with a visit; 5 when something did not prove itself.
+fn report(mail: &Mail) -> ExitCode {
+    unsound(mail);
     if !mail.missing.is_empty() {
         let numbers: Vec<String> = mail.missing.iter().take(20).map(u64::to_string).collect();
         print::note(&format!("numbers of the mailbox that were not delivered (expired, purged or withheld): {}", numbers.join(", ")));
@@ -144,11 +149,16 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
         return Err(Error::Exists(out.clone()));
     }
     let profile = super::open(&open.profile, secrets, super::PROFILE_WAIT, way).await?;
-    let opened = match Client::offline(&profile)?.open(&open.reference) {
-        Err(Error::NotHere(_)) => fetch(&profile, way).await?.open(&open.reference)?,
+    let mut client = Client::offline(&profile)?;
+    let opened = match client.open(&open.reference) {
+        Err(Error::NotHere(_)) => {
+            client = fetch(&profile, way).await?;
+            client.open(&open.reference)?
+        }
         other => other?,
     };
     describe(&opened);
+    querying::hits_in(&client, &opened)?;
     let report = if open.raw { None } else { reports::opened(&opened.media_type, &opened.content).transpose()? };
     match (&open.out, &report) {
         (Some(out), Some(report)) => write(out, format!("{}\n", report.to_json()).as_bytes(), open.force)?,

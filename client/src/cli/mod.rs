@@ -9,10 +9,12 @@ mod doctor;
 mod explaining;
 mod exporting;
 mod group;
+mod hotlist;
 mod key;
 mod mail;
 mod overdue;
 pub(crate) mod print;
+mod querying;
 mod receipts;
 mod reports;
 mod secrets;
@@ -98,6 +100,10 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Permit(permit) => desk::permit(&permit, &secrets, way).await,
         Command::Deletion(deletion) => desk::deletion(&deletion, &secrets, way).await,
         Command::Overdue(overdue) => overdue::run(&overdue, &secrets, way).await,
+        Command::Query(query) => querying::query(&query, &secrets, way).await,
+        Command::Respond(respond) => querying::respond(&respond, &secrets, way).await,
+        Command::Confirm(confirm) => querying::confirm(&confirm, &secrets, way).await,
+        Command::Hotlist(hotlist) => hotlist::run(&hotlist, &secrets, way).await,
         Command::Group(group) => group::run(&group, &secrets, way).await,
         Command::Bureau(bureau) => bureau::run(&bureau, &secrets, way).await,
         Command::Code(code) => bureau::code(&code),

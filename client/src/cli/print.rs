@@ -46,6 +46,11 @@ pub(crate) fn note(text: &str) {
     eprintln!("{}", Escaped(text));
 }
 
+/// Says something beside the output that is escaped already.
+pub(crate) fn noted(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Says what the connection goes over, for those who want to know.
 pub(crate) fn carrier(client: &Client, way: &Way) {
     if let Some(link) = client.link().filter(|_| way.verbose) {

@@ -1,0 +1,5 @@
+//! `hotlist` of the crate `parsers`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    parsers::body("hotlist")(bytes);
+});
