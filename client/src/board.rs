@@ -81,9 +81,15 @@ impl Client {
         let mut all: BTreeMap<[u8; 32], Notice> = BTreeMap::new();
         let mut inbox = self.inbox()?;
         inbox.sort_by_key(|message| message.position.index);
-        for message in inbox.into_iter().filter(|message| message.finding.is_none()) {
+        // What waits for this member's word, or was refused by it, is published nowhere.
+        for message in inbox.into_iter().filter(|message| message.finding.is_none() && !message.held_here) {
             let Some(form) = board_form(message.kind) else { continue };
-            let said = self.payload(&message.reference, form)?.unwrap_or_default();
+            let said = match self.payload(&message.reference, form) {
+                Ok(said) => said.unwrap_or_default(),
+                // One that cannot be opened here hides no other.
+                Err(Error::Open(error)) => serde_json::json!({"body": {"text": format!("cannot be opened here: {error}")}}),
+                Err(other) => return Err(other),
+            };
             match (message.kind, message.target) {
                 (Kind::Notice | Kind::Diffusion, _) => drop(all.insert(message.message_id, notice(message, &said))),
                 (kind, Some(target)) => {
@@ -113,7 +119,11 @@ impl Client {
             if message.kind != Kind::Ecomessage || message.from() != &reference.sender || message.finding.is_some() {
                 continue;
             }
-            if let Some(report) = self.report_in(&message.reference)? {
+            let report = match self.report_in(&message.reference) {
+                Err(Error::Open(_)) => continue,
+                other => other?,
+            };
+            if let Some(report) = report {
                 let reference = message.reference.to_string();
                 reports.insert(reference.clone(), Sent { reference, report });
             }

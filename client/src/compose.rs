@@ -139,7 +139,7 @@ pub(crate) fn context(frame: &Frame<'_>, message: &Compose, to: &Expanded, named
         _ => frame.policy.lifetime_max_ms,
     };
     let mut recipients = with_oversight(frame.sender, &to.to, named.waives());
-    let publishes = matches!(message.kind, Kind::Diffusion | Kind::NoticeRequest);
+    let publishes = of_kind(message.kind).retention == of_kind(Kind::Notice).retention || named.target.is_some();
     recipients.extend(frame.supervisor.clone().filter(|desk| publishes && !to.to.contains(desk)));
     Ok(v1::Context {
         version: 1,

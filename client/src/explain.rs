@@ -64,7 +64,7 @@ impl Client {
                 _ => {}
             }
         }
-        let held_by = held_for(self.directory().state(), now, &context);
+        let held_by = held_for(self.directory().state(), now, &context, earlier.as_ref());
         Ok(Explained { recipients: context.recipients, judgements, held_by, head })
     }
 }

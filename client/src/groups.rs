@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::compose::Compose;
 use crate::error::Error;
 use crate::statements::Topic;
-use exchange::rules::{ALL_BUREAUS, IPSG_DESK};
+use exchange::rules::{ALL_BUREAUS, COMPLIANCE_DESK, IPSG_DESK};
 
 /// Recipients by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +59,17 @@ impl Client {
         let Some(row) = exchange::Rows::group(self.directory().state(), &group) else { return };
         let addresses = context.recipients.iter().filter(|one| row.members.contains(one)).filter_map(|one| Address::parse(one).ok());
         let mut kept = crate::compose::with_oversight(self.address(), &addresses.collect::<Vec<_>>(), false);
-        kept.extend(Address::parse(IPSG_DESK).ok().filter(|desk| context.recipients.contains(&desk.to_string())));
+        let desks = [IPSG_DESK, COMPLIANCE_DESK].into_iter().filter_map(|desk| Address::parse(desk).ok());
+        kept.extend(desks.filter(|desk| context.recipients.contains(&desk.to_string())));
         let kept: Vec<String> = kept.iter().map(Address::to_string).collect();
         context.recipients.retain(|one| kept.contains(one));
+    }
+
+    fn waives(&self, permissions: &[[u8; 32]]) -> bool {
+        let state = self.directory().state();
+        let waiver =
+            |digest: &[u8; 32]| exchange::Rows::permission(state, digest).is_some_and(|row| row.kind() == v1::AuthorityKind::Waiver);
+        permissions.iter().any(waiver)
     }
 
     fn members_of(&self, group: &Address) -> Result<Vec<Address>, Error> {
@@ -104,7 +112,7 @@ impl Client {
             return Err(Error::Argument(format!("nobody is left of {group}")));
         }
         // The copy of a bureau is not the sender's to leave out.
-        if let Some(bureau) = crate::compose::with_oversight(self.address(), &to, !message.permissions.is_empty())
+        if let Some(bureau) = crate::compose::with_oversight(self.address(), &to, self.waives(&message.permissions))
             .iter()
             .find(|one| message.except.contains(one))
         {

@@ -2,6 +2,7 @@
 //!
 //! It does not know what a rule makes of them; the exchange does.
 
+use envelope::limits::PERMISSION_MAX_MS;
 use envelope::{Address, Reference};
 use exchange::state::Rows as _;
 use proto::v1::{self, AuthorityKind, PermissionRow, ReleaseReason, ReleaseVerdict, StatementKind};
@@ -75,8 +76,12 @@ impl Client {
             verdict: verdict.into(),
             reason: reason.into(),
         };
-        self.publish(topic, build, 0).await?;
-        self.profile.store().commit(&[Write::text(Table::Meta, &word_key(&facts.message_id), [verdict as u8])])
+        let said = self.publish(topic, build, 0).await;
+        // Said before, perhaps from another profile: it waits for no word any more.
+        if said.is_ok() || said.as_ref().is_err_and(|error| error.name() == Some("NO_AUTHORITY")) {
+            self.profile.store().commit(&[Write::text(Table::Meta, &word_key(&facts.message_id), [verdict as u8])])?;
+        }
+        said.map(drop)
     }
 
     fn word_given(&self, one: &Received) -> Result<bool, Error> {
@@ -91,8 +96,8 @@ impl Client {
         let id = |message: &Reference| Ok::<_, Error>(self.message_id_of(message)?.to_vec());
         let (kind, message_id, recipients, lifetime_ms) = match what {
             Permit::Waiver { lifetime_ms } => (AuthorityKind::Waiver, Vec::new(), Vec::new(), *lifetime_ms),
-            Permit::Onward { message, recipients } => (AuthorityKind::OnwardGrant, id(message)?, names(recipients), 0),
-            Permit::Countersignature { message } => (AuthorityKind::Countersignature, id(message)?, Vec::new(), 0),
+            Permit::Onward { message, recipients } => (AuthorityKind::OnwardGrant, id(message)?, names(recipients), PERMISSION_MAX_MS),
+            Permit::Countersignature { message } => (AuthorityKind::Countersignature, id(message)?, Vec::new(), PERMISSION_MAX_MS),
         };
         let build = |head| v1::Permission {
             head: Some(head),
@@ -104,7 +109,8 @@ impl Client {
         self.publish(Topic::about(StatementKind::Permission, subject), build, lifetime_ms).await?;
         self.refresh_directory().await?;
         let given = |one: &Permission| {
-            one.row.issuer == self.address().as_str() && one.row.subject == subject.as_str() && !before.contains(&one.digest)
+            let of_it = one.row.kind() == kind && one.row.message_id == message_id && one.row.subject == subject.as_str();
+            of_it && one.row.issuer == self.address().as_str() && !before.contains(&one.digest)
         };
         let shown = self.permissions().into_iter().find(given);
         shown.ok_or_else(|| Error::unsound("the gateway took the permission and does not show it"))
@@ -166,8 +172,12 @@ impl Client {
             return Ok(vec![message.sender.clone()]);
         }
         let state = self.directory().state();
-        let reachable = |address: &&Address| state.participant(address).is_some() && exchange::rules::barred(state, address).is_none();
-        Ok(header.context.recipients.iter().filter(reachable).cloned().collect())
+        let class = i32::from(header.context.classification);
+        let reached = |address: &&Address| {
+            let row = state.participant(address).map(|row| &**row);
+            exchange::rules::is_still_reached(row, self.address(), address, class)
+        };
+        Ok(header.context.recipients.iter().filter(reached).cloned().collect())
     }
 }
 

@@ -344,6 +344,12 @@ impl Client {
                 return Ok(Err(format!("delivery {} of the mailbox: {text}", delivery.mailbox_seq)));
             }
         };
+        if self.facts_of(&facts.reference.parse().map_err(|_| Error::Row("facts"))?).is_ok() {
+            return Ok(Err(format!(
+                "delivery {} of the mailbox is {}, which is here under another number",
+                delivery.mailbox_seq, facts.reference
+            )));
+        }
         for (checkpoint, receipt) in checkpoints.iter().zip([&delivery.receipt, &delivery.release]) {
             self.witness(checkpoint, &Receipt::decode(receipt)?.fields().checkpoint).await?;
         }
@@ -377,7 +383,11 @@ impl Client {
         }
         let mut checkpoints = vec![proven.checkpoint.clone()];
         if is_held {
-            checkpoints.push(self.check_release(delivery, &held_by, (proven.position.index, &header.message_id))?);
+            checkpoints.push(self.check_release(
+                delivery,
+                &held_by,
+                (proven.position.index, &header.message_id, header.context.expires_ms),
+            )?);
         }
         let position = delivery.position.map(|position| (position.log, position.index));
         if position != Some((proven.position.log, proven.position.index)) || delivery.mailbox_seq == 0 {
@@ -401,11 +411,15 @@ impl Client {
         let permissions = self.permissions_of(&header, delivery)?;
         let then = self.directory.as_of(size).with(&permissions);
         self.check_signatures(&header, signed, &then)?;
-        let earlier = self.earlier_of(&header.context).map_err(|error| unsound(&error))?;
+        // What is no longer here is not judged by.
+        let earlier = self.earlier_of(&header.context).ok().flatten();
         let judged = foresee(&then, proven.leaf.at, &header.context, earlier.as_ref(), sight);
         let finding = judged.err().map(|refusal| format!("{}: {refusal}", refusal.name())).or_else(|| {
-            let should = held_for(&then, proven.leaf.at, &header.context).map_or_else(String::new, |desk| desk.to_string());
-            (should != held_by).then(|| format!("HOLD: it was held for {held_by:?}, and by the rules for {should:?}"))
+            let should = held_for(&then, proven.leaf.at, &header.context, earlier.as_ref());
+            // What it changes, and so whether it publishes, is not known to everybody.
+            let known = earlier.is_some() || header.context.target.is_none();
+            let should = should.map_or_else(String::new, |desk| desk.to_string());
+            (known && should != held_by).then(|| format!("HOLD: it was held for {held_by:?}, and by the rules for {should:?}"))
         });
         let facts = Facts {
             reference: reference.to_string(),
@@ -426,7 +440,7 @@ impl Client {
     }
 
     /// Whom a message was held for has let it go, to this number of this mailbox.
-    fn check_release(&self, delivery: &v1::Delivery, held_by: &str, of: (u64, &[u8; 32])) -> Result<Checkpoint, Fault> {
+    fn check_release(&self, delivery: &v1::Delivery, held_by: &str, of: (u64, &[u8; 32], u64)) -> Result<Checkpoint, Fault> {
         let unsound = |text: &dyn std::fmt::Display| Fault::Unsound(text.to_string());
         let receipt = Receipt::decode(&delivery.release).map_err(|error| unsound(&error))?;
         let proven = receipt.verify(self.profile.log()).map_err(|error| unsound(&error))?;
@@ -434,6 +448,9 @@ impl Client {
         // Its signer may be enrolled since this directory was fetched.
         let opened = self.directory.open_release(&signed, proven.position.index);
         let (issuer, release) = opened.map_err(|error| Fault::Directory(error.to_string()))?;
+        if proven.leaf.at.ms() >= of.2 {
+            return Err(unsound(&"it was released after its end"));
+        }
         let own = v1::Place { address: self.address().to_string(), mailbox_seq: delivery.mailbox_seq };
         let of_this = (release.entry_index, release.message_id.as_ref()) == (of.0, &of.1[..]);
         let let_go = release.verdict() == v1::ReleaseVerdict::Released && issuer.as_str() == held_by;

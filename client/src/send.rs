@@ -509,7 +509,27 @@ impl Client {
     pub(crate) fn earlier_of(&self, context: &Context) -> Result<Option<Earlier>, Error> {
         let Some(id) = exchange::earlier::named(context) else { return Ok(None) };
         let Some(reference) = self.reference_of_message(id)? else { return Ok(None) };
-        Ok(Some(Earlier::of_context(&self.header_of(&reference)?.context)))
+        let header = self.header_of(&reference)?;
+        let stub = self.stub_of(&reference)?;
+        // Who of the others has got a held message by now is not known here.
+        if !stub.held_by.is_empty() {
+            return Ok(None);
+        }
+        Ok(Earlier::of_stub(&stub, header.context.recipients, Vec::new()))
+    }
+
+    /// The stub of a message that is in this profile, as its receipt proves it.
+    fn stub_of(&self, reference: &Reference) -> Result<v1::Stub, Error> {
+        let receipt = if reference.sender == *self.address() {
+            std::fs::read(self.profile.receipt_path(reference)).map_err(|_| Error::NotHere(reference.clone()))?
+        } else {
+            let seq = self.facts_of(reference)?.mailbox_seq;
+            let row = self.profile.store().get_number(Table::Inbox, seq)?.ok_or(Error::Row("inbox"))?;
+            v1::Delivery::decode(row.as_slice()).map_err(|_| Error::Row("inbox"))?.receipt.to_vec()
+        };
+        let proven = Receipt::decode(&receipt)?.verify(self.profile.log())?;
+        let stub = proven.slot(STUB_TAG, 0).and_then(|bytes| v1::Stub::decode(bytes.as_ref()).ok());
+        stub.ok_or_else(|| Error::unsound("the receipt shows no stub"))
     }
 
     /// The header of a message that is in this profile: as its receipt proves it, or as it was delivered.

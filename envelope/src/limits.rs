@@ -40,6 +40,10 @@ pub const PURPOSE_BYTES_MAX: usize = 256;
 pub const GRANTS_MAX: usize = 32;
 /// Kinds, priorities or classifications that one grant names.
 pub const GRANTED_MAX: usize = 32;
+/// How long a waiver lasts, in milliseconds: it cannot be taken back, so a month.
+pub const WAIVER_MAX_MS: u64 = 31 * 86_400_000;
+/// How long any other permission lasts, in milliseconds: a year.
+pub const PERMISSION_MAX_MS: u64 = 366 * 86_400_000;
 /// Bytes of a certificate: a leaf of ours has 500 to 700.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 /// Certificates of a chain, root left out: leaf, sub-bureau's CA, country's CA, and one for a cross-signing.

@@ -10,8 +10,8 @@ use crate::dsse::{self, SignatureFault, SignerKey};
 use crate::identity::PublicKey;
 use crate::keys::{SignFault, Signer, Verifier};
 use crate::limits::{
-    CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, GRANTED_MAX, GRANTS_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PURPOSE_BYTES_MAX,
-    RECIPIENTS_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, GRANTED_MAX, GRANTS_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PERMISSION_MAX_MS,
+    PURPOSE_BYTES_MAX, RECIPIENTS_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX, WAIVER_MAX_MS,
 };
 use crate::seal_sizes::public_key_bytes;
 use crate::{Address, Network};
@@ -523,8 +523,9 @@ impl Body for v1::Permission {
         let kind = named::<v1::AuthorityKind>(self.kind, "kind")?;
         let of_one = digest_or_empty(&self.message_id, "message_id")?.is_some();
         ensure(of_one == (kind != v1::AuthorityKind::Waiver), "message_id", "is empty exactly for a waiver")?;
-        let lasting = self.head.as_ref().is_some_and(|head| head.expires_ms == 0);
-        ensure(!lasting || kind != v1::AuthorityKind::Waiver, "head.expires_ms", "is absent; a waiver has an end")?;
+        let life_ms = self.head.as_ref().map_or(0, |head| head.expires_ms.saturating_sub(head.created_ms));
+        let most_ms = if kind == v1::AuthorityKind::Waiver { WAIVER_MAX_MS } else { PERMISSION_MAX_MS };
+        ensure((1..=most_ms).contains(&life_ms), "head.expires_ms", "is absent, or further away than a permission of this kind lasts")?;
         ensure(self.recipients.len() <= RECIPIENTS_MAX, "recipients", "are more than 512")?;
         ensure(self.recipients.is_empty() || kind == v1::AuthorityKind::OnwardGrant, "recipients", "are named by onward grants only")?;
         let read = self.recipients.iter().map(|text| address(text, "recipients")).collect::<Result<Vec<_>, _>>()?;

@@ -79,7 +79,7 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
     let context = &header.context;
     let reference = &context.reference;
     let next_seq = |address: &envelope::Address| rows.mailbox(address).map_or(0, |mailbox| mailbox.last_seq) + 1;
-    let held_by = holder(case);
+    let (held_by, origin) = (holder(case), case.origin());
     let place = |address: &envelope::Address| {
         let held = held_by.as_ref().is_some_and(|holder| holder != address);
         v1::Place { address: address.to_string(), mailbox_seq: if held { 0 } else { next_seq(address) } }
@@ -114,6 +114,8 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
             expires_ms: context.expires_ms,
             handling: if context.handling == Handling::H2 { Handling::H2.into() } else { 0 },
             held_by: held_by.as_ref().map_or_else(String::new, ToString::to_string),
+            origin_sender: origin.map_or_else(String::new, |(sender, _)| sender.to_string()),
+            origin_id: origin.map_or_else(Bytes::new, |(_, id)| id.to_vec().into()),
         },
         places: context.recipients.iter().map(place).collect(),
         sealed_sha256: *message.sealed_sha256(),

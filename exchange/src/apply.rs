@@ -165,6 +165,7 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
             state: RecipientState::Held.into(),
             at_ms: at.ms(),
             places: Vec::new(),
+            release_index: 0,
         };
         rows.set(Key::Held(index), Row::Held(Box::new(row)));
     }
@@ -207,7 +208,7 @@ fn release(
     places.iter().try_for_each(|place| arrive(rows, index, place, row.clone(), effects))?;
     let released = statement.verdict() == v1::ReleaseVerdict::Released;
     let state = if released { RecipientState::Available } else { RecipientState::Refused };
-    let held = v1::HeldRow { state: state.into(), at_ms: at.ms(), places: places.to_vec(), ..*held };
+    let held = v1::HeldRow { state: state.into(), at_ms: at.ms(), places: places.to_vec(), release_index: index, ..*held };
     rows.set(Key::Held(statement.entry_index), Row::Held(Box::new(held)));
     Ok(())
 }

@@ -8,33 +8,46 @@ use std::collections::BTreeMap;
 use envelope::Address;
 use envelope::entry::MessageEntry;
 use envelope::header::Context;
-use proto::v1::Handling;
+use proto::v1::{self, Handling, HeldRow, RecipientState};
 
 /// What is known of a message that another one names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Earlier {
     /// Who sent it.
     pub sender: Address,
-    /// Who got it, or was to get it.
-    pub recipients: Vec<Address>,
-    /// It is not to be passed on without its sender's permission (H2).
-    pub bound: bool,
+    /// Who got it: everybody but those from whom it is held, or was kept.
+    pub got: Vec<Address>,
+    /// From whom it is held, or was kept.
+    pub kept_from: Vec<Address>,
+    /// Sender and id of the message that was bound by H2 first: its own, or of what it passes on; `None` when nothing binds it.
+    pub origin: Option<(Address, [u8; 32])>,
+    /// Its retention class, which its kind decided.
+    pub retention: u32,
 }
 
 impl Earlier {
-    /// What an entry says of itself; `None` when its addresses are none.
+    /// What an entry says of itself; `held` is the row of its hold, if it was held. `None` when its addresses are none.
     #[must_use]
-    pub fn of(entry: &MessageEntry) -> Option<Self> {
-        let recipients = entry.places.iter().map(|place| Address::parse(&place.address)).collect::<Result<_, _>>().ok()?;
-        let sender = Address::parse(&entry.stub.sender).ok()?;
-        Some(Self { sender, recipients, bound: entry.stub.handling() == Handling::H2 })
+    pub fn of(entry: &MessageEntry, held: Option<&HeldRow>) -> Option<Self> {
+        let address = |place: &v1::Place| Address::parse(&place.address).ok();
+        let released = held.is_some_and(|row| row.state() == RecipientState::Available);
+        let (got, kept): (Vec<_>, Vec<_>) = entry.places.iter().partition(|place| place.mailbox_seq > 0 || released);
+        let [got, kept] = [got, kept].map(|places| places.into_iter().map(address).collect::<Option<Vec<_>>>());
+        Self::of_stub(&entry.stub, got?, kept?)
     }
 
-    /// What a message says of itself, for who holds its header.
+    /// What a stub says of its message, which these got.
     #[must_use]
-    pub fn of_context(context: &Context) -> Self {
-        let (sender, recipients) = (context.reference.sender.clone(), context.recipients.clone());
-        Self { sender, recipients, bound: context.handling == Handling::H2 }
+    pub fn of_stub(stub: &v1::Stub, got: Vec<Address>, kept_from: Vec<Address>) -> Option<Self> {
+        let sender = Address::parse(&stub.sender).ok()?;
+        let origin = if !stub.origin_sender.is_empty() {
+            Some((Address::parse(&stub.origin_sender).ok()?, stub.origin_id.as_ref().try_into().ok()?))
+        } else if stub.handling() == Handling::H2 {
+            Some((sender.clone(), stub.message_id.as_ref().try_into().ok()?))
+        } else {
+            None
+        };
+        Some(Self { sender, got, kept_from, origin, retention: stub.retention_class })
     }
 }
 
@@ -52,27 +65,40 @@ pub(crate) struct Read {
     numbers: BTreeMap<Address, u32>,
 }
 
-/// As [`Earlier`], with numbers for addresses.
+/// What is left of a message: its stub and, with numbers for addresses, its places.
 #[derive(Clone, Debug)]
 struct Noted {
+    index: u64,
     sender: u32,
-    recipients: Box<[u32]>,
-    bound: bool,
+    /// Of each recipient: whether it was placed at once.
+    recipients: Box<[(u32, bool)]>,
+    origin: Option<(u32, [u8; 32])>,
+    retention: u32,
 }
 
 impl Read {
-    pub(crate) fn note(&mut self, entry: &MessageEntry) {
-        let (Some(earlier), Ok(id)) = (Earlier::of(entry), entry.stub.message_id.as_ref().try_into()) else { return };
+    pub(crate) fn note(&mut self, index: u64, entry: &MessageEntry) {
+        let (Some(earlier), Ok(id)) = (Earlier::of(entry, None), entry.stub.message_id.as_ref().try_into()) else { return };
         let sender = self.number(&earlier.sender);
-        let recipients = earlier.recipients.iter().map(|address| self.number(address)).collect();
-        self.messages.insert(id, Noted { sender, recipients, bound: earlier.bound });
+        let got = earlier.got.iter().map(|address| (self.number(address), true)).collect::<Vec<_>>();
+        let kept = earlier.kept_from.iter().map(|address| (self.number(address), false)).collect::<Vec<_>>();
+        let origin = earlier.origin.map(|(origin, id)| (self.number(&origin), id));
+        let recipients = got.into_iter().chain(kept).collect();
+        self.messages.insert(id, Noted { index, sender, recipients, origin, retention: earlier.retention });
     }
 
-    pub(crate) fn get(&self, id: &[u8; 32]) -> Option<Earlier> {
+    /// `released`: whether the message at this index was held, and is released by now.
+    pub(crate) fn get(&self, id: &[u8; 32], released: impl Fn(u64) -> bool) -> Option<Earlier> {
         let noted = self.messages.get(id)?;
-        let address = |number: &u32| self.addresses.get(*number as usize).cloned();
-        let recipients = noted.recipients.iter().map(address).collect::<Option<_>>()?;
-        Some(Earlier { sender: address(&noted.sender)?, recipients, bound: noted.bound })
+        let address = |number: u32| self.addresses.get(number as usize).cloned();
+        let all = released(noted.index);
+        let (got, kept): (Vec<_>, Vec<_>) = noted.recipients.iter().partition(|(_, placed)| *placed || all);
+        let [got, kept_from] = [got, kept].map(|some| some.into_iter().map(|(number, _)| address(number)).collect::<Option<Vec<_>>>());
+        let origin = match noted.origin {
+            Some((number, id)) => Some((address(number)?, id)),
+            None => None,
+        };
+        Some(Earlier { sender: address(noted.sender)?, got: got?, kept_from: kept_from?, origin, retention: noted.retention })
     }
 
     fn number(&mut self, address: &Address) -> u32 {

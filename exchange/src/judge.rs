@@ -117,7 +117,7 @@ impl<V: Verifier> Judge<V> {
             self.find(index, rule, text);
         }
         if let Entry::Message(message) = &entry {
-            self.read.note(message);
+            self.read.note(index, message);
         }
         if let Err(error) = self.exchange.replay(index, leaf.at, &entry) {
             self.find(index, "APPLY", error.to_string());
@@ -228,7 +228,10 @@ impl<V: Verifier> Judge<V> {
         let record = Record { header, signatures, sealed_sha256: recorded.sealed_sha256, wrap_keys: recorded.wrap_keys.clone(), peer };
         let verified = Verified::again(record, state, &self.verifier).map_err(|error| refused(error.into()))?;
         let overlay = Overlay::new(state);
-        let earlier = earlier::named(&verified.header().context).and_then(|id| self.read.get(id));
+        let earlier = earlier::named(&verified.header().context).and_then(|id| {
+            let released = |index| state.held(index).is_some_and(|row| row.state() == RecipientState::Available);
+            self.read.get(id, released)
+        });
         let found = Found { prior: None, earlier: earlier.as_ref() };
         match admit(&overlay, &self.rules, at, found, verified).map_err(refused)? {
             Admission::New(admitted) => {

@@ -27,7 +27,7 @@ use reach::{class_audience, clearance, grant, group, ipsg_copy, kind, onward, ov
 pub(crate) use sender::identity_holds;
 pub(crate) use sender::is_broadcast;
 pub use sender::{barred, is_revoked};
-use sender::{directory, expiry, keys, lifetime, quota, reference, revocation, seats, skew, state};
+use sender::{barred_as, directory, expiry, keys, lifetime, quota, reference, revocation, seats, skew, state};
 
 /// A message, and everything that it is judged by.
 pub(crate) struct Case<'a> {
@@ -80,6 +80,11 @@ impl<'a> Case<'a> {
         self.sender_row
     }
 
+    /// Sender and id of the message that was bound by H2 first, when this one passes it on.
+    pub(crate) fn origin(&self) -> Option<&'a (Address, [u8; 32])> {
+        self.context.parent.and(self.earlier)?.origin.as_ref()
+    }
+
     /// Index of the entry with the sender's own grants, + 1; 0 when its class's count.
     pub(crate) fn grants_position(&self) -> u64 {
         self.own_grants.map_or(0, |row| row.index + 1)
@@ -108,8 +113,16 @@ pub fn foresee(rows: &dyn Rows, now: Timestamp, context: &Context, earlier: Opti
 
 /// For whom the rules hold a message, by what the rows say; `None` when it is available at once.
 #[must_use]
-pub fn held_for(rows: &dyn Rows, now: Timestamp, context: &Context) -> Option<Address> {
-    holder(&Case::of_context(rows, now, context, None))
+pub fn held_for(rows: &dyn Rows, now: Timestamp, context: &Context, earlier: Option<&Earlier>) -> Option<Address> {
+    holder(&Case::of_context(rows, now, context, earlier))
+}
+
+/// Whether a correction or deletion by `sender` of something of this class must still go to somebody who has it: who is gone, closed
+/// to `sender` or no longer cleared cannot be written to.
+#[must_use]
+pub fn is_still_reached(row: Option<&v1::ParticipantRow>, sender: &Address, address: &Address, classification: i32) -> bool {
+    let closed = address.first_segment() != sender.first_segment() && address.own_ncb().is_some();
+    row.is_some_and(|row| barred_as(Some(row)).is_none() && row.clearance >= classification && (!closed || row.open_to_foreign))
 }
 
 /// What one rule says of a message that is not sealed yet.

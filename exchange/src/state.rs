@@ -252,6 +252,8 @@ pub struct State {
     expiring: BTreeSet<(u64, u64, Address, u64)>,
     /// Entries of the messages that wait for somebody's word. Follows from the held rows; not in the digest.
     holding: BTreeMap<Address, BTreeSet<u64>>,
+    /// Permissions by who gave and who was given them. Follows from the permission rows; not in the digest.
+    permitted: BTreeMap<Address, BTreeSet<[u8; 32]>>,
     /// The roots that genesis names. Not in the digest: the network's row names the genesis.
     anchors: Option<Arc<Anchors>>,
 }
@@ -358,12 +360,17 @@ impl State {
         self.holding.get(holder).into_iter().flatten().filter_map(|index| Some((*index, &**self.held(*index)?)))
     }
 
-    /// Permissions that `who` gave or was given, in the order of their digests.
-    pub fn permissions_of<'a>(&'a self, who: &'a Address) -> impl Iterator<Item = &'a PermissionRow> {
-        self.rows.range(Key::Permission([0; 32])..).filter_map(move |(_, row)| match row {
-            Row::Permission(row) if row.issuer == who.as_str() || row.subject == who.as_str() => Some(&**row),
+    /// All messages that are or were held, by the index of their entries.
+    pub fn all_held(&self) -> impl Iterator<Item = (u64, &HeldRow)> {
+        self.rows.range(Key::Held(0)..).map_while(|(key, row)| match (key, row) {
+            (Key::Held(index), Row::Held(row)) => Some((*index, &**row)),
             _ => None,
         })
+    }
+
+    /// Permissions that `who` gave or was given, in the order of their digests.
+    pub fn permissions_of<'a>(&'a self, who: &'a Address) -> impl Iterator<Item = &'a PermissionRow> {
+        self.permitted.get(who).into_iter().flatten().filter_map(|digest| self.permission(digest).map(|row| &**row))
     }
 
     /// Everybody who was ever enrolled, in order.
@@ -438,6 +445,12 @@ impl State {
     fn note_waiting(&mut self, key: &Key, row: &Row) {
         if let (Key::Held(index), Row::Held(row)) = (key, row) {
             return self.note_held(*index, row);
+        }
+        if let (Key::Permission(digest), Row::Permission(row)) = (key, row) {
+            for who in [&row.issuer, &row.subject].into_iter().filter_map(|text| Address::parse(text).ok()) {
+                self.permitted.entry(who).or_default().insert(*digest);
+            }
+            return;
         }
         let (Key::Place(address, seq), Row::Place(place)) = (key, row) else { return };
         // FLASH (3) comes first.

@@ -278,14 +278,18 @@ impl<V: Verifier> Desk<'_, V> {
     /// `in_sequence`: as of grants.
     fn permission(&self, signed: &SignedStatement, in_sequence: bool) -> Result<v1::Permission, Refusal> {
         let kind = statement::read::<v1::Permission>(signed).map_err(refuse)?.kind();
-        // Whose message it is, the rule that takes an onward grant looks at.
+        // Whose message it is, the rule that takes an onward grant looks at. What one below a bureau says goes past nobody.
         let may_give = |head: &Head, issuer: &Address| match kind {
-            AuthorityKind::OnwardGrant => Ok(()),
+            AuthorityKind::OnwardGrant if issuer.own_ncb().is_none() => Ok(()),
+            AuthorityKind::OnwardGrant => Err(Refusal::NoAuthority("who is below a bureau lets the bureau give it")),
             _ => of_subtree(head, issuer),
         };
         let (head, _, statement) = self.by_issuer::<v1::Permission>(signed, in_sequence, may_give)?;
-        if self.rows.participant(&subject(&head)?).is_none() {
-            return Err(Refusal::NoAuthority("the subject is not enrolled"));
+        let enrolled = |text: &String| Address::parse(text).is_ok_and(|address| self.rows.participant(&address).is_some());
+        // A client may read of somebody whom its directory does not have yet.
+        let known = self.past.is_some() || statement.recipients.iter().all(enrolled);
+        if self.rows.participant(&subject(&head)?).is_none() || !known {
+            return Err(Refusal::NoAuthority("the subject or a recipient is not enrolled"));
         }
         Ok(statement)
     }

@@ -440,3 +440,147 @@ fn every_kind_that_names_a_message_has_somebody_who_may_send_it() {
         );
     }
 }
+
+#[test]
+fn a_post_says_nothing_abroad_by_a_permission() {
+    let mut stage = generous(|genesis| set(genesis, "ke/cus/kemba", |post| post.oversight = OversightMode::Relay.into()));
+    assert!(stage.act("ke/cus/kemba>ke,th").starts_with("OVERSIGHT_MISSING"));
+    let mut head = stage.next_head_about("ke/cus/kemba", v1::StatementKind::Permission, "th");
+    head.expires_ms = stage.now.plus(stage::DAY_MS).ms();
+    let mut grant = v1::Permission {
+        head: Some(head),
+        kind: v1::AuthorityKind::OnwardGrant.into(),
+        message_id: b"thirty-two bytes of my own text.".as_slice().into(),
+        recipients: Vec::new(),
+    };
+    assert!(stage.publish("ke/cus/kemba", stage::sign(&grant, "ke/cus/kemba")).is_err(), "th is shown it, ke never");
+    // Nor does a bureau name recipients that are none.
+    let mut head = stage.next_head_about("ke", v1::StatementKind::Permission, "th");
+    head.expires_ms = stage.now.plus(stage::DAY_MS).ms();
+    (grant.head, grant.recipients) = (Some(head), vec!["xx/pol/the-lorry-leaves-at-nine".to_owned()]);
+    assert!(stage.publish("ke", stage::sign(&grant, "ke")).is_err());
+}
+
+#[test]
+fn what_is_bound_stays_its_first_senders() {
+    check(
+        &[
+            "ke>th,np h2",
+            "permit ke th onward_grant 1 gb",
+            "th>ke parent=1 h2",
+            "th>us parent=2",
+            "th>us parent=2 h2",
+            "th>gb parent=1 h2 authority=1",
+            "permit th gb onward_grant 5 us",
+            "gb>us parent=5 h2 authority=2",
+            "th>us parent=5 h2",
+            "th>gb parent=1 h3 authority=1",
+            "gb>us parent=8",
+            "gb>us parent=8 h2",
+            "ke>us parent=5",
+        ],
+        expect![[r#"
+            ke>th,np h2: accepted, at th 1, np 1
+            th>ke parent=1 h2: accepted, at ke 1
+            th>us parent=2: NO_ONWARD_PERMISSION source=ke
+            th>us parent=2 h2: NO_ONWARD_PERMISSION source=ke
+            th>gb parent=1 h2 authority=1: accepted, at gb 1
+            gb>us parent=5 h2 authority=2: NO_ONWARD_PERMISSION source=ke
+            th>us parent=5 h2: NO_ONWARD_PERMISSION source=ke
+            th>gb parent=1 h3 authority=1: accepted, at gb 2
+            gb>us parent=8: NO_ONWARD_PERMISSION source=ke
+            gb>us parent=8 h2: NO_ONWARD_PERMISSION source=ke
+            ke>us parent=5: NO_AUTHORITY
+        "#]],
+    );
+}
+
+#[test]
+fn who_was_refused_a_message_hears_nothing_of_it() {
+    let supervised = |genesis: &mut v1::Genesis| set(genesis, "np", |np| np.state = ParticipantState::Supervised.into());
+    play(
+        &mut generous(supervised),
+        &[
+            "np>ke,ipsg/compliance,ipsg/ens diffusion",
+            "np>ke,ipsg/compliance,ipsg/ens correction target=1",
+            "refuse ipsg/compliance 1",
+            "np>ke,ipsg/compliance,ipsg/ens correction target=1",
+            "np>ke,ipsg/compliance,ipsg/ens diffusion_cancel target=1",
+            "np>ke,ipsg/compliance,ipsg/ens deletion target=1",
+            "np>ipsg/compliance deletion target=1",
+            "box ke",
+            "np>ke,ipsg/compliance,ipsg/ens diffusion",
+            "release ipsg/compliance 7",
+            "np>ke,ipsg/compliance,ipsg/ens correction target=7",
+            "box ke",
+            "ke>th parent=1",
+        ],
+        &expect![[r#"
+            np>ke,ipsg/compliance,ipsg/ens diffusion: accepted, at ipsg/compliance 1; held from ke, ipsg/ens
+            np>ke,ipsg/compliance,ipsg/ens correction target=1: NO_AUTHORITY
+            np>ke,ipsg/compliance,ipsg/ens correction target=1: NO_AUTHORITY
+            np>ke,ipsg/compliance,ipsg/ens diffusion_cancel target=1: NO_AUTHORITY
+            np>ke,ipsg/compliance,ipsg/ens deletion target=1: NO_AUTHORITY
+            np>ipsg/compliance deletion target=1: accepted, at ipsg/compliance 2
+            box ke: waiting ; 
+            np>ke,ipsg/compliance,ipsg/ens diffusion: accepted, at ipsg/compliance 3; held from ke, ipsg/ens
+            np>ke,ipsg/compliance,ipsg/ens correction target=7: accepted, at ipsg/compliance 4; held from ke, ipsg/ens
+            box ke: waiting 1; 1 Available
+            ke>th parent=1: NO_AUTHORITY
+        "#]],
+    );
+}
+
+#[test]
+fn who_has_not_got_a_held_message_does_not_attest_to_it_nor_pass_it_on() {
+    let release = |genesis: &mut v1::Genesis| set(genesis, "ke/cus/kemba", |post| post.oversight = OversightMode::Release.into());
+    play(
+        &mut generous(release),
+        &["ke/cus/kemba>ke,th,np", "th>np parent=1", "th>ke deletion_attestation target=1", "release ke 1", "th>np parent=1"],
+        &expect![[r#"
+            ke/cus/kemba>ke,th,np: accepted, at ke 1; held from th, np
+            th>np parent=1: NO_AUTHORITY
+            th>ke deletion_attestation target=1: NO_AUTHORITY
+            th>np parent=1: accepted, at np 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_supervised_bureau_publishes_through_a_group_and_in_confidence() {
+    let supervised = |genesis: &mut v1::Genesis| set(genesis, "np", |np| np.state = ParticipantState::Supervised.into());
+    play(
+        &mut generous(supervised),
+        &[
+            "found ipsg/ens grp/wg/wildlife ke,np,th",
+            "np>ke,th,ipsg/compliance,ipsg/ens diffusion via=grp/wg/wildlife",
+            "np>ke,ipsg/compliance confidential diffusion opt-out",
+            "ke>ipsg/ens confidential notice_request",
+        ],
+        &expect![[r#"
+            np>ke,th,ipsg/compliance,ipsg/ens diffusion via=grp/wg/wildlife: accepted, at ipsg/compliance 1; held from ke, th, ipsg/ens
+            np>ke,ipsg/compliance confidential diffusion opt-out: accepted, at ipsg/compliance 2; held from ke
+            ke>ipsg/ens confidential notice_request: accepted, at ipsg/ens 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_relay_is_not_waived_and_desks_have_seats() {
+    let world = |genesis: &mut v1::Genesis| {
+        set(genesis, "ke/cus/kemba", |post| post.oversight = OversightMode::Relay.into());
+        genesis.policy.as_mut().expect("a policy").dual_control = vec![Kind::Notice.into()];
+    };
+    play(
+        &mut generous(world),
+        &[
+            "permit ke ke/cus/kemba waiver 1d",
+            "ke/cus/kemba>th authority=1",
+            "ipsg/ens>ke,th notice signer=ke/desk/duty-1 signer=ke/desk/duty-2",
+        ],
+        &expect![[r#"
+            ke/cus/kemba>th authority=1: OVERSIGHT_MISSING ncb=ke recipient=th
+            ipsg/ens>ke,th notice signer=ke/desk/duty-1 signer=ke/desk/duty-2: NO_GRANT sender=ipsg/ens what=a signer that is no seat of the sender's bureau kind=KIND_NOTICE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+        "#]],
+    );
+}

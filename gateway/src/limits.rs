@@ -79,7 +79,7 @@ pub const DELIVERIES_WAITING_MAX: usize = 2;
 pub const PAGES_PER_PARTICIPANT_MAX: usize = 4;
 /// Calls of Replay of all participants: each takes one of the runtime's 512 threads for blocking work.
 pub const REPLAYS_MAX: usize = 64;
-/// Key statements of one participant in an hour: a key lives for months.
+/// Key statements of one participant in an hour, and permissions: a key lives for months, a permission for days.
 pub const KEYS_PER_HOUR: u32 = 128;
 /// Enrolments, standings, grants or groups of one participant in an hour: a bureau that begins enrols its hundreds in one.
 pub const STATEMENTS_PER_HOUR: u32 = 2048;

@@ -15,7 +15,15 @@ use crate::problem::{Bound, Problem};
 
 /// The count of each participant in its current hour; only who is enrolled gets here, so it is bounded by the registry.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<BTreeMap<(Address, bool), Hour>>);
+pub(crate) struct Pace(Mutex<BTreeMap<(Address, Budget), Hour>>);
+
+/// Statements that are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Budget {
+    Keys,
+    Permissions,
+    Rest,
+}
 
 /// When it began, and what was said in it.
 type Hour = (Option<Instant>, u32);
@@ -27,17 +35,19 @@ impl Pace {
     /// [`Problem::Busy`] when its issuer has said as many in this hour as it may.
     pub(crate) fn take(&self, issuer: &Address, kind: StatementKind, now: Instant) -> Result<(), Problem> {
         let max = match kind {
-            StatementKind::Keys => KEYS_PER_HOUR,
-            StatementKind::Enrolment
-            | StatementKind::Standing
-            | StatementKind::Grants
-            | StatementKind::Group
-            | StatementKind::Release
-            | StatementKind::Permission => STATEMENTS_PER_HOUR,
+            // Held messages bound it: a word about one is said once.
+            StatementKind::Release => return Ok(()),
+            StatementKind::Keys | StatementKind::Permission => KEYS_PER_HOUR,
+            StatementKind::Enrolment | StatementKind::Standing | StatementKind::Grants | StatementKind::Group => STATEMENTS_PER_HOUR,
             _ => return Ok(()),
         };
         let mut hours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, count) = hours.entry((issuer.clone(), kind == StatementKind::Keys)).or_default();
+        let budget = match kind {
+            StatementKind::Keys => Budget::Keys,
+            StatementKind::Permission => Budget::Permissions,
+            _ => Budget::Rest,
+        };
+        let (began, count) = hours.entry((issuer.clone(), budget)).or_default();
         if began.is_none_or(|began| now.saturating_duration_since(began) >= HOUR) {
             (*began, *count) = (Some(now), 0);
         }

@@ -400,13 +400,16 @@ impl Filling<'_> {
         Ok(ledger.find(key)?.map(|index| Pending::Known(Position::at(index))))
     }
 
-    /// The message that another one names; one of this very batch has no receipt yet, so that nobody can name it.
+    /// The message that another one names. Of one that is in this very batch nobody knows yet whether it will be there.
     fn earlier(&self, ledger: &dyn ledger::Ledger, id: &[u8; 32]) -> Result<Option<Earlier>, Problem> {
+        if self.own.contains_key(&message_key(id)) {
+            return Err(Problem::busy("the message that it names is being written; send it again"));
+        }
         let Some(index) = ledger.find(&message_key(id))? else { return Ok(None) };
         let stored = ledger.read(index)?;
         let entry = stored.opening.as_ref().map(Entry::read);
         Ok(match entry {
-            Some(Ok(Entry::Message(message))) => Earlier::of(&message),
+            Some(Ok(Entry::Message(message))) => Earlier::of(&message, self.batch.rows().held(index).map(|row| &**row)),
             _ => None,
         })
     }

@@ -2,6 +2,8 @@
 
 mod clocks;
 mod desk;
+mod forms;
+mod office;
 mod query;
 
 use std::path::PathBuf;
@@ -10,12 +12,13 @@ use std::time::Duration;
 use crate::link::Transport;
 use crate::words::Word;
 use clap::{Args, Parser, Subcommand};
-use content::questions::Language;
 use envelope::{Address, Reference};
-use proto::v1::{Audience, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, Priority, StandingReason};
+use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 
 pub(crate) use clocks::{Looking, Overdue};
 pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Notices, Permit, PermitCommand, Report};
+pub(crate) use forms::{ComposeEcomessage, ComposeWhat, Composing, Export, FieldSystem, Format, Import, PackCommand, Packing, Schema};
+pub(crate) use office::{Bureau, BureauCommand, Code, Enrol, Granting, Group, GroupCommand, Office, Revoking, Standing};
 pub(crate) use query::{Asked, Confirm, Hotlist, HotlistCheck, HotlistCommand, HotlistMake, HotlistTake, Query, Respond};
 
 /// Signed, sealed messages between police bureaus, with receipts.
@@ -240,90 +243,6 @@ pub(crate) struct Open {
     pub(crate) raw: bool,
 }
 
-/// Prints the JSON Schema of a form, or the names of all forms; no gateway and no profile is needed.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ecowire schema\n  ecowire schema notice-request > notice-request.schema.json")]
-pub(crate) struct Schema {
-    /// Which form: the kind of the message.
-    pub(crate) form: Option<String>,
-}
-
-/// Makes drafts of reports from the events of a field system; no gateway and no profile is needed.
-///
-/// What has no place in a report stands as text in modus_operandi: look each draft through before it is sent.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  ecowire import --from earthranger events.json --out drafts\n  ecowire import --from smart patrol.geojson > drafts.jsonl"
-)]
-pub(crate) struct Import {
-    /// earthranger: events as its API gives them; smart: incidents of SMART Connect as GeoJSON.
-    #[arg(long, value_enum)]
-    pub(crate) from: FieldSystem,
-    /// The file, at most 16 MiB and 1,000 events.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Folder to write a file for each event to; else one report a line goes to stdout.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Overwrite the files.
-    #[arg(long, requires = "out")]
-    pub(crate) force: bool,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum FieldSystem {
-    Earthranger,
-    Smart,
-}
-
-/// Data packs: dated code lists that reports are checked by, each with its source and licence.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  ecowire pack list\n  ecowire pack species-plus cites_listings.csv --valid-from 2025-02-07 > packs/taxa.json\n  ecowire --packs packs compose ecomessage"
-)]
-pub(crate) struct Packing {
-    #[command(subcommand)]
-    pub(crate) command: PackCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PackCommand {
-    /// Lists the packs in use: name, date, source, licence
-    #[command(after_help = "Example:\n  ecowire pack list")]
-    List,
-    /// Makes a pack of CITES taxa from the listings export of Species+
-    #[command(after_help = "Example:\n  ecowire pack species-plus cites_listings.csv --valid-from 2025-02-07 > packs/taxa.json")]
-    SpeciesPlus {
-        /// The export, in CSV.
-        file: PathBuf,
-        /// Since when its listings are valid: the export does not say.
-        #[arg(long, value_name = "DATE")]
-        valid_from: String,
-    },
-}
-
-/// Turns reports into rows or features for statistics: no persons, no organisations, no free text; days, and a tenth of a degree.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001 --out report.json\n  ecowire export --format cites report.json > rows.csv"
-)]
-pub(crate) struct Export {
-    /// csv: a row for each of the goods; cites: those of the CITES annual illegal trade report; geojson: a feature a report.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-    /// Reports in JSON, as `ecowire open --out` writes them.
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-pub(crate) enum Format {
-    #[default]
-    Csv,
-    Cites,
-    Geojson,
-}
-
 /// Tells which rules a message would meet, before it is sealed and without a link; exit 3 if one refuses it.
 #[derive(Debug, Args)]
 #[command(
@@ -338,56 +257,6 @@ pub(crate) struct Explain {
     /// One JSON object a rule.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Makes a report from a few answers; no gateway and no profile is needed.
-#[derive(Debug, Args)]
-#[command(after_help = COMPOSE_EXAMPLES)]
-pub(crate) struct Composing {
-    #[command(subcommand)]
-    pub(crate) what: ComposeWhat,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ComposeWhat {
-    /// Asks the seven questions of the quick form, and writes the report as JSON for `ecowire send --kind ecomessage`
-    #[command(after_help = COMPOSE_EXAMPLES)]
-    Ecomessage(ComposeEcomessage),
-}
-
-/// What is left out is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct ComposeEcomessage {
-    /// What happened: seizure, detection, interception, refusal_of_entry, arrest, discharge, dumping, inspection_finding.
-    #[arg(long, value_name = "WORD")]
-    pub(crate) incident: Option<String>,
-    /// When, like 2026-11-24T10:00:00Z; empty for now.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) when: Option<String>,
-    /// Where: a UN/LOCODE, or words.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) place: Option<String>,
-    /// Area of crime: wildlife, fisheries, forestry, mining, pollution_waste, other.
-    #[arg(long, value_name = "WORD")]
-    pub(crate) area: Option<String>,
-    /// Which goods.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) goods: Option<String>,
-    /// How much: a number and a unit.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) quantity: Option<String>,
-    /// What is wanted of the recipients; empty for nothing.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) action: Option<String>,
-    /// Language of the questions and of what is answered: ar, en, es, fr.
-    #[arg(long, value_name = "TAG", default_value = "en", value_parser = language)]
-    pub(crate) language: Language,
-    /// File to write the report to; else it goes to stdout.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// Overwrite the file.
-    #[arg(long, requires = "out")]
-    pub(crate) force: bool,
 }
 
 /// Says that a person has seen a message; returns when the ledger holds that durably.
@@ -490,198 +359,6 @@ pub(crate) struct Replay {
     pub(crate) json: bool,
 }
 
-/// Who belongs together: working groups, operations, task forces, case rooms.
-///
-/// An NCB founds grp/nest/<its country>, and like a desk of IPSG grp/op/..., grp/tf/... and case/...; a desk any other grp/...
-#[derive(Debug, Args)]
-#[command(after_help = GROUP_EXAMPLES)]
-pub(crate) struct Group {
-    #[command(subcommand)]
-    pub(crate) command: GroupCommand,
-}
-
-impl GroupCommand {
-    pub(crate) fn office(&self) -> &Office {
-        match self {
-            Self::Set(one) => &one.office,
-            Self::End(one) => &one.office,
-            Self::List(office) => office,
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GroupCommand {
-    /// Founds a group, or says anew who belongs to it
-    #[command(after_help = GROUP_EXAMPLES)]
-    Set(GroupSet),
-    /// Ends a group that one owns
-    #[command(after_help = "Example:\n  ecowire group end --profile ke grp/op/4f2a")]
-    End(GroupEnd),
-    /// Lists the groups that one owns or belongs to
-    #[command(after_help = "Example:\n  ecowire group list --profile ke --json")]
-    List(Office),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GroupSet {
-    #[command(flatten)]
-    pub(crate) office: Office,
-    /// The group.
-    pub(crate) group: Address,
-    /// All its members, separated by commas.
-    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required = true)]
-    pub(crate) member: Vec<Address>,
-    #[arg(long, value_name = "WORD", default_value = "members", value_parser = word::<GroupSenders>, help = among::<GroupSenders>("Who may send through it"))]
-    pub(crate) senders: GroupSenders,
-    /// For how many days; without end when left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3660))]
-    pub(crate) days: Option<u32>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GroupEnd {
-    #[command(flatten)]
-    pub(crate) office: Office,
-    /// The group.
-    pub(crate) group: Address,
-}
-
-/// Runs those below a bureau: who they are, what they may send, and where they stand.
-///
-/// Every change is a statement that the bureau signs and the ledger keeps; it is in force when the command returns, on open
-/// connections too.
-#[derive(Debug, Args)]
-#[command(after_help = BUREAU_EXAMPLES)]
-pub(crate) struct Bureau {
-    #[command(subcommand)]
-    pub(crate) command: BureauCommand,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Office {
-    /// Profile folder of the bureau.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) profile: PathBuf,
-    /// One JSON object a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl BureauCommand {
-    pub(crate) fn office(&self) -> &Office {
-        match self {
-            Self::Enrol(one) => &one.office,
-            Self::Grant(one) => &one.office,
-            Self::Revoke(one) => &one.office,
-            Self::Suspend(one) | Self::Restore(one) | Self::Withdraw(one) => &one.office,
-            Self::List(office) | Self::Watch(office) => office,
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BureauCommand {
-    /// Takes somebody into the network, or lays down new terms or a new certificate for it
-    #[command(after_help = "Example:\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem --oversight relay")]
-    Enrol(Enrol),
-    /// Adds a grant; the first one ends those of its class, and a kind is granted in one way at a time
-    #[command(
-        after_help = "Example:\n  ecowire bureau grant --profile ke ke/cus/kemba --kind alert,ecomessage --audience bureaus --days 90"
-    )]
-    Grant(Granting),
-    /// Takes grants back: of the kinds named, or all of them
-    #[command(after_help = "Example:\n  ecowire bureau revoke --profile ke ke/cus/kemba --kind ecomessage")]
-    Revoke(Revoking),
-    /// Cuts somebody off until it is restored
-    #[command(after_help = "Example:\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise")]
-    Suspend(Standing),
-    /// Lets somebody who was suspended back in
-    #[command(after_help = "Example:\n  ecowire bureau restore --profile ke ke/cus/kemba")]
-    Restore(Standing),
-    /// Ends somebody's membership; only a new enrolment brings it back
-    #[command(after_help = "Example:\n  ecowire bureau withdraw --profile ke ke/cus/kemba --reason misuse")]
-    Withdraw(Standing),
-    /// Lists everybody below the bureau
-    #[command(after_help = "Example:\n  ecowire bureau list --profile ke --json")]
-    List(Office),
-    /// Lists everybody, stays, and says what changes
-    #[command(after_help = "Example:\n  ecowire bureau watch --profile ke")]
-    Watch(Office),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Enrol {
-    #[command(flatten)]
-    pub(crate) office: Office,
-    /// Chain of its identity certificate in PEM, by the bureau's own CA; it says whom.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) certificate: PathBuf,
-    /// The code that was heard by telephone; another certificate than its owner's is refused.
-    #[arg(long, value_name = "CODE")]
-    pub(crate) code: Option<String>,
-    #[arg(long, value_name = "WORD", value_parser = word::<Classification>, help = among::<Classification>("The highest class of content that it may hold; as before, or restricted"))]
-    pub(crate) clearance: Option<Classification>,
-    #[arg(long, value_name = "WORD", value_parser = word::<OversightMode>, help = among::<OversightMode>("How the bureau sees what it sends abroad; as before, or copy"))]
-    pub(crate) oversight: Option<OversightMode>,
-    /// Whether others than its own country may write to it, with a copy to the bureau; as before, or not.
-    #[arg(long, value_name = "YES", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub(crate) open_to_foreign: Option<bool>,
-}
-
-/// Says the code of one's own certificate, which the bureau's officer compares by telephone before enrolling it.
-///
-/// Read it out in full, once, within an hour of the request. A certificate that was exchanged on its way has another code.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  ecowire code --identity pki/ke_air_kenbo --trust pki/trust.toml")]
-pub(crate) struct Code {
-    /// Folder with identity.pem.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) identity: PathBuf,
-    /// What this member trusts from the start.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Granting {
-    #[command(flatten)]
-    pub(crate) office: Office,
-    /// Who may send.
-    pub(crate) address: Address,
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', required = true, value_parser = word::<Kind>, help = among::<Kind>("What it may send"))]
-    pub(crate) kind: Vec<Kind>,
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', default_value = "routine,urgent,flash", value_parser = word::<Priority>, help = among::<Priority>("How urgent"))]
-    pub(crate) priority: Vec<Priority>,
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', default_value = "official-use-only,restricted", value_parser = word::<Classification>, help = among::<Classification>("Of which class"))]
-    pub(crate) classification: Vec<Classification>,
-    #[arg(long, value_name = "WORD", default_value = "bureaus", value_parser = word::<Audience>, help = among::<Audience>("To whom (own-country; bureaus: and NCBs and desks of IPSG anywhere; all)"))]
-    pub(crate) audience: Audience,
-    /// For how many days; without end when left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3660))]
-    pub(crate) days: Option<u32>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Revoking {
-    #[command(flatten)]
-    pub(crate) office: Office,
-    /// Whose grants.
-    pub(crate) address: Address,
-    #[arg(long, value_name = "WORDS", value_delimiter = ',', value_parser = word::<Kind>, help = among::<Kind>("Only these kinds"))]
-    pub(crate) kind: Vec<Kind>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Standing {
-    #[command(flatten)]
-    pub(crate) office: Office,
-    /// Who.
-    pub(crate) address: Address,
-    #[arg(long, value_name = "WORD", default_value = "routine", value_parser = word::<StandingReason>, help = among::<StandingReason>("Why; it stands in the directory, for all to see"))]
-    pub(crate) reason: StandingReason,
-}
-
 /// Looks at a profile and at the way to its gateway, and says what to do.
 ///
 /// Certificates, keys, clock, directory, outbox, inbox and disk. Nothing that waits is sent. Exit codes: 0 all well (a "warn" can
@@ -715,18 +392,11 @@ fn media_type(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("a media type like application/json is wanted".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-fn language(text: &str) -> Result<Language, String> {
-    Language::of(text).ok_or_else(|| "the languages are ar, en, es, fr".to_owned())
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
     let wait = Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds from 0 is wanted".to_owned())?;
     if wait <= WAIT_MAX { Ok(wait) } else { Err("more than a day is not waited for".to_owned()) }
 }
 
-const COMPOSE_EXAMPLES: &str = "Examples:\n  ecowire compose ecomessage --language fr --out report.json\n  ecowire compose ecomessage --incident seizure --when '' --place KEMBA --area wildlife --goods tusks --quantity '312 kg' --action '' > report.json";
-const GROUP_EXAMPLES: &str = "Examples:\n  ecowire group set --profile ke grp/op/4f2a --member ke,th,ke/cus/kemba --days 90\n  ecowire send --profile ke --to grp/op/4f2a --file plan.pdf";
-const BUREAU_EXAMPLES: &str = "Examples:\n  ecowire bureau list --profile ke\n  ecowire bureau enrol --profile ke --certificate pki/ke_air_kenbo/identity.pem\n  ecowire bureau grant --profile ke ke/air/kenbo --kind alert --audience own-country\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise";
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
 const OVERVIEW: &str = "Examples:\n  ecowire init --profile kemba --gateway https://127.0.0.1:7247 --trust pki/trust.toml --identity pki/ke_cus_kemba\n  ecowire send --profile kemba --to th --kind ecomessage --file report.json\n  ecowire inbox --profile th\n  ecowire open --profile th KE.CUS.KEMBA/2026/000001\n  ecowire ack --profile th KE.CUS.KEMBA/2026/000001\n  ecowire status --profile kemba KE.CUS.KEMBA/2026/000001\n  ecowire overdue --profile kemba\n  ecowire doctor --profile kemba\n\nExit codes:\n  0 done   1 fault   2 wrong usage   3 refused (its name first on stderr)\n  4 not reachable, what was to be sent is kept in the outbox   5 verification failed\n  6 a key is locked: the passphrase or PIN is missing or wrong\n  7 something is overdue (`ecowire overdue`)\n  8 a hit that its owner has not confirmed, or one of a hot list";

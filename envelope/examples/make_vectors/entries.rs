@@ -27,6 +27,8 @@ fn message_slots(places: usize) -> Slots {
         expires_ms: CREATED_MS,
         handling: 0,
         held_by: String::new(),
+        origin_sender: String::new(),
+        origin_id: Default::default(),
     };
     Slots::new(EntryKind::Message)
         .with(1, context().encode_to_vec())

@@ -86,6 +86,8 @@ pub(crate) fn retention_class(kind: Kind) -> u32 {
     of(kind).retention
 }
 
+/// Retention class of what is published: notices and diffusions.
+pub(crate) const PUBLISHED: u32 = 5;
 const ANYBODY: KindRules = KindRules { senders: &[], to: To::Anybody, names: Names::Nothing, copied: false, brief: false, retention: 7 };
 const CORRESPONDENCE: KindRules = KindRules { retention: 2, ..ANYBODY };
 const REPORT: KindRules = KindRules { copied: true, retention: 3, ..ANYBODY };
@@ -95,10 +97,10 @@ const QUERY: KindRules = KindRules { to: To::Services, brief: true, retention: 6
 const QUERY_RESULT: KindRules = KindRules { senders: &[Class::Service], names: Names::Question, brief: true, retention: 6, ..ANYBODY };
 const HIT: KindRules = KindRules { senders: &[Class::Service], retention: 1, ..ANYBODY };
 const HIT_CONFIRMATION: KindRules = KindRules { names: Names::Question, retention: 1, ..ANYBODY };
-const NOTICE_REQUEST: KindRules = KindRules { senders: &[Class::Ncb], to: To::Secretariat, copied: true, retention: 5, ..ANYBODY };
-const NOTICE: KindRules = KindRules { senders: &[Class::Ipsg], retention: 5, ..ANYBODY };
+const NOTICE_REQUEST: KindRules = KindRules { senders: &[Class::Ncb], to: To::Secretariat, copied: true, retention: PUBLISHED, ..ANYBODY };
+const NOTICE: KindRules = KindRules { senders: &[Class::Ipsg], retention: PUBLISHED, ..ANYBODY };
 const NOTICE_CHANGE: KindRules = KindRules { names: Names::OwnMessage, ..NOTICE };
-const DIFFUSION: KindRules = KindRules { senders: &[Class::Ncb], copied: true, retention: 5, ..ANYBODY };
+const DIFFUSION: KindRules = KindRules { senders: &[Class::Ncb], copied: true, retention: PUBLISHED, ..ANYBODY };
 const DIFFUSION_CANCEL: KindRules = KindRules { names: Names::OwnMessage, copied: false, ..DIFFUSION };
 const CONTROLLED_DELIVERY: KindRules = KindRules { senders: &[Class::Ncb], to: To::Bureaus, retention: 3, ..ANYBODY };
 const EXPERT_REQUEST: KindRules = KindRules { senders: &[Class::Ncb, Class::SubBureau, Class::Endpoint], retention: 2, ..ANYBODY };

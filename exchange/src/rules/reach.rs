@@ -2,6 +2,8 @@
 //!
 //! It does not know the sender's numbers, keys and standing; `sender` does.
 
+use std::collections::BTreeSet;
+
 use envelope::{Address, Class};
 use proto::v1::{
     self, Audience, AuthorityKind, Classification, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantClass, ParticipantState,
@@ -86,15 +88,23 @@ pub(super) fn source(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
     let Some(id) = named(context) else { return Ok(()) };
     let earlier = case.earlier.ok_or(Refusal::NoAuthority("the message that it names is not in the ledger"))?;
-    let (sender, got) = (case.sender(), earlier.recipients.contains(case.sender()));
+    let (sender, got) = (case.sender(), earlier.got.contains(case.sender()));
     let refused = |why| Err(Refusal::NoAuthority(why));
     match kinds::of(context.kind).names {
         Names::OwnMessage => {
             if earlier.sender != *sender {
                 return refused("only who sent a message corrects, deletes, updates or cancels it");
             }
-            let reachable = |address: &&Address| receives(case.rows.participant(address).map(|row| &**row));
-            if !earlier.recipients.iter().filter(reachable).all(|recipient| case.names(recipient)) {
+            // Nobody hears of what was kept from him.
+            if earlier.kept_from.iter().any(|address| case.names(address)) {
+                return refused("a correction or deletion goes to nobody from whom the message is held");
+            }
+            let class = i32::from(context.classification);
+            let reached = |address: &&Address| {
+                let row = case.rows.participant(address).map(|row| &**row);
+                super::is_still_reached(row, sender, address, class)
+            };
+            if !earlier.got.iter().filter(reached).all(|recipient| case.names(recipient)) {
                 return refused("a correction or deletion goes to everybody who was sent the message");
             }
             let own = sender.own_ncb().filter(|_| context.kind == Kind::Deletion);
@@ -113,11 +123,10 @@ pub(super) fn source(case: &Case<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Rule 9: what is bound by H2 goes on with the permission of who sent it, bound as before.
+/// Rule 9: what is bound by H2 goes on with the permission of who sent it first, through however many hands it came, bound as before.
 pub(super) fn onward(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
-    let Some((parent, earlier)) = context.parent.as_ref().zip(case.earlier.filter(|earlier| earlier.bound)) else { return Ok(()) };
-    let source = &earlier.sender;
+    let Some((source, id)) = case.origin() else { return Ok(()) };
     let missing = |why| Err(Refusal::NoOnwardPermission { why, of: source.clone() });
     if source == case.sender() {
         return Ok(());
@@ -126,11 +135,16 @@ pub(super) fn onward(case: &Case<'_>) -> Result<(), Refusal> {
         return missing("it stays bound by H2 when it is passed on");
     }
     // Copies that rule 7 asks for are no passing on.
-    let copies: Vec<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
-    let beyond: Vec<&Address> = context.recipients.iter().filter(|one| !copies.contains(one) && *one != source).collect();
+    let copies: BTreeSet<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
+    let beyond: Vec<&Address> = context.recipients.iter().filter(|one| !copies.contains(*one) && *one != source).collect();
+    // Who is below a bureau gives no permission; the bureau does.
+    let bureau = source.own_ncb();
     let covers = |row: &v1::PermissionRow| {
-        let to = |one: &&Address| row.recipients.is_empty() || row.recipients.iter().any(|named| named == one.as_str());
-        row.issuer == source.as_str() && row.message_id == parent[..] && beyond.iter().all(to)
+        let by = row.issuer == source.as_str() || bureau.as_ref().is_some_and(|bureau| row.issuer == bureau.as_str());
+        // They ascend.
+        let to =
+            |one: &&Address| row.recipients.is_empty() || row.recipients.binary_search_by(|named| named.as_str().cmp(one.as_str())).is_ok();
+        by && row.message_id == id[..] && beyond.iter().all(to)
     };
     let allowed = beyond.is_empty() || case.permitted(AuthorityKind::OnwardGrant, covers);
     if allowed { Ok(()) } else { missing("its sender has not allowed that it is passed on") }
@@ -145,7 +159,11 @@ pub(super) fn class_audience(case: &Case<'_>) -> Result<(), Refusal> {
         return if held_close { refused("a controlled delivery is CONFIDENTIAL") } else { Ok(()) };
     }
     let in_room = context.via_group.as_ref().is_some_and(|group| group.first_segment() == CASE_ROOMS);
-    let by_name = context.via_group.is_none() && context.recipients.iter().all(|recipient| recipient.class() == Class::Ncb);
+    // A request goes to the General Secretariat by its kind, and what is held to whom it is held for.
+    let desk = holder(case);
+    let to_desks = context.kind == Kind::NoticeRequest;
+    let named = |one: &Address| one.class() == Class::Ncb || Some(one) == desk.as_ref() || (to_desks && one.class() == Class::Ipsg);
+    let by_name = context.via_group.is_none() && context.recipients.iter().all(named);
     if in_room || by_name { Ok(()) } else { refused("CONFIDENTIAL goes to bureaus by their names, or to a case room") }
 }
 
@@ -221,20 +239,19 @@ pub(super) fn clearance(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// Rule 7. COPY: who writes abroad copies the own NCB. RELAY: it writes to its own country only. RELEASE: as COPY, and the NCB
-/// holds it. A waiver of that NCB does away with all three. Who reaches a foreign endpoint was let in, and copies its NCB.
+/// holds it. A waiver of that NCB does away with copy and hold; a relay stays. Who reaches a foreign endpoint was let in, and copies its NCB.
 pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
     let sender = case.sender();
     let abroad = |recipient: &Address| recipient.first_segment() != sender.first_segment();
     if let Some(ncb) = sender.own_ncb()
         && let Some(recipient) = case.context().recipients.iter().find(|recipient| abroad(recipient))
-        && !case.is_waived(&ncb)
     {
         let relay = case.sender_row.is_some_and(|row| row.oversight() == OversightMode::Relay);
         let missing = |why| Err(Refusal::OversightMissing { why, ncb: ncb.clone(), recipient: recipient.clone() });
         if relay {
             return missing("what goes abroad is relayed: write to the own bureau, which passes it on");
         }
-        if !case.names(&ncb) {
+        if !case.names(&ncb) && !case.is_waived(&ncb) {
             return missing("a message abroad goes to the own bureau, too");
         }
     }
@@ -258,12 +275,17 @@ pub(super) fn oversight(case: &Case<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// Whether it is published, or changes what was.
+fn publishes(case: &Case<'_>) -> bool {
+    let changes = case.context.target.is_some() && case.earlier.is_some_and(|earlier| earlier.retention == kinds::PUBLISHED);
+    kinds::of(case.context.kind).retention == kinds::PUBLISHED || changes
+}
+
 /// Who releases a message before anybody else gets it; `None` when it is available at once.
 pub(crate) fn holder(case: &Case<'_>) -> Option<Address> {
     let (context, sender) = (case.context(), case.sender());
     let row = case.sender_row?;
-    let published = matches!(context.kind, Kind::NoticeRequest | Kind::Diffusion);
-    if row.state() == ParticipantState::Supervised && published {
+    if row.state() == ParticipantState::Supervised && publishes(case) {
         return Address::parse(COMPLIANCE_DESK).ok();
     }
     let abroad = |recipient: &Address| recipient.first_segment() != sender.first_segment();
@@ -305,8 +327,10 @@ pub(super) fn group(case: &Case<'_>) -> Result<(), Refusal> {
         Some(row) => row.members.iter().any(|member| member == address.as_str()),
         None => address.class() == Class::Ncb,
     };
-    let copies: Vec<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
-    let belongs = |recipient: &Address| is_member(recipient) || copies.contains(recipient) || recipient.as_str() == IPSG_DESK;
+    let copies: BTreeSet<Address> = context.recipients.iter().chain([case.sender()]).filter_map(Address::own_ncb).collect();
+    let desk = holder(case);
+    let is_copy = |one: &Address| copies.contains(one) || one.as_str() == IPSG_DESK || Some(one) == desk.as_ref();
+    let belongs = |recipient: &Address| is_member(recipient) || is_copy(recipient);
     if context.recipients.iter().all(belongs) {
         return Ok(());
     }

@@ -114,7 +114,7 @@ pub fn barred(rows: &dyn Rows, address: &Address) -> Option<&'static str> {
     barred_as(rows.participant(address).map(|row| &**row))
 }
 
-fn barred_as(row: Option<&v1::ParticipantRow>) -> Option<&'static str> {
+pub(super) fn barred_as(row: Option<&v1::ParticipantRow>) -> Option<&'static str> {
     match row.map_or(ParticipantState::Pending, v1::ParticipantRow::state) {
         ParticipantState::Active | ParticipantState::Supervised => None,
         ParticipantState::Suspended => Some("suspended"),
@@ -188,12 +188,13 @@ pub(crate) fn is_broadcast(recipients: usize) -> bool {
 pub(super) fn seats(case: &Case<'_>) -> Result<(), Refusal> {
     let context = case.context();
     let bureau = case.sender().own_ncb().unwrap_or_else(|| case.sender().clone());
+    let desk = format!("{bureau}/{DESK}/");
     let mut owners: Vec<Address> = Vec::new();
     for signer in context.signers.iter().skip(1) {
         let owner = case.rows.identity_owner(&signer.key_id).and_then(|row| Address::parse(&row.address).ok());
-        let seat = owner.filter(|owner| owner.own_ncb().as_ref() == Some(&bureau) && barred(case.rows, owner).is_none());
+        let seat = owner.filter(|owner| owner.as_str().starts_with(&desk) && barred(case.rows, owner).is_none());
         let seat = seat.filter(|owner| case.rows.participant(owner).is_some_and(|row| row.key_id == signer.key_id[..]));
-        let seat = seat.filter(|owner| owner.as_str().split('/').nth(1) == Some(DESK) && !owners.contains(owner));
+        let seat = seat.filter(|owner| !owners.contains(owner));
         let seat = seat.ok_or_else(|| case.no_grant("a signer that is no seat of the sender's bureau"))?;
         identity_holds(case.rows, &seat, case.now)?;
         owners.push(seat);
@@ -215,7 +216,7 @@ pub(super) fn directory(case: &Case<'_>) -> Result<(), Refusal> {
 const BRIEF_MAX_MS: u64 = 3_600_000;
 /// More recipients than this are a broadcast: every NCB is, the largest working group is not.
 const BROADCAST_ABOVE: usize = 64;
-/// Second segment of the addresses of officers' seats.
+/// What stands behind the bureau or desk in the addresses of its officers' seats.
 const DESK: &str = "desk";
 /// Officers' seats that dual control asks for, beside the sender.
 const SEATS: usize = 2;

@@ -405,7 +405,7 @@ impl Stage {
     fn earlier(&self, id: &[u8; 32]) -> Option<Earlier> {
         let index = usize::try_from(*self.found.get(&message_key(id))?).ok()?;
         match Entry::read(&self.log[index].opening) {
-            Ok(Entry::Message(message)) => Earlier::of(&message),
+            Ok(Entry::Message(message)) => Earlier::of(&message, self.exchange.state().held(index as u64).map(|row| &**row)),
             _ => None,
         }
     }
@@ -434,6 +434,7 @@ impl Stage {
         let kind = v1::AuthorityKind::from_str_name(&format!("AUTHORITY_KIND_{}", kind.to_uppercase())).expect("a kind");
         let mut head = self.next_head_about(issuer, StatementKind::Permission, subject);
         let mut statement = v1::Permission { kind: kind.into(), ..v1::Permission::default() };
+        head.expires_ms = self.now.plus(100 * DAY_MS).ms();
         if kind == v1::AuthorityKind::Waiver {
             head.expires_ms = self.now.plus(duration(rest[0]).unsigned_abs()).ms();
         } else {
@@ -707,6 +708,7 @@ impl Letter {
         match name {
             "exercise" => context.exercise = true,
             "h2" => context.handling = v1::Handling::H2.into(),
+            "h3" => context.handling = v1::Handling::H3.into(),
             "answer" => context.in_reply_to = vec![5; 32].into(),
             "via" => context.via_group = value.to_owned(),
             "opt-out" => context.ipsg_opt_out = v1::OptOut::NationalLaw.into(),

@@ -232,6 +232,10 @@ impl AuditService {
                 sent.extend(used.used.iter().flat_map(|range| range.first..=range.last).map(reference));
             }
         }
+        // Whose message is held, and who holds it, see what became of it.
+        let concerned =
+            |row: &v1::HeldRow| [&row.sender, &row.held_by].iter().any(|one| Address::parse(one).is_ok_and(|one| owner.owns(&one)));
+        indexes.extend(state.all_held().filter(|(_, row)| row.release_index > 0 && concerned(row)).map(|(_, row)| row.release_index));
         // A group's members know each other.
         let is_own = |one: &String| Address::parse(one).is_ok_and(|one| owner.owns(&one));
         let knows = |row: &v1::GroupRow| is_own(&row.owner) || row.members.iter().any(is_own);
