@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use envelope::header::{Header, Wrap};
+use envelope::header::{Context, Header, Wrap};
 use envelope::keys::AwsLc;
 use envelope::message::{Keyring as _, signatures_sha256};
 use envelope::receipt::Proven;
@@ -411,16 +411,7 @@ impl Client {
         let permissions = self.permissions_of(&header, delivery)?;
         let then = self.directory.as_of(size).with(&permissions);
         self.check_signatures(&header, signed, &then)?;
-        // What is no longer here is not judged by.
-        let earlier = self.earlier_of(&header.context).ok().flatten();
-        let judged = foresee(&then, proven.leaf.at, &header.context, earlier.as_ref(), sight);
-        let finding = judged.err().map(|refusal| format!("{}: {refusal}", refusal.name())).or_else(|| {
-            let should = held_for(&then, proven.leaf.at, &header.context, earlier.as_ref());
-            // What it changes, and so whether it publishes, is not known to everybody.
-            let known = earlier.is_some() || header.context.target.is_none();
-            let should = should.map_or_else(String::new, |desk| desk.to_string());
-            (known && should != held_by).then(|| format!("HOLD: it was held for {held_by:?}, and by the rules for {should:?}"))
-        });
+        let finding = self.finding(&then, proven.leaf.at, &header.context, (&held_by, sight));
         let facts = Facts {
             reference: reference.to_string(),
             index: proven.position.index,
@@ -437,6 +428,19 @@ impl Client {
             in_reply_to: header.context.in_reply_to,
         };
         Ok((facts, checkpoints))
+    }
+
+    /// What an honest gateway would not have done: admit it, or hold it for another, or not at all.
+    fn finding(&self, then: &AsOf<'_>, at: Timestamp, context: &Context, (held_by, sight): (&str, Sight)) -> Option<String> {
+        // What is no longer here is not judged by.
+        let earlier = self.earlier_of(context).ok().flatten();
+        if let Err(refusal) = foresee(then, at, context, earlier.as_ref(), sight) {
+            return Some(format!("{}: {refusal}", refusal.name()));
+        }
+        // What it changes, and so whether it publishes, is not known to everybody.
+        let known = earlier.is_some() || context.target.is_none();
+        let should = held_for(then, at, context, earlier.as_ref()).map_or_else(String::new, |desk| desk.to_string());
+        (known && should != held_by).then(|| format!("HOLD: it was held for {held_by:?}, and by the rules for {should:?}"))
     }
 
     /// Whom a message was held for has let it go, to this number of this mailbox.

@@ -450,7 +450,8 @@ mod bounds {
 
     #[test]
     fn of_permissions() {
-        let head = StatementHead { expires_ms: u64::MAX, ..head_of("ke", "ke/cus/kemba") };
+        let lasting = |days: u64, head: StatementHead| StatementHead { expires_ms: head.created_ms + days * 86_400_000, ..head };
+        let head = lasting(31, head_of("ke", "ke/cus/kemba"));
         let waiver = v1::Permission { head: Some(head), kind: v1::AuthorityKind::Waiver.into(), ..v1::Permission::default() };
         bounds(
             &waiver,
@@ -459,11 +460,12 @@ mod bounds {
                 ("no kind", |s| s.kind = 0, "kind"),
                 ("of a message", |s| s.message_id = bytes(1, 32), "message_id"),
                 ("without end", |s| s.head.as_mut().expect("a head").expires_ms = 0, "head.expires_ms"),
+                ("for more than a month", |s| s.head.as_mut().expect("a head").expires_ms += 1, "head.expires_ms"),
                 ("to somebody", |s| s.recipients = vec!["np".to_owned()], "recipients"),
             ],
         );
         let onward = v1::Permission {
-            head: Some(head_of("ke", "th")),
+            head: Some(lasting(366, head_of("ke", "th"))),
             kind: v1::AuthorityKind::OnwardGrant.into(),
             message_id: bytes(1, 32),
             recipients: vec!["gb".to_owned(), "np".to_owned()],
@@ -472,6 +474,7 @@ mod bounds {
             &onward,
             &[
                 ("of no message", |s| s.message_id.clear(), "message_id"),
+                ("for more than a year", |s| s.head.as_mut().expect("a head").expires_ms += 1, "head.expires_ms"),
                 ("to one twice", |s| s.recipients[0] = "np".to_owned(), "recipients"),
                 ("out of order", |s| s.recipients.swap(0, 1), "recipients"),
                 ("to nobody that there is", |s| s.recipients[0] = "g".to_owned(), "recipients"),
