@@ -3,43 +3,17 @@
 
 mod stage;
 
-use std::process::{Command, Output};
-
 use stage::Stage;
+use stage::desk::Desk;
 
-const ECOWIRE: &str = env!("CARGO_BIN_EXE_ecowire-all");
 const KEMBA: &str = "profile-ke_cus_kemba";
 
-struct Desk<'a> {
-    stage: &'a Stage,
-}
-
-impl Desk<'_> {
-    fn run(&self, arguments: &[&str]) -> Output {
-        let output = Command::new(ECOWIRE).arg("ecowire").args(arguments).current_dir(self.stage.beside(".")).output();
-        output.expect("it runs")
-    }
-
-    /// Demands an exit code; gives stdout and stderr.
-    #[track_caller]
-    fn check(&self, code: i32, arguments: &[&str]) -> (String, String) {
-        let output = self.run(arguments);
-        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
-        (out, err)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.stage.beside(name), text).expect("written");
-    }
-
-    /// Sends a file and gives the message's reference.
-    #[track_caller]
-    fn send(&self, profile: &str, file: &str, text: &str, more: &[&str]) -> String {
-        self.write(file, text);
-        let (sent, _) = self.check(0, &[&["send", "--profile", profile, "--file", file], more].concat());
-        sent.split_whitespace().next().expect("a reference").to_owned()
-    }
+/// Sends a file and gives the message's reference.
+#[track_caller]
+fn send(desk: &Desk<'_>, profile: &str, file: &str, text: &str, more: &[&str]) -> String {
+    desk.write(file, text);
+    let (sent, _) = desk.check(0, &[&["send", "--profile", profile, "--file", file], more].concat());
+    sent.split_whitespace().next().expect("a reference").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +36,8 @@ async fn what_a_bureau_does_all_day() {
 fn notices(desk: &Desk<'_>) {
     let body =
         r#""body":{"colour":"purple","crimeArea":"fisheries","text":"three names, three flags","validUntil":"2099-01-01T00:00:00Z"}"#;
-    let published = desk.send(
+    let published = send(
+        desk,
         "profile-ipsg_ens",
         "notice.json",
         &format!(r#"{{"number":"P-17/2026",{body}}}"#),
@@ -75,7 +50,7 @@ fn notices(desk: &Desk<'_>) {
     }
     assert_eq!(board(&["--colour", "red"]), "");
     let update = r#"{"number":"P-17/2026","status":"updated","body":{"text":"four names"}}"#;
-    desk.send("profile-ipsg_ens", "update.json", update, &["--kind", "notice-update", "--target", &published]);
+    send(desk, "profile-ipsg_ens", "update.json", update, &["--kind", "notice-update", "--target", &published]);
     assert!(board(&[]).contains("four names"));
     // Nobody but its publisher changes it.
     desk.write("cancel.json", r#"{"number":"P-17/2026","reason":"located"}"#);
@@ -114,11 +89,11 @@ fn a_case(desk: &Desk<'_>) {
     assert_eq!(drafts.lines().count(), 1);
     let report = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"seizure","at":"2026-11-24T10:00:00Z","place":{"text":"gate 3"}},"goods":[{"taxon":"Loxodonta africana","term":"tusks","quantity":{"mantissa":312,"unit":"kg"}}]}"#;
     let to = ["--to", "th,ipsg/ens", "--kind", "ecomessage"];
-    let initial = desk.send(KEMBA, "report.json", report, &to);
+    let initial = send(desk, KEMBA, "report.json", report, &to);
     let more = format!(
         r#"{{"heading":{{"reportType":"supplement","supersedes":"{initial}"}},"transports":[{{"mode":"sea","container":{{"raw":"CSQU3054383"}}}}]}}"#
     );
-    desk.send(KEMBA, "more.json", &more, &to);
+    send(desk, KEMBA, "more.json", &more, &to);
     desk.check(0, &["inbox", "--profile", "profile-th"]);
     let (current, said) = desk.check(0, &["report", "--profile", "profile-th", &initial]);
     assert!(current.contains("312 kg") && current.contains("CSQU3054383"), "{current}");
@@ -129,7 +104,7 @@ fn held_and_permitted(desk: &Desk<'_>) {
     let certificate = desk.stage.folder_of("ke/cus/kemba").join("identity.pem");
     let certificate = certificate.to_str().expect("text");
     desk.check(0, &["bureau", "enrol", "--profile", "profile-ke", "--certificate", certificate, "--oversight", "release"]);
-    let held = desk.send(KEMBA, "note.txt", "look at gate 3", &["--to", "th"]);
+    let held = send(desk, KEMBA, "note.txt", "look at gate 3", &["--to", "th"]);
     let (_, said) = desk.check(0, &["explain", "--profile", KEMBA, "--to", "th"]);
     assert!(said.contains("held until ke releases it"), "{said}");
     assert!(desk.check(0, &["status", "--profile", KEMBA, &held]).0.contains("held"));
@@ -145,7 +120,7 @@ fn held_and_permitted(desk: &Desk<'_>) {
     let (given, _) = desk.check(0, &["permit", "waive", "--profile", "profile-ke", "ke/cus/kemba", "--days", "7"]);
     let digits = given.split_whitespace().next().expect("a digest").to_owned();
     assert!(desk.check(0, &["permit", "list", "--profile", KEMBA]).0.contains("waiver for ke/cus/kemba by ke"));
-    let free = desk.send(KEMBA, "note.txt", "at once", &["--to", "th", "--permission", &digits]);
+    let free = send(desk, KEMBA, "note.txt", "at once", &["--to", "th", "--permission", &digits]);
     assert!(desk.check(0, &["open", "--profile", "profile-th", &free]).0.contains("at once"));
     let (_, said) = desk.check(2, &["send", "--profile", KEMBA, "--to", "th", "--permission", "ffffffff", "--file", "note.txt"]);
     assert!(said.contains("ffffffff is no permission of ke/cus/kemba"), "{said}");
@@ -168,8 +143,8 @@ fn enrolled_by_code(desk: &Desk<'_>) {
 }
 
 fn deleted(desk: &Desk<'_>) {
-    let wrong = desk.send("profile-ke", "note.txt", "the wrong man", &["--to", "th,ipsg/ens"]);
-    let deletion = desk.send("profile-ke", "why.json", r#"{"reason":"unlawful"}"#, &["--kind", "deletion", "--target", &wrong]);
+    let wrong = send(desk, "profile-ke", "note.txt", "the wrong man", &["--to", "th,ipsg/ens"]);
+    let deletion = send(desk, "profile-ke", "why.json", r#"{"reason":"unlawful"}"#, &["--kind", "deletion", "--target", &wrong]);
     let status = || desk.check(0, &["deletion", "status", "--profile", "profile-ke", &deletion]).0;
     assert_eq!(status().matches("has not attested yet").count(), 2);
     desk.write("done.txt", "two files");

@@ -4,35 +4,12 @@
 mod stage;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use stage::Stage;
+use stage::desk::Desk;
 
 const ECOWIRE: &str = env!("CARGO_BIN_EXE_ecowire-all");
-
-struct Desk<'a> {
-    stage: &'a Stage,
-}
-
-impl Desk<'_> {
-    fn run(&self, arguments: &[&str]) -> Output {
-        let output = Command::new(ECOWIRE).arg("ecowire").args(arguments).current_dir(self.stage.beside(".")).output();
-        output.expect("it runs")
-    }
-
-    /// Demands an exit code; gives stdout and stderr.
-    #[track_caller]
-    fn check(&self, code: i32, arguments: &[&str]) -> (String, String) {
-        let output = self.run(arguments);
-        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
-        (out, err)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.stage.beside(name), text).expect("written");
-    }
-}
 
 const COMPOSE: [&str; 16] = [
     "compose",

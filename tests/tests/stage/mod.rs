@@ -5,6 +5,7 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod desk;
 pub(crate) mod frames;
 pub(crate) mod tls;
 
