@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::address::{Address, Network};
+use proto::v1::Kind;
 
 use crate::{MintOptions, Minted, Revocation};
 
@@ -33,6 +34,12 @@ enum Command {
         /// Whose identity keys are P-256 instead of Ed25519, separated by commas; `all` for everybody
         #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = holder)]
         p256: Vec<Holder>,
+        /// Kinds that two officers' seats of the sender sign, separated by commas, such as diffusion,deletion
+        #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = kind)]
+        dual_control: Vec<Kind>,
+        /// How many messages to more than 64 recipients each member sends a day; 0 for no bound
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        broadcasts_per_day: u32,
         /// Who takes part; exactly one is a node
         #[arg(required = true, value_name = "ADDRESS", value_parser = address)]
         addresses: Vec<Address>,
@@ -94,9 +101,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
                 |()| ExitCode::SUCCESS,
             );
         }
-        Command::Mint { out, network, p256, addresses } => {
+        Command::Mint { out, network, p256, dual_control, broadcasts_per_day, addresses } => {
             let p256 = holders(p256, &addresses);
-            let options = MintOptions { p256, ..MintOptions::new(&out, network, addresses) };
+            let options = MintOptions { p256, dual_control, broadcasts_per_day, ..MintOptions::new(&out, network, addresses) };
             crate::mint(&options).map(|minted| print_minted(&out, &minted))
         }
         Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
@@ -150,6 +157,14 @@ fn holders(named: Vec<Holder>, all: &[Address]) -> Vec<Address> {
     named.into_iter().flat_map(of).collect()
 }
 
+/// Reads `notice-request` as the contract's `KIND_NOTICE_REQUEST`.
+fn kind(text: &str) -> Result<Kind, String> {
+    let name = format!("KIND_{}", text.to_ascii_uppercase().replace('-', "_"));
+    let known = Kind::from_str_name(&name).filter(|kind| *kind != Kind::Unspecified);
+    let words = || (1..u8::MAX.into()).filter_map(|number| Kind::try_from(number).ok()).map(|kind| kind.as_str_name().replace("KIND_", ""));
+    known.ok_or_else(|| format!("the kinds: {}", words().collect::<Vec<_>>().join(", ").to_ascii_lowercase().replace('_', "-")))
+}
+
 fn print_stepped(path: &Path) {
     println!("{}: signed; it holds for five minutes", path.display());
     println!("Next: ecowire-gateway serve --config gateway.toml --clock-step {}", path.display());
@@ -181,6 +196,7 @@ fn network(text: &str) -> Result<Network, envelope::address::NetworkError> {
 const EXAMPLES: &str = "\
 Examples:
   ecowire-certs mint --out pki --network ecowire.test ke th ke/cus/kemba ipsg/ens aud/network node/dev-1
+  ecowire-certs mint --out pki --network ecowire.test --dual-control diffusion,deletion ke th ke/desk/duty-1 ke/desk/duty-2 node/dev-1
   ecowire-certs issue --out pki ke/air/kenbo
   ecowire-certs revoke --out pki ke/cus/kemba
   ecowire-certs clock-step --out pki

@@ -2,6 +2,8 @@
 //!
 //! It does not know where the keys lie.
 
+use std::collections::BTreeSet;
+
 use envelope::address::{Address, Class, Network};
 use envelope::canonical::Canonical as _;
 use envelope::keys::{SigningKey, random};
@@ -26,6 +28,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) participants: Vec<(Address, Vec<Vec<u8>>)>,
     /// Whether some identities have P-256 keys.
     pub(crate) p256: bool,
+    /// Kinds that two seats sign, in any order.
+    pub(crate) dual_control: &'a [Kind],
+    pub(crate) broadcasts_per_day: u32,
     pub(crate) now: Timestamp,
 }
 
@@ -51,7 +56,7 @@ pub(crate) fn sign(mut parts: Parts<'_>) -> Result<SignedStatement, Error> {
         log_key: parts.log_key.to_vec().into(),
         directory_key: parts.directory_key.to_vec().into(),
         node: parts.node.to_string(),
-        policy: Some(policy(parts.p256)),
+        policy: Some(policy(&parts)),
         participants: parts.participants.into_iter().map(|(address, chain)| participant(&address, chain)).collect(),
     };
     genesis.check()?;
@@ -71,8 +76,9 @@ fn participant(address: &Address, chain: Vec<Vec<u8>>) -> Participant {
 }
 
 /// A network without P-256 identities names no algorithm, as before there were any.
-fn policy(p256: bool) -> Policy {
-    let identity_algs = if p256 { vec![SigAlg::Ed25519.into(), SigAlg::EcdsaP256Sha256.into()] } else { Vec::new() };
+fn policy(parts: &Parts<'_>) -> Policy {
+    let identity_algs = if parts.p256 { vec![SigAlg::Ed25519.into(), SigAlg::EcdsaP256Sha256.into()] } else { Vec::new() };
+    let dual_control: BTreeSet<i32> = parts.dual_control.iter().map(|kind| (*kind).into()).collect();
     Policy {
         rules_version: 1,
         lifetime_max_ms: 30 * DAY_MS,
@@ -83,8 +89,8 @@ fn policy(p256: bool) -> Policy {
         grants: GRANTED.iter().map(|class| grant(*class)).collect(),
         flash_per_day: 1000,
         identity_algs,
-        dual_control: Vec::new(),
-        broadcasts_per_day: 0,
+        dual_control: dual_control.into_iter().collect(),
+        broadcasts_per_day: parts.broadcasts_per_day,
     }
 }
 

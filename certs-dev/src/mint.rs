@@ -14,7 +14,7 @@ use envelope::statement;
 use envelope::time::Timestamp;
 use envelope::trust::{Trust, directory_origin, log_origin};
 use prost::Message as _;
-use proto::v1::Genesis;
+use proto::v1::{Genesis, Kind};
 
 use crate::forge::{Ca, Certifiable, Pair, Spec, file_name, generate_ed25519};
 use crate::genesis::{self, Parts};
@@ -33,13 +33,17 @@ pub struct MintOptions {
     pub now: Timestamp,
     /// Whose identity keys are P-256; everybody else's are Ed25519.
     pub p256: Vec<Address>,
+    /// Kinds that two officers' seats of the sender sign, at most 32.
+    pub dual_control: Vec<Kind>,
+    /// How many messages to more than 64 recipients each member sends a day; 0 for no bound.
+    pub broadcasts_per_day: u32,
 }
 
 impl MintOptions {
     /// Options dated by this machine's clock, all identities Ed25519.
     #[must_use]
     pub fn new(out: impl Into<PathBuf>, network: Network, addresses: Vec<Address>) -> Self {
-        Self { out: out.into(), network, addresses, now: now(), p256: Vec::new() }
+        Self { out: out.into(), network, addresses, now: now(), p256: Vec::new(), dual_control: Vec::new(), broadcasts_per_day: 0 }
     }
 }
 
@@ -150,6 +154,8 @@ impl<'a> Draft<'a> {
             node,
             participants,
             p256: !self.options.p256.is_empty(),
+            dual_control: &self.options.dual_control,
+            broadcasts_per_day: self.options.broadcasts_per_day,
             now: *now,
         })?;
         let bytes = signed.encode_to_vec();

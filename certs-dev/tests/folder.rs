@@ -19,7 +19,7 @@ use envelope::statement;
 use envelope::time::Timestamp;
 use envelope::trust::{Trust, TrustError};
 use prost::Message as _;
-use proto::v1::{Genesis, OversightMode, SigAlg};
+use proto::v1::{Genesis, Kind, OversightMode, SigAlg};
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_795_374_960_000);
@@ -133,6 +133,19 @@ fn the_genesis_names_everybody_but_the_node() {
         let chain = read_chain(&out.join(at(&participant.address).file_name()).join("identity.pem")).unwrap();
         assert_eq!(participant.identity_chain, chain);
     }
+}
+
+#[test]
+fn the_policy_says_what_two_seats_sign_and_how_many_broadcasts_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pki");
+    let dual_control = vec![Kind::Diffusion, Kind::Deletion, Kind::Diffusion];
+    mint(&MintOptions { dual_control, broadcasts_per_day: 3, ..options(&out, &ADDRESSES) }).unwrap();
+    let genesis = envelope::genesis::Genesis::open(&fs::read(out.join("genesis.bin")).unwrap(), &AwsLc).unwrap();
+    let policy = genesis.statement.policy.unwrap();
+    let mut wanted = [Kind::Diffusion, Kind::Deletion].map(i32::from);
+    wanted.sort_unstable();
+    assert_eq!((&policy.dual_control[..], policy.broadcasts_per_day), (&wanted[..], 3));
 }
 
 #[test]
