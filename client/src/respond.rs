@@ -25,7 +25,7 @@ use crate::inbox::{Opened, Received};
 use crate::store::{Table, Write};
 
 /// What looks queries up.
-pub trait Responder {
+pub trait Responder: Sync {
     /// What it knows of what a query asks; the payload is a QUERY.
     fn answer(&self, query: &Payload) -> Answer;
 }

@@ -22,3 +22,23 @@ pub(crate) fn member(folder: &Path) -> Client {
     client.outbox = Outbox::load(Numbering::brand_new(), Vec::new());
     client
 }
+
+#[tokio::test]
+async fn a_program_of_many_tasks_can_move_what_it_awaits() {
+    struct Knows;
+    impl crate::respond::Responder for Knows {
+        fn answer(&self, _: &content::Payload) -> crate::respond::Answer {
+            crate::respond::Answer::NoHit
+        }
+    }
+    fn moves<T: Send>(future: T) {
+        drop(future);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = member(folder.path());
+    moves(client.send(crate::compose::Compose::new(Vec::new(), Vec::new())));
+    moves(client.flush_outbox(std::time::Duration::ZERO));
+    moves(client.receive(crate::inbox::ReceiveOptions::default()));
+    moves(client.respond(&Knows, 1, std::time::Duration::ZERO));
+    moves(client.refresh_directory());
+}

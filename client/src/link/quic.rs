@@ -68,8 +68,10 @@ async fn reach(address: SocketAddr, host: &str, config: quinn::ClientConfig) -> 
     let (sender, end, mut heard) = speak(&connection, open).await?;
     // In TLS 1.3 the client's certificate is judged after the client has finished: the first bytes tell, which are
     // the server's SETTINGS or an alert.
+    // What is waited for holds a lock that no other thread may open: it stays in here, so that a caller may move.
+    let first = async { heard.wait_for(|bytes| *bytes > 0).await.map(drop) };
     tokio::select! {
-        heard = tokio::time::timeout(FIRST_BYTES_TIMEOUT, heard.wait_for(|bytes| *bytes > 0)) => if matches!(heard, Ok(Err(_))) {
+        heard = tokio::time::timeout(FIRST_BYTES_TIMEOUT, first) => if matches!(heard, Ok(Err(_))) {
             return Err(after_the_handshake(&connection.closed().await));
         },
         error = connection.closed() => return Err(after_the_handshake(&error)),
