@@ -93,6 +93,7 @@ impl Client {
     pub(crate) fn expand(&self, message: &Compose) -> Result<Expanded, Error> {
         let mut groups = message.to.iter().filter(|address| address.class() == Class::Group);
         let Some(group) = groups.next() else {
+            self.are_known(&message.except)?;
             let to = message.to.iter().filter(|one| !message.except.contains(one)).cloned().collect();
             return Ok(Expanded { to, via: None });
         };
@@ -106,6 +107,7 @@ impl Client {
         let named = message.to.iter().filter(|one| *one != group).cloned();
         let mut to: Vec<Address> = members.iter().filter(|member| *member != self.address()).cloned().collect();
         to.extend(named.filter(|one| !members.contains(one)));
+        self.are_known(&message.except)?;
         let denied = to.iter().any(|one| message.except.contains(one));
         to.retain(|one| !message.except.contains(one));
         if to.is_empty() {
@@ -121,5 +123,11 @@ impl Client {
             )));
         }
         Ok(Expanded { to, via: (!denied).then(|| group.clone()) })
+    }
+
+    /// A slip of the pen in whom to leave out would send the message to exactly that one.
+    fn are_known(&self, excepted: &[Address]) -> Result<(), Error> {
+        let stranger = excepted.iter().find(|one| self.participant(one).is_none());
+        stranger.map_or(Ok(()), |stranger| Err(Error::Argument(format!("{stranger} is no participant, so nobody would be left out"))))
     }
 }

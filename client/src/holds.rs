@@ -162,6 +162,23 @@ impl Client {
         Ok(header.context.recipients.iter().map(|recipient| (recipient.clone(), of(recipient))).collect())
     }
 
+    /// The corrections and deletions of a message that are here, oldest first; none that breaks a rule.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub fn said_of(&self, reference: &Reference) -> Result<Vec<Received>, Error> {
+        let id = match self.facts_of(reference) {
+            Ok(facts) => facts.message_id,
+            // A message of this member's own is in nobody else's word.
+            Err(Error::NotHere(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let changes = |one: &Received| {
+            matches!(one.kind, v1::Kind::Correction | v1::Kind::Deletion) && one.target == Some(id) && one.finding.is_none()
+        };
+        Ok(self.inbox()?.into_iter().filter(changes).collect())
+    }
+
     /// Everybody who was sent a message of this member, or of whom it came: whom its correction or deletion goes to.
     ///
     /// # Errors

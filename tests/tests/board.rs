@@ -41,7 +41,7 @@ fn notices(desk: &Desk<'_>) {
         "profile-ipsg_ens",
         "notice.json",
         &format!(r#"{{"number":"P-17/2026",{body}}}"#),
-        &["--to", "all/ncb", "--kind", "notice", "--except", "cn"],
+        &["--to", "all/ncb", "--kind", "notice", "--except", "ke"],
     );
     let board = |more: &[&str]| desk.check(0, &[&["notices", "--profile", "profile-th"], more].concat()).0;
     let shown = board(&["--colour", "purple", "--area", "fisheries"]);
@@ -49,6 +49,7 @@ fn notices(desk: &Desk<'_>) {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     assert_eq!(board(&["--colour", "red"]), "");
+    assert_eq!(desk.check(0, &["notices", "--profile", "profile-ke", "--all"]).0, "", "who was left out");
     let update = r#"{"number":"P-17/2026","status":"updated","body":{"text":"four names"}}"#;
     send(desk, "profile-ipsg_ens", "update.json", update, &["--kind", "notice-update", "--target", &published]);
     assert!(board(&[]).contains("four names"));
@@ -66,11 +67,18 @@ fn notices(desk: &Desk<'_>) {
     let bad = ["send", "--profile", "profile-ipsg_ens", "--to", "all/ncb", "--kind", "notice", "--file", "notice.json"];
     let (_, said) = desk.check(2, &bad);
     assert!(
-        said.contains("notice.json is no notice: unrecognized field name 'nummer'") && said.contains("docs/schemas/notice.schema.json"),
+        said.contains("notice.json is no notice: unrecognized field name 'nummer'") && said.contains("`ecowire schema notice`"),
         "{said}"
     );
     let (schema, _) = desk.check(0, &["schema", "notice"]);
     assert!(schema.contains("urn:ecowire:schema:notice:v1"), "{schema}");
+    serde_json::from_str::<serde_json::Value>(&schema).expect("JSON");
+    // Who is to be left out and is nobody is a slip of the pen.
+    let (_, said) = desk.check(2, &["send", "--profile", "profile-ipsg_ens", "--to", "all/ncb", "--except", "zz", "--file", "notice.json"]);
+    assert!(said.contains("zz is no participant"), "{said}");
+    desk.write("empty.json", "");
+    let (_, said) = desk.check(2, &["send", "--profile", "profile-ke", "--to", "th", "--file", "empty.json"]);
+    assert!(said.contains("is empty"), "{said}");
 }
 
 fn a_case(desk: &Desk<'_>) {
@@ -87,6 +95,8 @@ fn a_case(desk: &Desk<'_>) {
     assert!(said.contains("broken.json"), "{said}");
     let (drafts, _) = desk.check(0, &["import", "--from", "earthranger", "events.json"]);
     assert_eq!(drafts.lines().count(), 1);
+    desk.check(0, &["import", "--from", "earthranger", "events.json", "--out", "drafts"]);
+    assert!(desk.stage.beside("drafts/draft-0001.json").exists());
     let report = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"seizure","at":"2026-11-24T10:00:00Z","place":{"text":"gate 3"}},"goods":[{"taxon":"Loxodonta africana","term":"tusks","quantity":{"mantissa":312,"unit":"kg"}}]}"#;
     let to = ["--to", "th,ipsg/ens", "--kind", "ecomessage"];
     let initial = send(desk, KEMBA, "report.json", report, &to);
@@ -145,6 +155,8 @@ fn enrolled_by_code(desk: &Desk<'_>) {
 fn deleted(desk: &Desk<'_>) {
     let wrong = send(desk, "profile-ke", "note.txt", "the wrong man", &["--to", "th,ipsg/ens"]);
     let deletion = send(desk, "profile-ke", "why.json", r#"{"reason":"unlawful"}"#, &["--kind", "deletion", "--target", &wrong]);
+    let (_, said) = desk.check(2, &["deletion", "status", "--profile", "profile-ke", &wrong]);
+    assert!(said.contains("is no deletion"), "{said}");
     let status = || desk.check(0, &["deletion", "status", "--profile", "profile-ke", &deletion]).0;
     assert_eq!(status().matches("has not attested yet").count(), 2);
     desk.write("done.txt", "two files");
@@ -153,4 +165,8 @@ fn deleted(desk: &Desk<'_>) {
     assert!(said.matches("has not attested yet").count() == 1 && said.contains("deleted, TH/"), "{said}");
     let (_, said) = desk.check(2, &["deletion", "attest", "--profile", "profile-th", &wrong, "--file", "done.txt"]);
     assert!(said.contains("is no deletion"), "{said}");
+    let (_, said) = desk.check(2, &["deletion", "status", "--profile", "profile-th", &deletion]);
+    assert!(said.contains("only ke hears"), "{said}");
+    let (text, said) = desk.check(0, &["open", "--profile", "profile-th", &wrong]);
+    assert!(text.contains("the wrong man") && said.contains(&format!("is to be deleted: {deletion}")), "{said}");
 }

@@ -6,7 +6,7 @@ use content::Payload;
 use serde::Serialize;
 
 use super::secrets::Secrets;
-use super::{args, print};
+use super::{args, mail, print};
 use crate::board::Notice;
 use crate::words::{Escaped, Word as _};
 use crate::{Error, ReceiveOptions};
@@ -84,6 +84,7 @@ pub(super) async fn report(asked: &args::Report, secrets: &Secrets, way: &args::
     let profile = super::open(&asked.office.profile, secrets, super::PROFILE_WAIT, way).await?;
     let client = crate::Client::offline(&profile)?;
     let folded = client.current_report(&asked.reference)?;
+    mail::said_of(&client, &asked.reference)?;
     if let Some(by) = &folded.cancelled_by {
         print::note(&format!("cancelled by {}", Escaped(by)));
     }

@@ -26,6 +26,7 @@ pub(super) async fn run(bureau: &args::Bureau, secrets: &Secrets, way: &args::Wa
     let shown = match &bureau.command {
         BureauCommand::Enrol(enrol) => Some(self::enrol(&mut client, enrol).await?),
         BureauCommand::Suspend(standing) => Some(stand(&mut client, standing, ParticipantState::Suspended).await?),
+        BureauCommand::Supervise(standing) => Some(stand(&mut client, standing, ParticipantState::Supervised).await?),
         BureauCommand::Restore(standing) => Some(stand(&mut client, standing, ParticipantState::Active).await?),
         BureauCommand::Withdraw(standing) => Some(stand(&mut client, standing, ParticipantState::Withdrawn).await?),
         BureauCommand::Grant(granting) => Some(grant(&mut client, granting).await?),
@@ -84,9 +85,7 @@ async fn stand(client: &mut Client, standing: &Standing, state: ParticipantState
 async fn grant(client: &mut Client, granting: &Granting) -> Result<Address, Error> {
     let now = clock::now();
     let before = client.grants_of(&granting.address).await?;
-    if before.is_none() {
-        print::note(&format!("from now on {} sends by its own grants alone; until now those of its class counted", granting.address));
-    }
+    let first = before.is_none();
     // A kind is granted in one way at a time: the newest.
     let mut grants: Vec<Grant> = without(before.unwrap_or_default(), &granting.kind, now);
     grants.push(in_order(Grant {
@@ -97,6 +96,9 @@ async fn grant(client: &mut Client, granting: &Granting) -> Result<Address, Erro
         expires_ms: granting.days.map_or(0, |days| now.plus(u64::from(days) * DAY_MS).ms()),
     }));
     client.set_grants(&granting.address, grants).await?;
+    if first {
+        print::note(&format!("from now on {} sends by its own grants alone; until now those of its class counted", granting.address));
+    }
     Ok(granting.address.clone())
 }
 

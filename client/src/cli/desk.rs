@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use envelope::Timestamp;
 use envelope::genesis::hex;
+use envelope::{Reference, Timestamp};
 use proto::v1::{Kind, ReleaseReason, ReleaseVerdict};
 use serde::Serialize;
 
@@ -98,12 +98,13 @@ pub(super) async fn deletion(deletion: &args::Deletion, secrets: &Secrets, way: 
 
 async fn attest(attest: &args::Attest, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let content = std::fs::read(&attest.file).map_err(|cause| Error::File { what: "read", path: attest.file.clone(), cause })?;
+    if content.is_empty() {
+        return Err(Error::Argument(format!("{} is empty: it says what was deleted", attest.file.display())));
+    }
     let profile = super::open(&attest.office.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = super::connect(&profile, way).await?;
     client.receive(ReceiveOptions::default()).await?;
-    if client.header_of(&attest.reference)?.context.kind != Kind::Deletion {
-        return Err(Error::Argument(format!("{} is no deletion", attest.reference)));
-    }
+    is_deletion(&client, &attest.reference)?;
     let name = attest.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let media_type = crate::words::media_type_of(&name).to_owned();
     let to = client.concerned(&attest.reference)?;
@@ -112,6 +113,13 @@ async fn attest(attest: &args::Attest, secrets: &Secrets, way: &args::Way) -> Re
         .await?;
     print::note(&format!("{}: {} is told that {} was carried out", sent.reference, attest.reference.sender, attest.reference));
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_deletion(client: &Client, reference: &Reference) -> Result<(), Error> {
+    match client.header_of(reference)?.context.kind {
+        Kind::Deletion => Ok(()),
+        _ => Err(Error::Argument(format!("{reference} is no deletion"))),
+    }
 }
 
 #[derive(Serialize)]
@@ -128,6 +136,10 @@ async fn status(status: &args::DeletionStatus, secrets: &Secrets, way: &args::Wa
     let profile = super::open(&status.office.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = super::connect(&profile, way).await?;
     client.receive(ReceiveOptions::default()).await?;
+    if status.reference.sender != *client.address() {
+        return Err(Error::Argument(format!("only {} hears who has carried {} out", status.reference.sender, status.reference)));
+    }
+    is_deletion(&client, &status.reference)?;
     for (recipient, attestation) in client.attestations(&status.reference)? {
         let (reference, at) = attestation.map(|one| (one.reference.to_string(), one.at)).unzip();
         if status.office.json {

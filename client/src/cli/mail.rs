@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::words::{Escaped, EscapedLines, Word as _};
 use crate::{CONNECT_TIMEOUT, Client, Credentials, Error, Link, Mail, Opened, Profile, ReceiveOptions};
 use envelope::Reference;
+use proto::v1::Kind;
 
 use super::secrets::Secrets;
 use super::{args, print, querying, reports};
@@ -158,6 +159,7 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
         other => other?,
     };
     describe(&opened);
+    said_of(&client, &open.reference)?;
     querying::hits_in(&client, &opened)?;
     let report = if open.raw { None } else { reports::opened(&opened.media_type, &opened.content).transpose()? };
     match (&open.out, &report) {
@@ -209,6 +211,18 @@ fn describe(opened: &Opened) {
         (None, None) => {}
     }
     print::note(&format!("{}, {} bytes", opened.media_type, opened.content.len()));
+}
+
+/// Notes what its sender has said of a message since.
+pub(super) fn said_of(client: &Client, reference: &Reference) -> Result<(), Error> {
+    for one in client.said_of(reference)? {
+        let said = match one.kind {
+            Kind::Deletion => "is to be deleted",
+            _ => "is corrected",
+        };
+        print::note(&format!("{reference} {said}: {} of {}; `ecowire open` shows why", one.reference, one.at));
+    }
+    Ok(())
 }
 
 fn show(opened: &Opened) -> Result<(), Error> {

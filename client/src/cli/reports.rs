@@ -14,6 +14,8 @@ use proto::v1::Kind;
 
 use super::args::{ComposeEcomessage, ComposeWhat};
 use super::{args, mail, print};
+use serde::Serialize;
+
 use crate::words::{Escaped, Word as _};
 use crate::{Error, clock};
 
@@ -101,6 +103,9 @@ pub(super) fn form_of(kind: Kind) -> Option<Form> {
 
 /// Media type and content to seal a file with: JSON is read as the form of its kind and sealed as such.
 pub(super) fn sealed(kind: Kind, file: &Path, guessed: &str, bytes: Vec<u8>) -> Result<(String, Vec<u8>), Error> {
+    if bytes.is_empty() {
+        return Err(Error::Argument(format!("{} is empty", file.display())));
+    }
     let Some(form) = form_of(kind) else { return Ok((guessed.to_owned(), bytes)) };
     if guessed != "application/json" {
         if form == Form::Ecomessage {
@@ -117,7 +122,7 @@ fn read(form: Form, file: &Path, bytes: &[u8]) -> Result<Payload, Error> {
     let more = if form == Form::Ecomessage { "; `ecowire compose ecomessage` makes one" } else { "" };
     let wrong = |error| {
         Error::Argument(format!(
-            "{} is no {what}: {error} (its schema is docs/schemas/{name}.schema.json{more}; with --media-type any file is sent as it is)",
+            "{} is no {what}: {error} (`ecowire schema {name}` says how{more}; with --media-type any file is sent as it is)",
             file.display()
         ))
     };
@@ -176,12 +181,24 @@ pub(super) fn use_packs(folder: Option<&Path>) -> Result<(), Error> {
     Ok(())
 }
 
+#[derive(Serialize)]
+struct PackLine<'a> {
+    name: &'a str,
+    date: &'a str,
+    source: &'a str,
+    licence: &'a str,
+}
+
 /// `pack`: what reports are checked by.
 pub(super) fn pack(command: &args::PackCommand) -> Result<ExitCode, Error> {
     match command {
-        args::PackCommand::List => {
+        args::PackCommand::List { json } => {
             for header in packs().headers() {
                 let (name, date, source, licence) = (&header.name, &header.date, &header.source, &header.licence);
+                if *json {
+                    print::json(&PackLine { name, date, source, licence });
+                    continue;
+                }
                 print::line(&Escaped(&format!("{name:<24} {date}  {source} ({licence})")).to_string());
             }
         }
@@ -202,7 +219,7 @@ pub(super) fn schema(asked: &args::Schema) -> Result<ExitCode, Error> {
     };
     let form = Form::of_name(name).ok_or_else(|| Error::Argument(format!("{name} is no form; `ecowire schema` lists them")))?;
     let text = serde_json::to_string_pretty(&content::schema::of(form)).map_err(|error| Error::Argument(error.to_string()))?;
-    print::json_text(&text);
+    text.lines().for_each(print::json_text);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -214,6 +231,9 @@ pub(super) fn import(import: &args::Import) -> Result<ExitCode, Error> {
         args::FieldSystem::Smart => content::import::smart(&bytes),
     };
     let drafts = read.map_err(|error| Error::Argument(format!("{}: {error}", import.file.display())))?;
+    if let Some(folder) = &import.out {
+        std::fs::create_dir_all(folder).map_err(|cause| Error::File { what: "make", path: folder.clone(), cause })?;
+    }
     for (at, draft) in drafts.into_iter().enumerate() {
         let text = checked(Payload::from(draft)).to_json();
         match &import.out {

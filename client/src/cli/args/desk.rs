@@ -130,7 +130,7 @@ pub(crate) struct Waive {
     /// Who.
     pub(crate) address: Address,
     /// For how many days.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=366))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=31))]
     pub(crate) days: u32,
 }
 

@@ -54,8 +54,12 @@ pub(crate) struct Packing {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackCommand {
     /// Lists the packs in use: name, date, source, licence
-    #[command(after_help = "Example:\n  ecowire pack list")]
-    List,
+    #[command(after_help = "Example:\n  ecowire pack list --json")]
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes a pack of CITES taxa from the listings export of Species+
     #[command(after_help = "Example:\n  ecowire pack species-plus cites_listings.csv --valid-from 2025-02-07 > packs/taxa.json")]
     SpeciesPlus {

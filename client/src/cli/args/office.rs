@@ -92,7 +92,7 @@ impl BureauCommand {
             Self::Enrol(one) => &one.office,
             Self::Grant(one) => &one.office,
             Self::Revoke(one) => &one.office,
-            Self::Suspend(one) | Self::Restore(one) | Self::Withdraw(one) => &one.office,
+            Self::Supervise(one) | Self::Suspend(one) | Self::Restore(one) | Self::Withdraw(one) => &one.office,
             Self::List(office) | Self::Watch(office) => office,
         }
     }
@@ -111,10 +111,13 @@ pub(crate) enum BureauCommand {
     /// Takes grants back: of the kinds named, or all of them
     #[command(after_help = "Example:\n  ecowire bureau revoke --profile ke ke/cus/kemba --kind ecomessage")]
     Revoke(Revoking),
+    /// Holds what somebody publishes until `ipsg/compliance` releases it; that desk says so of a country
+    #[command(after_help = "Example:\n  ecowire bureau supervise --profile compliance np --reason investigation")]
+    Supervise(Standing),
     /// Cuts somebody off until it is restored
     #[command(after_help = "Example:\n  ecowire bureau suspend --profile ke ke/cus/kemba --reason compromise")]
     Suspend(Standing),
-    /// Lets somebody who was suspended back in
+    /// Lets somebody who was suspended back in, and ends supervision
     #[command(after_help = "Example:\n  ecowire bureau restore --profile ke ke/cus/kemba")]
     Restore(Standing),
     /// Ends somebody's membership; only a new enrolment brings it back
