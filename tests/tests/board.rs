@@ -79,6 +79,9 @@ fn notices(desk: &Desk<'_>) {
     desk.write("empty.json", "");
     let (_, said) = desk.check(2, &["send", "--profile", "profile-ke", "--to", "th", "--file", "empty.json"]);
     assert!(said.contains("is empty"), "{said}");
+    let seats = ["--seat", "profile-ipsg_ens,profile-ipsg_ens"];
+    let (_, said) = desk.check(2, &[&["send", "--profile", "profile-ke", "--to", "th", "--file", "notice.json"], &seats[..]].concat());
+    assert!(said.contains("is named twice"), "{said}");
 }
 
 fn a_case(desk: &Desk<'_>) {

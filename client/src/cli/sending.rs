@@ -1,5 +1,6 @@
 //! `send` and `status`.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +28,13 @@ struct SentLine {
 pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if send.about.kind == Kind::Reply && send.about.in_reply_to.is_none() {
         return Err(Error::Argument("a reply needs --in-reply-to REFERENCE".to_owned()));
+    }
+    let mut named = BTreeSet::new();
+    if let Some(twice) = send.seat.iter().find(|seat| !named.insert(*seat)) {
+        return Err(Error::Argument(format!(
+            "the seat {} is named twice: two officers sign, each with a seat of their own",
+            twice.display()
+        )));
     }
     let content = std::fs::read(&send.file).map_err(|cause| Error::File { what: "read", path: send.file.clone(), cause })?;
     let name = send.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
