@@ -237,6 +237,16 @@ mod tests {
 
     use super::*;
 
+    /// The lines of drafts, and what a check says of each.
+    pub(super) fn shown(drafts: Vec<EcoMessage>) -> String {
+        let mut shown = String::new();
+        for mut report in drafts {
+            shown.extend(crate::lines(&report).iter().map(|(path, value)| format!("{path}: {value}\n")));
+            shown.extend(crate::check(&mut report).iter().map(|warning| format!("! {} {}\n", warning.path, warning.text)));
+        }
+        shown
+    }
+
     #[test]
     fn what_is_too_much_or_no_event_is_refused() {
         for import in [earthranger, smart] {

@@ -32,20 +32,8 @@ fn set(genesis: &mut v1::Genesis, who: &str, change: impl FnOnce(&mut v1::Partic
     change(genesis.participants.iter_mut().find(|participant| participant.address == who).expect("one of the cast"));
 }
 
-fn play(stage: &mut Stage, steps: &[&str], expected: &Expect) {
-    let mut text = String::new();
-    for step in steps {
-        let outcome = stage.act(step);
-        if !outcome.is_empty() {
-            text += &format!("{step}: {outcome}\n");
-        }
-    }
-    expected.assert_eq(&text);
-    assert_eq!(stage.judge().findings(), [], "the judge agrees with every decision");
-}
-
 fn check(steps: &[&str], expected: Expect) {
-    play(&mut generous(|_| {}), steps, &expected);
+    generous(|_| {}).play(steps, &expected);
 }
 
 #[test]
@@ -307,8 +295,7 @@ fn a_waiver_does_away_with_the_copy_until_it_ends() {
 #[test]
 fn in_release_mode_the_bureau_holds_what_goes_abroad() {
     let mut stage = generous(|genesis| set(genesis, "ke/cus/kemba", |post| post.oversight = OversightMode::Release.into()));
-    play(
-        &mut stage,
+    stage.play(
         &[
             "ke/cus/kemba>ke",
             "ke/cus/kemba>th",
@@ -361,8 +348,7 @@ fn in_release_mode_the_bureau_holds_what_goes_abroad() {
 #[test]
 fn what_a_supervised_bureau_publishes_waits_for_the_compliance_desk() {
     let supervised = |genesis: &mut v1::Genesis| set(genesis, "np", |np| np.state = ParticipantState::Supervised.into());
-    play(
-        &mut generous(supervised),
+    generous(supervised).play(
         &[
             "np>ke",
             "np>ke,ipsg/ens diffusion",
@@ -393,8 +379,7 @@ fn two_seats_sign_where_the_network_asks_for_them() {
     let dual = |genesis: &mut v1::Genesis| {
         genesis.policy.as_mut().expect("a policy").dual_control = vec![Kind::Diffusion.into(), Kind::Deletion.into()];
     };
-    play(
-        &mut generous(dual),
+    generous(dual).play(
         &[
             "ke>th,ipsg/ens diffusion",
             "ke>th,ipsg/ens diffusion signer=ke/desk/duty-1",
@@ -498,8 +483,7 @@ fn what_is_bound_stays_its_first_senders() {
 #[test]
 fn who_was_refused_a_message_hears_nothing_of_it() {
     let supervised = |genesis: &mut v1::Genesis| set(genesis, "np", |np| np.state = ParticipantState::Supervised.into());
-    play(
-        &mut generous(supervised),
+    generous(supervised).play(
         &[
             "np>ke,ipsg/compliance,ipsg/ens diffusion",
             "np>ke,ipsg/compliance,ipsg/ens correction target=1",
@@ -534,8 +518,7 @@ fn who_was_refused_a_message_hears_nothing_of_it() {
 #[test]
 fn who_has_not_got_a_held_message_does_not_attest_to_it_nor_pass_it_on() {
     let release = |genesis: &mut v1::Genesis| set(genesis, "ke/cus/kemba", |post| post.oversight = OversightMode::Release.into());
-    play(
-        &mut generous(release),
+    generous(release).play(
         &["ke/cus/kemba>ke,th,np", "th>np parent=1", "th>ke deletion_attestation target=1", "release ke 1", "th>np parent=1"],
         &expect![[r#"
             ke/cus/kemba>ke,th,np: accepted, at ke 1; held from th, np
@@ -549,8 +532,7 @@ fn who_has_not_got_a_held_message_does_not_attest_to_it_nor_pass_it_on() {
 #[test]
 fn a_supervised_bureau_publishes_through_a_group_and_in_confidence() {
     let supervised = |genesis: &mut v1::Genesis| set(genesis, "np", |np| np.state = ParticipantState::Supervised.into());
-    play(
-        &mut generous(supervised),
+    generous(supervised).play(
         &[
             "found ipsg/ens grp/wg/wildlife ke,np,th",
             "np>ke,th,ipsg/compliance,ipsg/ens diffusion via=grp/wg/wildlife",
@@ -571,8 +553,7 @@ fn a_relay_is_not_waived_and_desks_have_seats() {
         set(genesis, "ke/cus/kemba", |post| post.oversight = OversightMode::Relay.into());
         genesis.policy.as_mut().expect("a policy").dual_control = vec![Kind::Notice.into()];
     };
-    play(
-        &mut generous(world),
+    generous(world).play(
         &[
             "permit ke ke/cus/kemba waiver 1d",
             "ke/cus/kemba>th authority=1",

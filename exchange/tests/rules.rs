@@ -10,15 +10,7 @@ use stage::{HOUR_MS, NP_IDENTITY_END, START, Stage, TLS_END, actor_of, address, 
 /// Plays `steps` on the network that `world` changes: `np suspended`, `th official_use_only`, `flash 1`.
 fn check_in(world: &[&str], steps: &[&str], expected: Expect) {
     let mut stage = if world.is_empty() { Stage::new() } else { Stage::with(changed(world), Rules::default()) };
-    let mut text = String::new();
-    for step in steps {
-        let outcome = stage.act(step);
-        if !outcome.is_empty() {
-            text += &format!("{step}: {outcome}\n");
-        }
-    }
-    expected.assert_eq(&text);
-    assert_eq!(stage.judge().findings(), [], "the judge agrees with every decision");
+    stage.play(steps, &expected);
 }
 
 fn check(steps: &[&str], expected: Expect) {

@@ -59,16 +59,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use expect_test::{Expect, expect};
 
+    use super::super::tests::shown;
     use super::*;
 
     #[track_caller]
     fn check(json: &str, expected: &Expect) {
-        let mut shown = String::new();
-        for mut report in earthranger(json.as_bytes()).unwrap() {
-            shown.extend(crate::lines(&report).iter().map(|(path, value)| format!("{path}: {value}\n")));
-            shown.extend(crate::check(&mut report).iter().map(|warning| format!("! {} {}\n", warning.path, warning.text)));
-        }
-        expected.assert_eq(&shown);
+        expected.assert_eq(&shown(earthranger(json.as_bytes()).unwrap()));
     }
 
     const EVENT: &str = r#"{"id":"7d2a9c4e-0000-4000-8000-000000000001","serial_number":4711,"event_type":"carcass_rep","priority":300,

@@ -103,16 +103,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use expect_test::{Expect, expect};
 
+    use super::super::tests::shown;
     use super::*;
 
     #[track_caller]
     fn check(json: &str, expected: &Expect) {
-        let mut shown = String::new();
-        for mut report in smart(json.as_bytes()).unwrap() {
-            shown.extend(crate::lines(&report).iter().map(|(path, value)| format!("{path}: {value}\n")));
-            shown.extend(crate::check(&mut report).iter().map(|warning| format!("! {} {}\n", warning.path, warning.text)));
-        }
-        expected.assert_eq(&shown);
+        expected.assert_eq(&shown(smart(json.as_bytes()).unwrap()));
     }
 
     #[test]

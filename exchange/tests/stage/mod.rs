@@ -312,6 +312,19 @@ impl Stage {
         stage
     }
 
+    /// Plays steps and tells those of which there is something to say; then the judge must have found nothing.
+    pub(crate) fn play(&mut self, steps: &[&str], expected: &expect_test::Expect) {
+        let mut text = String::new();
+        for step in steps {
+            let outcome = self.act(step);
+            if !outcome.is_empty() {
+                text += &format!("{step}: {outcome}\n");
+            }
+        }
+        expected.assert_eq(&text);
+        assert_eq!(self.judge().findings(), [], "the judge agrees with every decision");
+    }
+
     /// Plays one line of the language and says what became of it.
     pub(crate) fn act(&mut self, step: &str) -> String {
         let words: Vec<&str> = step.split_whitespace().collect();
