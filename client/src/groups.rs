@@ -91,9 +91,9 @@ impl Client {
 
     /// The recipients of a message by name: a group becomes its members but the sender and those excepted.
     pub(crate) fn expand(&self, message: &Compose) -> Result<Expanded, Error> {
+        self.are_known(&message.except)?;
         let mut groups = message.to.iter().filter(|address| address.class() == Class::Group);
         let Some(group) = groups.next() else {
-            self.are_known(&message.except)?;
             let to = message.to.iter().filter(|one| !message.except.contains(one)).cloned().collect();
             return Ok(Expanded { to, via: None });
         };
@@ -107,7 +107,6 @@ impl Client {
         let named = message.to.iter().filter(|one| *one != group).cloned();
         let mut to: Vec<Address> = members.iter().filter(|member| *member != self.address()).cloned().collect();
         to.extend(named.filter(|one| !members.contains(one)));
-        self.are_known(&message.except)?;
         let denied = to.iter().any(|one| message.except.contains(one));
         to.retain(|one| !message.except.contains(one));
         if to.is_empty() {
