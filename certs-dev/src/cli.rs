@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use envelope::address::{Address, Network};
 use proto::v1::Kind;
+use proto::words::Word as _;
 
 use crate::{MintOptions, Minted, Revocation};
 
@@ -157,12 +158,8 @@ fn holders(named: Vec<Holder>, all: &[Address]) -> Vec<Address> {
     named.into_iter().flat_map(of).collect()
 }
 
-/// Reads `notice-request` as the contract's `KIND_NOTICE_REQUEST`.
 fn kind(text: &str) -> Result<Kind, String> {
-    let name = format!("KIND_{}", text.to_ascii_uppercase().replace('-', "_"));
-    let known = Kind::from_str_name(&name).filter(|kind| *kind != Kind::Unspecified);
-    let words = || (1..u8::MAX.into()).filter_map(|number| Kind::try_from(number).ok()).map(|kind| kind.as_str_name().replace("KIND_", ""));
-    known.ok_or_else(|| format!("the kinds: {}", words().collect::<Vec<_>>().join(", ").to_ascii_lowercase().replace('_', "-")))
+    Kind::from_word(text).ok_or_else(|| format!("the kinds: {}", Kind::words().join(", ")))
 }
 
 fn print_stepped(path: &Path) {

@@ -7,6 +7,7 @@
 pub mod codec;
 #[cfg(feature = "services")]
 pub mod fields;
+pub mod words;
 
 /// Package `ecowire.v1`. The comments of the items are those of the proto files.
 #[allow(missing_docs, clippy::all, rustdoc::invalid_html_tags, rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
