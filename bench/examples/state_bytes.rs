@@ -41,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             at_ms: NOW.ms(),
             expires_ms: NOW.ms() + at,
             release_index: 0,
+            ..v1::PlaceRow::default()
         };
         state.set(Key::Place(registry.addresses[at as usize % MEMBERS].clone(), at), Row::Place(row));
     }

@@ -85,7 +85,7 @@ impl Mailbox {
     pub async fn open(fleet: &Fleet, link: Link, address: &Address, pace: Pace) -> anyhow::Result<Self> {
         let mut client = MessagesClient::with_origin(link.clone(), link.origin()).max_decoding_message_size(16 << 20);
         let (requests, stream) = mpsc::channel(16);
-        let start = v1::ReceiveStart { after_seq: 0, retained: false, until_caught_up: false };
+        let start = v1::ReceiveStart { after_seq: 0, retained: false, until_caught_up: false, after_advice: 0 };
         requests.send(v1::ReceiveRequest { start: Some(start), credit: CREDIT, ..v1::ReceiveRequest::default() }).await?;
         let mut answers = client.receive(ReceiverStream::new(stream)).await?.into_inner();
         let first = answers.message().await?.context("the stream ended before its head")?;

@@ -143,7 +143,7 @@ fn network_row(network: &Network) -> v1::NetworkRow {
         classifications: vec![v1::Classification::OfficialUseOnly.into()],
     };
     let policy = v1::Policy {
-        rules_version: 1,
+        rules_version: 2,
         lifetime_max_ms: 60 * DAY_MS,
         lifetime_min_ms: DAY_MS,
         skew_max_ms: 300_000,
@@ -196,7 +196,7 @@ fn enrol(state: &mut State, at: usize, address: &Address, key: &SigningKey) {
         (Key::KeyOwner(key_id), Row::KeyOwner(v1::KeyOwnerRow { address: owner, state: current.into() })),
         (Key::Sender(address.clone()), Row::Sender(v1::SenderRow { year, series: 1, first_year: year, first_series: 1 })),
         (Key::Series(address.clone(), year, 1), Row::Series(v1::SeriesRow { used })),
-        (Key::Mailbox(address.clone()), Row::Mailbox(v1::MailboxRow { last_seq: 7, last_index: 7 })),
+        (Key::Mailbox(address.clone()), Row::Mailbox(v1::MailboxRow { last_seq: 7, last_index: 7, last_advice: 0 })),
     ] {
         state.set(key, row);
     }

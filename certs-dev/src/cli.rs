@@ -64,6 +64,9 @@ enum Command {
         /// Whose certificates
         #[arg(value_parser = address)]
         address: Address,
+        /// For how many days they hold, 398 when left out: those of a team that is sent somewhere end with its mission
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=398))]
+        days: Option<u16>,
     },
     /// Sign the time as the network authority, for a gateway that does not believe its clock
     #[command(after_help = EXAMPLES)]
@@ -108,7 +111,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, version: &'static str) -> E
             crate::mint(&options).map(|minted| print_minted(&out, &minted))
         }
         Command::Revoke { out, address } => crate::revoke(&out, &address).map(|made| print_revoked(&address, &made)),
-        Command::Issue { out, address } => crate::issue(&out, &address).map(|made| {
+        Command::Issue { out, address, days } => crate::issue(&out, &address, days).map(|made| {
             let (address, folder) = (made.address, made.folder.display());
             println!("{address}: certificates and keys in {folder}");
             println!("Next: its bureau enrols it with {folder}/identity.pem.");

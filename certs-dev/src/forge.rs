@@ -391,7 +391,7 @@ const POLICIES: &[u64] = &[2, 5, 29, 32];
 const ED25519_PKCS8_PREFIX: &[u8] = &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 /// One hour: the other machine's clock may be behind.
 const BACKDATED_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 86_400_000;
+pub(crate) const DAY_MS: u64 = 86_400_000;
 /// 5 years.
 const CA_VALIDITY_MS: u64 = 1_826 * DAY_MS;
 /// The longest that the web allows a TLS leaf; longer would teach nobody to renew.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use envelope::address::{Address, Class, Network};
 use envelope::canonical::Canonical as _;
 use envelope::keys::{SigningKey, random};
+use envelope::limits::RULES_VERSION_MAX;
 use envelope::statement::{self, NETWORK_AUTHORITY};
 use envelope::time::Timestamp;
 use proto::v1::{
@@ -15,6 +16,7 @@ use proto::v1::{
 };
 
 use crate::Error;
+use crate::forge::DAY_MS;
 
 /// What the genesis names.
 pub(crate) struct Parts<'a> {
@@ -80,7 +82,7 @@ fn policy(parts: &Parts<'_>) -> Policy {
     let identity_algs = if parts.p256 { vec![SigAlg::Ed25519.into(), SigAlg::EcdsaP256Sha256.into()] } else { Vec::new() };
     let dual_control: BTreeSet<i32> = parts.dual_control.iter().map(|kind| (*kind).into()).collect();
     Policy {
-        rules_version: 1,
+        rules_version: RULES_VERSION_MAX,
         lifetime_max_ms: 30 * DAY_MS,
         lifetime_min_ms: 3 * DAY_MS,
         skew_max_ms: 5 * 60 * 1000,
@@ -132,4 +134,3 @@ fn grant(class: ParticipantClass) -> ClassGrant {
 /// Who may send messages; auditors send none, and partners get grants of their own.
 const GRANTED: [ParticipantClass; 5] =
     [ParticipantClass::Ncb, ParticipantClass::SubBureau, ParticipantClass::Endpoint, ParticipantClass::Ipsg, ParticipantClass::Service];
-const DAY_MS: u64 = 86_400_000;

@@ -11,11 +11,12 @@ use crate::forge::Ca;
 use crate::mint::{Issuer, MintedParticipant, ca_of, now};
 use crate::{Error, files};
 
-/// Makes the folder of `address` with keys and certificates by the CA that answers for it.
+/// Makes the folder of `address` with keys and certificates by the CA that answers for it. They hold as long as they may, or so many
+/// `days`: of a team that is sent somewhere they end with its mission.
 ///
 /// # Errors
 /// [`Error::Exists`] when it has one; [`Error::Absent`] when the PKI has no such CA; [`Error::is_usage`] tells a wrong address.
-pub fn issue(out: &Path, address: &Address) -> Result<MintedParticipant, Error> {
+pub fn issue(out: &Path, address: &Address, days: Option<u16>) -> Result<MintedParticipant, Error> {
     match address.class() {
         Class::Group => return Err(Error::Group(address.clone())),
         Class::Node => return Err(Error::Nodes(2)),
@@ -27,7 +28,7 @@ pub fn issue(out: &Path, address: &Address) -> Result<MintedParticipant, Error> 
     }
     let anchors = trust_of(out)?.anchors()?;
     let ca = Ca::load(out, ca_of(address))?;
-    let issuer = Issuer { anchors: &anchors, ca: &ca, is_root: ca_of(address).is_empty(), now: now(), pki: out };
+    let issuer = Issuer { anchors: &anchors, ca: &ca, is_root: ca_of(address).is_empty(), now: now(), days, pki: out };
     let made = issuer.participant(address, false, &folder);
     if made.is_err() {
         // A folder that is half made would be in the way of the next try.

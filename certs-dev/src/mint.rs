@@ -16,7 +16,7 @@ use envelope::trust::{Trust, directory_origin, log_origin};
 use prost::Message as _;
 use proto::v1::{Genesis, Kind};
 
-use crate::forge::{Ca, Certifiable, Pair, Spec, file_name, generate_ed25519};
+use crate::forge::{Ca, Certifiable, DAY_MS, Pair, Spec, file_name, generate_ed25519};
 use crate::genesis::{self, Parts};
 use crate::{Error, files};
 
@@ -219,7 +219,7 @@ impl<'a> Draft<'a> {
     /// The CA that answers for the address.
     fn issuer<'b>(&'b self, anchors: &'b Anchors, address: &Address) -> Issuer<'b> {
         let own = self.cas.get(ca_of(address));
-        Issuer { anchors, ca: own.unwrap_or(&self.root), is_root: own.is_none(), now: self.options.now, pki: self.folder }
+        Issuer { anchors, ca: own.unwrap_or(&self.root), is_root: own.is_none(), now: self.options.now, pki: self.folder, days: None }
     }
 }
 
@@ -230,6 +230,8 @@ pub(crate) struct Issuer<'a> {
     /// Then it stands in no chain.
     pub(crate) is_root: bool,
     pub(crate) now: Timestamp,
+    /// How long its certificates hold; as long as they may when left out.
+    pub(crate) days: Option<u16>,
     /// The PKI's folder, which keeps a register of what was issued to whom.
     pub(crate) pki: &'a Path,
 }
@@ -239,12 +241,17 @@ impl Issuer<'_> {
     pub(crate) fn participant(&self, address: &Address, p256: bool, folder: &Path) -> Result<Vec<Vec<u8>>, Error> {
         let network = self.anchors.network();
         files::make_folder(folder, 0o755)?;
-        self.tls(address, Role::Tls, &Spec::tls(network, address, self.now), folder)?;
+        self.tls(address, Role::Tls, &self.lasting(Spec::tls(network, address, self.now)), folder)?;
         let (identity, pkcs8) = if p256 { SigningKey::generate_p256()? } else { generate_ed25519()? };
-        let spec = Spec::identity(network, address, self.now);
+        let spec = self.lasting(Spec::identity(network, address, self.now));
         let chain = self.chain(address, Role::Identity, &spec, &Certifiable(identity.public()))?;
         write_pair(folder, "identity", &chain, &pkcs8)?;
         Ok(chain)
+    }
+
+    fn lasting(&self, spec: Spec) -> Spec {
+        let end = self.days.map(|days| self.now.plus(u64::from(days) * DAY_MS).min(spec.not_after));
+        Spec { not_after: end.unwrap_or(spec.not_after), ..spec }
     }
 
     fn tls(&self, address: &Address, role: Role, spec: &Spec, folder: &Path) -> Result<(), Error> {

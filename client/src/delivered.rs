@@ -115,7 +115,7 @@ impl Client {
     /// Sends the pending statement of a kind on a stream of its own and waits for its result, signing it anew if its
     /// chain has gone on elsewhere.
     async fn settle_kind(&mut self, kind: StatementKind) -> Result<(), Error> {
-        let start = ReceiveStart { after_seq: u64::MAX, retained: false, until_caught_up: false };
+        let start = ReceiveStart { after_seq: u64::MAX, retained: false, until_caught_up: false, after_advice: u64::MAX };
         let (requests, mut answers) = self.open_mailbox(start, 0).await?;
         for attempt in 0..ATTEMPTS_MAX {
             let Some(signed) = self.pending(kind)? else { return Ok(()) };

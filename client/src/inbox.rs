@@ -146,7 +146,8 @@ impl Client {
         mut each: impl FnMut(&Received) -> ControlFlow<()>,
     ) -> Result<Mail, Error> {
         let floor = self.floor()?;
-        let start = ReceiveStart { after_seq: floor, retained: true, until_caught_up: !options.follow };
+        let after_advice = self.last_advice()?;
+        let start = ReceiveStart { after_seq: floor, retained: true, until_caught_up: !options.follow, after_advice };
         let (requests, mut answers) = self.open_mailbox(start, CREDIT).await?;
         let mut mail = Mail::default();
         let (mut last_seq, mut owed, mut caught_up) = (0, 0, false);
@@ -172,19 +173,9 @@ impl Client {
             if let Some(head) = &answer.head {
                 last_seq = self.check_head(head).await?;
             }
-            if let Some(delivery) = answer.delivery {
-                (owed, due) = (owed + 1, true);
-                match self.take(&delivery).await? {
-                    Ok(Some(received)) => {
-                        let going = each(&received);
-                        mail.received.push(received);
-                        if going.is_break() {
-                            break;
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(text) => mail.unsound.push(text),
-                }
+            (owed, due) = (owed + u32::from(answer.delivery.is_some()), due || answer.delivery.is_some());
+            if self.take_all(&answer, &mut mail, &mut each).await?.is_break() {
+                break;
             }
             if let Some(result) = answer.statement {
                 match self.read_result(result)? {
@@ -208,6 +199,31 @@ impl Client {
         }
         drop((requests, answers));
         self.end_visit(mail, caught_up.then_some((floor, last_seq))).await
+    }
+
+    /// Keeps what an answer brings.
+    async fn take_all(
+        &mut self,
+        answer: &v1::ReceiveResponse,
+        mail: &mut Mail,
+        each: &mut impl FnMut(&Received) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        if !answer.advice.is_empty()
+            && let Err(text) = self.take_advice(&answer.advice).await?
+        {
+            mail.unsound.push(text);
+        }
+        let Some(delivery) = &answer.delivery else { return Ok(ControlFlow::Continue(())) };
+        match self.take(delivery).await? {
+            Ok(Some(received)) => {
+                let going = each(&received);
+                mail.received.push(received);
+                return Ok(going);
+            }
+            Ok(None) => {}
+            Err(text) => mail.unsound.push(text),
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Says what is still to be said; a visit that caught up also knows what did not come.

@@ -33,6 +33,7 @@ mod statements;
 mod delivered;
 pub mod inbox;
 
+pub mod advices;
 pub mod audit;
 pub mod board;
 pub mod bureau;

@@ -319,6 +319,12 @@ impl Profile {
         self.0.dir.join("receipts").join(format!("{}.receipt", reference.file_name()))
     }
 
+    /// Where the receipt of an advice lies.
+    #[must_use]
+    pub fn advice_path(&self, seq: u64) -> PathBuf {
+        self.0.dir.join("receipts").join(format!("advice_{seq:06}.receipt"))
+    }
+
     /// The folder for proofs of misbehaviour.
     #[must_use]
     pub fn evidence_dir(&self) -> PathBuf {

@@ -7,6 +7,7 @@ use std::path::Path;
 use envelope::header::Header;
 use envelope::receipt::Proven;
 use envelope::{Network, Receipt};
+use prost::Message as _;
 use proto::v1::{self, EntryKind};
 
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub struct Shown {
     pub at: envelope::Timestamp,
     /// The header, when the receipt is a message's that discloses it.
     pub header: Option<Header>,
+    /// What somebody was told, when the receipt is an advice's.
+    pub advice: Option<v1::Advice>,
     /// Size of the tree in the checkpoint, as it says.
     pub checkpoint_size: Option<u64>,
     /// Tag and sub-index of the disclosed slots.
@@ -43,6 +46,7 @@ pub fn show_file(path: &Path) -> Result<Shown, Error> {
         kind,
         at: leaf.at,
         header: header_of(fields, kind, None),
+        advice: advice_of(fields, kind),
         checkpoint_size: text.lines().nth(1).and_then(|line| line.parse().ok()),
         disclosed: fields.slots.iter().map(|slot| (slot.tag, slot.sub)).collect(),
     })
@@ -73,9 +77,14 @@ pub fn verify_file(path: &Path, trust: &Path) -> Result<(Proven, Shown), Error> 
     Ok((proven, shown))
 }
 
+/// The advice in slot 1.
+fn advice_of(receipt: &v1::Receipt, kind: EntryKind) -> Option<v1::Advice> {
+    let slot = receipt.slots.iter().find(|slot| kind == EntryKind::Advice && (slot.tag, slot.sub) == (1, 0))?;
+    v1::Advice::decode(slot.value.as_ref()).ok()
+}
+
 /// The header in slot 1; without a network to compare with, of the network that it names itself.
 fn header_of(receipt: &v1::Receipt, kind: EntryKind, network: Option<&Network>) -> Option<Header> {
-    use prost::Message as _;
     let slot = receipt.slots.iter().find(|slot| kind == EntryKind::Message && (slot.tag, slot.sub) == (1, 0))?;
     let network = match network {
         Some(network) => network.clone(),

@@ -43,11 +43,13 @@ pub enum Table {
     Answered,
     /// Hot lists that this profile takes, by source and name: which message of the inbox holds each, still sealed.
     HotLists,
+    /// Receipts of what the gateway has told this member, by their number.
+    Advices,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Directory,
         Self::Outbox,
@@ -63,6 +65,7 @@ impl Table {
         Self::Notices,
         Self::Answered,
         Self::HotLists,
+        Self::Advices,
     ];
 
     /// Its name, for errors and for redb.
@@ -84,6 +87,7 @@ impl Table {
             Self::Notices => "notices",
             Self::Answered => "answered",
             Self::HotLists => "hot_lists",
+            Self::Advices => "advices",
         }
     }
 

@@ -71,6 +71,13 @@ pub enum Entry {
     StateClaim(v1::StateClaim),
     /// Messages that nobody took in time.
     Expired(v1::Expired),
+    /// Somebody is told of a message that nobody took, or has seen, in time.
+    Advice {
+        /// Who is told what.
+        advice: v1::Advice,
+        /// Slots 7.1 to 7.n: where a message waits that is not acknowledged; none of one that has ended.
+        places: Vec<v1::Place>,
+    },
     /// A kind that a later version has added and that may be skipped.
     Later(u16),
 }
@@ -136,6 +143,7 @@ impl Entry {
             EntryKind::RefusalsCounted => Self::RefusalsCounted(proto_slot(slots, 1)?),
             EntryKind::StateClaim => Self::StateClaim(proto_slot(slots, 1)?),
             EntryKind::Expired => Self::Expired(proto_slot(slots, 1)?),
+            EntryKind::Advice => Self::Advice { advice: proto_slot(slots, 1)?, places: places(slots)? },
         })
     }
 
@@ -160,6 +168,7 @@ impl Entry {
             Self::RefusalsCounted(_) => EntryKind::RefusalsCounted,
             Self::StateClaim(_) => EntryKind::StateClaim,
             Self::Expired(_) => EntryKind::Expired,
+            Self::Advice { .. } => EntryKind::Advice,
             Self::Later(_) => EntryKind::Unspecified,
         }
     }
@@ -187,6 +196,7 @@ impl Entry {
             Self::RefusalsCounted(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::StateClaim(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
             Self::Expired(value) => Draft::new(kind, slots.with(1, value.encode_to_vec())),
+            Self::Advice { advice, places } => Draft::new(kind, with_places(slots, &places).with(1, advice.encode_to_vec())),
             // Nobody here writes one; the ledger refuses a draft without a kind.
             Self::Later(_) => Draft::new(kind, slots),
         }

@@ -64,5 +64,7 @@ pub const PASSPHRASE_BYTES_MAX: usize = 1024;
 pub const SCRYPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Work that scrypt may ask for, N·r·p: twelve times what our own keys take, some seconds.
 pub const SCRYPT_WORK_MAX: u64 = 1 << 23;
+/// The newest rules that this program knows: version 2 also tells who is to see to a message that nobody took or has seen.
+pub const RULES_VERSION_MAX: u32 = 2;
 /// Rounds of PBKDF2 that a key made by others may ask for: eight times what is recommended today, some seconds.
 pub const PBKDF2_ROUNDS_MAX: u32 = 5_000_000;

@@ -122,7 +122,7 @@ pub fn table(kind: EntryKind) -> &'static [(u16, bool)] {
     match kind {
         EntryKind::Message => &MESSAGE_TABLE,
         EntryKind::Directory | EntryKind::Mailbox | EntryKind::RevocationsSeen => &[(0, false), (1, false), (2, false)],
-        EntryKind::Release => &[(0, false), (1, false), (7, true)],
+        EntryKind::Release | EntryKind::Advice => &[(0, false), (1, false), (7, true)],
         _ => &[(0, false), (1, false)],
     }
 }

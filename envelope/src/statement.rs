@@ -11,7 +11,7 @@ use crate::identity::PublicKey;
 use crate::keys::{SignFault, Signer, Verifier};
 use crate::limits::{
     CERTIFICATE_BYTES_MAX, CHAIN_MAX, GENESIS_BYTES_MAX, GRANTED_MAX, GRANTS_MAX, KEYS_MAX, MAILBOX_ITEMS_MAX, PERMISSION_MAX_MS,
-    PURPOSE_BYTES_MAX, RECIPIENTS_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX, WAIVER_MAX_MS,
+    PURPOSE_BYTES_MAX, RECIPIENTS_MAX, RULES_VERSION_MAX, SIGNERS_MAX, STATEMENT_BYTES_MAX, WAIVER_MAX_MS,
 };
 use crate::seal_sizes::public_key_bytes;
 use crate::{Address, Network};
@@ -474,7 +474,8 @@ fn check_set<E: TryFrom<i32> + Default + PartialEq>(values: &[i32], field: &'sta
 }
 
 fn check_policy(policy: &v1::Policy) -> Result<(), EncodingError> {
-    ensure(policy.rules_version == 1, "policy.rules_version", "is not 1, the only rules that this program knows")?;
+    let known = (1..=RULES_VERSION_MAX).contains(&policy.rules_version);
+    ensure(known, "policy.rules_version", "is neither 1 nor 2, the rules that this program knows")?;
     ensure(
         0 < policy.lifetime_min_ms && policy.lifetime_min_ms <= policy.lifetime_max_ms,
         "policy.lifetime_min_ms",

@@ -597,7 +597,7 @@ mod bounds {
                 ("no node", |s| s.node.clear(), "node"),
                 ("a node that is none", |s| s.node = "ke".into(), "node"),
                 ("no policy", |s| s.policy = None, "policy"),
-                ("other rules", |s| policy(s).rules_version = 2, "policy.rules_version"),
+                ("other rules", |s| policy(s).rules_version = 3, "policy.rules_version"),
                 ("no least lifetime", |s| policy(s).lifetime_min_ms = 0, "policy.lifetime_min_ms"),
                 ("lifetimes turned", |s| policy(s).lifetime_max_ms = 1, "policy.lifetime_min_ms"),
                 ("more than a year", |s| policy(s).lifetime_max_ms = 366 * 86_400_000 + 1, "policy.lifetime_max_ms"),

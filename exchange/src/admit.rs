@@ -9,9 +9,10 @@ use envelope::message::Verified;
 use envelope::{Draft, Position, Timestamp};
 use proto::v1::{self, Handling};
 
+use crate::clocks::escalation;
 use crate::earlier::Earlier;
 use crate::refusal::Refusal;
-use crate::rules::{Case, Rules, holder, retention_class};
+use crate::rules::{Case, Rules, holder, retention_class, rules_version, tells};
 use crate::state::Rows;
 
 /// What becomes of a verified message that is not refused.
@@ -98,7 +99,7 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
         },
         tls_fingerprint: peer.fingerprint,
         decision: v1::Decision {
-            rules_version: network.and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.rules_version),
+            rules_version: rules_version(rows),
             policy_position: network.map_or(0, |row| row.policy_position),
             available: held_by.is_none(),
             grants_position: case.grants_position(),
@@ -116,6 +117,7 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
             held_by: held_by.as_ref().map_or_else(String::new, ToString::to_string),
             origin_sender: origin.map_or_else(String::new, |(sender, _)| sender.to_string()),
             origin_id: origin.map_or_else(Bytes::new, |(_, id)| id.to_vec().into()),
+            escalation: if tells(rows) { escalation(context.kind, context.priority, context.exercise).into() } else { 0 },
         },
         places: context.recipients.iter().map(place).collect(),
         sealed_sha256: *message.sealed_sha256(),

@@ -9,7 +9,7 @@ use envelope::key_id::encryption_key_id;
 use envelope::keys::AwsLc;
 use envelope::statement::{self, Acknowledged, Delivered, StatementError};
 use envelope::{Address, Timestamp};
-use proto::v1::{self, KeyState, ParticipantState, RecipientState, SignedStatement, StatementKind};
+use proto::v1::{self, Escalation, KeyState, ParticipantState, RecipientState, SignedStatement, StatementKind};
 use tlog::{leaf_hash, sha256};
 
 use crate::admit::cert_link;
@@ -27,6 +27,11 @@ pub enum Effect {
         recipient: Address,
         /// Its number there.
         mailbox_seq: u64,
+    },
+    /// Somebody is told of a message.
+    Advised {
+        /// Who.
+        told: Address,
     },
     /// The directory has grown.
     DirectoryGrew,
@@ -76,6 +81,7 @@ pub fn apply(rows: &mut Overlay<'_>, index: u64, at: Timestamp, entry: &Entry, e
         Entry::Head(head) => self::head(rows, index, at, head),
         Entry::RevocationsSeen { seen, .. } => revocations(rows, index, seen, effects),
         Entry::Expired(expired) => self::expired(rows, at, expired),
+        Entry::Advice { advice, places } => self::advice(rows, index, advice, places, effects),
         Entry::Started(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) | Entry::StateClaim(_) | Entry::Later(_) => Ok(()),
     }
 }
@@ -151,6 +157,9 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
         at_ms: at.ms(),
         expires_ms: stub.expires_ms,
         release_index: 0,
+        escalation: stub.escalation,
+        available_ms: available_ms(stub.escalation(), at),
+        told: 0,
     };
     let (available, held): (Vec<_>, Vec<_>) = message.places.iter().partition(|place| place.mailbox_seq > 0);
     available.into_iter().try_for_each(|place| arrive(rows, index, place, row.clone(), effects))?;
@@ -166,6 +175,7 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
             at_ms: at.ms(),
             places: Vec::new(),
             release_index: 0,
+            escalation: stub.escalation,
         };
         rows.set(Key::Held(index), Row::Held(Box::new(row)));
     }
@@ -177,11 +187,17 @@ fn message(rows: &mut Overlay<'_>, index: u64, at: Timestamp, message: &MessageE
 /// Puts a message into a mailbox, by the entry at `index`.
 fn arrive(rows: &mut Overlay<'_>, index: u64, place: &v1::Place, row: v1::PlaceRow, effects: &mut Vec<Effect>) -> Result<(), ApplyError> {
     let address = Address::parse(&place.address).map_err(|_| ApplyError::Field("place.address"))?;
-    let mailbox = v1::MailboxRow { last_seq: place.mailbox_seq, last_index: index };
+    let last_advice = rows.mailbox(&address).map_or(0, |row| row.last_advice);
+    let mailbox = v1::MailboxRow { last_seq: place.mailbox_seq, last_index: index, last_advice };
     rows.set(Key::Mailbox(address.clone()), Row::Mailbox(mailbox));
     rows.set(Key::Place(address.clone(), place.mailbox_seq), Row::Place(row));
     effects.push(Effect::Available { recipient: address, mailbox_seq: place.mailbox_seq });
     Ok(())
+}
+
+/// Kept only of what somebody is told about when it is not acknowledged.
+fn available_ms(escalation: Escalation, at: Timestamp) -> u64 {
+    if escalation == Escalation::Unspecified { 0 } else { at.ms() }
 }
 
 /// The message waits for its recipients from now on, or never will.
@@ -204,6 +220,9 @@ fn release(
         at_ms: at.ms(),
         expires_ms: held.expires_ms,
         release_index: index,
+        escalation: held.escalation,
+        available_ms: available_ms(held.escalation(), at),
+        told: 0,
     };
     places.iter().try_for_each(|place| arrive(rows, index, place, row.clone(), effects))?;
     let released = statement.verdict() == v1::ReleaseVerdict::Released;
@@ -412,6 +431,28 @@ fn expired(rows: &mut Overlay<'_>, at: Timestamp, expired: &v1::Expired) -> Resu
         let row = v1::PlaceRow { state: RecipientState::Expired.into(), at_ms: at.ms(), ..row };
         rows.set(Key::Place(address, place.mailbox_seq), Row::Place(row));
     }
+    Ok(())
+}
+
+/// Somebody has one advice more, and of the places one more is told.
+fn advice(
+    rows: &mut Overlay<'_>,
+    index: u64,
+    advice: &v1::Advice,
+    places: &[v1::Place],
+    effects: &mut Vec<Effect>,
+) -> Result<(), ApplyError> {
+    let told = Address::parse(&advice.told).map_err(|_| ApplyError::Field("advice.told"))?;
+    let mailbox = rows.mailbox(&told).copied().unwrap_or_default();
+    rows.set(Key::Mailbox(told.clone()), Row::Mailbox(v1::MailboxRow { last_advice: advice.seq, ..mailbox }));
+    rows.set(Key::Advice(told.clone(), advice.seq), Row::Advice(v1::AdviceRow { index }));
+    for place in places {
+        let address = Address::parse(&place.address).map_err(|_| ApplyError::Field("places.address"))?;
+        let Some(row) = rows.place(&address, place.mailbox_seq).cloned() else { continue };
+        let row = v1::PlaceRow { told: row.told + 1, ..row };
+        rows.set(Key::Place(address, place.mailbox_seq), Row::Place(row));
+    }
+    effects.push(Effect::Advised { told });
     Ok(())
 }
 

@@ -14,11 +14,8 @@ use envelope::{Address, Reference, Timestamp};
 use prost::Message as _;
 use proto::v1::{self, Kind, Priority, RecipientState, SignedStatement, StatementKind};
 
-pub use deadlines::{Acknowledgement, Answer, By, acknowledgement, answer};
+pub use deadlines::{Acknowledgement, Answer, By, COMMAND_CENTRE, Step, acknowledgement, answer, escalation};
 pub use statistics::Statistics;
-
-/// Who hears of a FLASH that nobody has acknowledged.
-pub const COMMAND_CENTRE: &str = "ipsg/ccc";
 
 /// What became of a message at one recipient, in ledger time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -334,16 +331,11 @@ impl Course {
             return None;
         }
         let over = |after: Option<u64>| after.is_some_and(|ms| available.plus(ms) <= now);
-        let bureau = over(within.bureau_ms).then(|| bureau_of(recipient));
-        let command = Address::parse(COMMAND_CENTRE).ok().filter(|_| over(within.command_ms));
+        let bureau = Step::Bureau.told(recipient).filter(|_| over(within.bureau_ms));
+        let command = Step::Centre.told(recipient).filter(|_| over(within.command_ms));
         let due = if self.times.delivered.is_some() { Due::Acknowledgement } else { Due::Delivery };
         Some(noted.overdue(vec![recipient.clone()], due, since, bureau.into_iter().chain(command).collect()))
     }
-}
-
-/// The bureau that answers for an address: its own, or itself.
-fn bureau_of(address: &Address) -> Address {
-    address.own_ncb().unwrap_or_else(|| address.clone())
 }
 
 /// Notes the earliest of the times at which something is said to have happened.

@@ -70,6 +70,11 @@ pub(crate) struct Read {
 struct Noted {
     index: u64,
     sender: u32,
+    year: u32,
+    series: u32,
+    number: u64,
+    priority: i32,
+    expires_ms: u64,
     /// Of each recipient: whether it was placed at once.
     recipients: Box<[(u32, bool)]>,
     origin: Option<(u32, [u8; 32])>,
@@ -84,7 +89,9 @@ impl Read {
         let kept = earlier.kept_from.iter().map(|address| (self.number(address), false)).collect::<Vec<_>>();
         let origin = earlier.origin.map(|(origin, id)| (self.number(&origin), id));
         let recipients = got.into_iter().chain(kept).collect();
-        self.messages.insert(id, Noted { index, sender, recipients, origin, retention: earlier.retention });
+        let &v1::Stub { year, series, number, priority, expires_ms, .. } = &entry.stub;
+        let retention = earlier.retention;
+        self.messages.insert(id, Noted { index, sender, year, series, number, priority, expires_ms, recipients, origin, retention });
     }
 
     /// `released`: whether the message at this index was held, and is released by now.
@@ -99,6 +106,15 @@ impl Read {
             None => None,
         };
         Some(Earlier { sender: address(noted.sender)?, got: got?, kept_from: kept_from?, origin, retention: noted.retention })
+    }
+
+    /// As much of a message's stub as an advice says of it, and where the message stands.
+    pub(crate) fn stub(&self, id: &[u8; 32]) -> Option<(u64, v1::Stub)> {
+        let noted = self.messages.get(id)?;
+        let &Noted { index, year, series, number, priority, expires_ms, .. } = noted;
+        let sender = self.addresses.get(noted.sender as usize)?.to_string();
+        let message_id = id.to_vec().into();
+        Some((index, v1::Stub { sender, year, series, number, message_id, priority, expires_ms, ..v1::Stub::default() }))
     }
 
     fn number(&mut self, address: &Address) -> u32 {

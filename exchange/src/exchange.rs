@@ -11,6 +11,7 @@ use prost::Message as _;
 use proto::v1::{self, SignedStatement};
 
 use crate::admit::{self, Admission, Found};
+use crate::advices::{self, Due};
 use crate::apply::{self, ApplyError, Effect};
 use crate::edge;
 use crate::history::AsOf;
@@ -156,18 +157,11 @@ impl Exchange {
         Ok((Self { state, rules, snapshot_size: sum.size }, sum.size))
     }
 
-    /// Messages whose end has passed before their recipients took them, at most `max` places, oldest first.
+    /// What the gateway is to say by itself by now, at most about `max` places: who is told of what is not acknowledged, then what
+    /// has ended before its recipients took it, each longest first.
     #[must_use]
-    pub fn overdue(&self, now: Timestamp, max: usize) -> Vec<Entry> {
-        let mut expired: Vec<v1::Expired> = Vec::new();
-        for (index, address, mailbox_seq) in self.state.expiring(now).take(max) {
-            let place = v1::Place { address: address.to_string(), mailbox_seq };
-            match expired.last_mut().filter(|last| last.index == index) {
-                Some(last) => last.places.push(place),
-                None => expired.push(v1::Expired { index, places: vec![place] }),
-            }
-        }
-        expired.into_iter().map(Entry::Expired).collect()
+    pub fn due(&self, now: Timestamp, max: usize) -> Vec<Due> {
+        advices::due(&self.state, now, max)
     }
 }
 
@@ -262,6 +256,12 @@ impl Batch<'_> {
         apply::apply(&mut self.rows, self.next, self.now, entry, &mut self.effects)?;
         self.next += 1;
         Ok(Position::at(self.next - 1))
+    }
+
+    /// The entries that say what is due about the message with this stub; none when this batch has made it needless.
+    #[must_use]
+    pub fn say(&self, due: Due, stub: &v1::Stub) -> Vec<Entry> {
+        advices::say(&self.rows, due, stub)
     }
 
     /// The Head that is due: the directory has grown since the last one, or an hour has passed.

@@ -15,10 +15,11 @@ use envelope::{Address, Network, Timestamp};
 use proto::v1::{self, RecipientState, Signature};
 
 use crate::admit::{Admission, Found, admit};
+use crate::advices;
 use crate::earlier::{self, Read};
 use crate::exchange::{Exchange, HEAD_INTERVAL_MS, head_of};
 use crate::prepared::{Ahead, Prepared, ReadHeader};
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use crate::series;
 use crate::state::{Key, Overlay, Row, Rows};
 use crate::statements::admit_statement;
@@ -63,8 +64,12 @@ pub struct Judge<V> {
     issuers: Vec<Vec<u8>>,
     /// Places whose expiry is late; each is said once.
     late: BTreeSet<(u64, Address, u64)>,
+    /// Places of which somebody was to be told; each is said once.
+    untold: BTreeSet<(u64, Address, u64)>,
     /// Messages that later ones may name.
     read: Read,
+    /// What the entry before said has ended: its sender is told in the next.
+    ended: Option<v1::Expired>,
 }
 
 impl<V: Verifier> Judge<V> {
@@ -82,7 +87,9 @@ impl<V: Verifier> Judge<V> {
             findings: Vec::new(),
             issuers: Vec::new(),
             late: BTreeSet::new(),
+            untold: BTreeSet::new(),
             read: Read::default(),
+            ended: None,
         }
     }
 
@@ -113,11 +120,18 @@ impl<V: Verifier> Judge<V> {
             self.issuers.dedup();
         }
         self.verifier.learn(known);
-        if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures, header) {
+        let ended = self.ended.take();
+        let untold = !matches!(entry, Entry::Advice { .. }) && rules::tells(self.exchange.state());
+        if let Some(ended) = ended.as_ref().filter(|_| untold) {
+            self.find(index, "ADVICE", format!("the message at {} has ended, and its sender was not told next", ended.index));
+        }
+        if let Err((rule, text)) = self.judge(leaf.at, &entry, signatures, header, ended.as_ref()) {
             self.find(index, rule, text);
         }
-        if let Entry::Message(message) = &entry {
-            self.read.note(index, message);
+        match &entry {
+            Entry::Message(message) => self.read.note(index, message),
+            Entry::Expired(expired) => self.ended = Some(expired.clone()),
+            _ => {}
         }
         if let Err(error) = self.exchange.replay(index, leaf.at, &entry) {
             self.find(index, "APPLY", error.to_string());
@@ -166,6 +180,7 @@ impl<V: Verifier> Judge<V> {
         entry: &Entry,
         signatures: Vec<Signature>,
         header: Option<ReadHeader>,
+        ended: Option<&v1::Expired>,
     ) -> Result<(), (&'static str, String)> {
         let state = self.exchange.state();
         let index = self.next - 1;
@@ -195,6 +210,7 @@ impl<V: Verifier> Judge<V> {
                 ensure(claim.state_sha256_sum == state.digest()[..], "STATE_CLAIM", "the replayed state has another digest")
             }
             Entry::Expired(expired) => self.judge_expired(at, expired),
+            Entry::Advice { advice, places } => self.judge_advice(at, ended, advice, places),
             Entry::RevocationsSeen { seen, list } => self.judge_revocations(at, seen, list),
             Entry::Started(_) | Entry::Refused(_) | Entry::RefusalsCounted(_) | Entry::Later(_) => Ok(()),
         }?;
@@ -273,12 +289,50 @@ impl<V: Verifier> Judge<V> {
         if at <= last {
             return;
         }
-        let late: Vec<_> = state.expiring(last.minus(EXPIRY_LATE_MS)).filter(|place| !self.late.contains(place)).take(LATE_MAX).collect();
+        let by = last.minus(EXPIRY_LATE_MS);
+        let late: Vec<_> = state.expiring(by).filter(|place| !self.late.contains(place)).take(LATE_MAX).collect();
+        let untold: Vec<_> = state.escalating(by).filter(|place| !self.untold.contains(place)).take(LATE_MAX).collect();
         for place in late {
             let text = format!("message {} in the mailbox of {} is past its end and was not called expired", place.0, place.1);
             self.find(index, "EXPIRED", text);
             self.late.insert(place);
         }
+        for place in untold {
+            let text = format!("message {} in the mailbox of {} is not acknowledged, and nobody was told", place.0, place.1);
+            self.find(index, "ADVICE", text);
+            self.untold.insert(place);
+        }
+    }
+
+    /// Who was told what, when it was due, and of no other message than the one that it names.
+    fn judge_advice(
+        &self,
+        at: Timestamp,
+        ended: Option<&v1::Expired>,
+        advice: &v1::Advice,
+        places: &[v1::Place],
+    ) -> Result<(), (&'static str, String)> {
+        let state = self.exchange.state();
+        let id = advice.message_id.as_ref().try_into().ok();
+        let known = id.and_then(|id| self.read.stub(&id)).filter(|(index, _)| *index == advice.index);
+        let (index, stub) = known.ok_or(("ADVICE", "it names another message than its entry".to_owned()))?;
+        let expected = match ended {
+            Some(expired) => advices::not_delivered(state, expired, &stub),
+            None => {
+                let told = Address::parse(&advice.told).map_err(|error| ("ADVICE", error.to_string()))?;
+                let mut seen = BTreeSet::new();
+                for place in places {
+                    let address = Address::parse(&place.address).map_err(|error| ("ADVICE", error.to_string()))?;
+                    let due = advices::tells(state, index, place).filter(|(when, _)| *when <= at.ms());
+                    let right = due.and_then(|(_, step)| step.told(&address)).is_some_and(|one| one == told);
+                    let once = seen.insert((&place.address, place.mailbox_seq));
+                    ensure(right && once, "ADVICE", "it was not due, or it is not for whom it tells")?;
+                }
+                advices::not_acknowledged(state, index, told, places.to_vec(), &stub)
+            }
+        };
+        let same = matches!(expected, Some(Entry::Advice { advice: wanted, places: at }) if wanted == *advice && at == places);
+        ensure(same, "ADVICE", "it does not say what is to be said of the message")
     }
 
     fn judge_expired(&self, at: Timestamp, expired: &v1::Expired) -> Result<(), (&'static str, String)> {

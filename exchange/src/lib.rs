@@ -12,6 +12,7 @@ pub mod edge;
 pub mod series;
 
 pub mod admit;
+pub mod advices;
 pub mod refusal;
 pub mod rules;
 pub mod statements;
@@ -24,6 +25,7 @@ pub mod judge;
 pub mod prepared;
 
 pub use admit::{Admission, Admitted, Found};
+pub use advices::Due;
 pub use apply::{ApplyError, Effect};
 pub use clocks::Clocks;
 pub use earlier::Earlier;

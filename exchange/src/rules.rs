@@ -102,6 +102,20 @@ pub enum Sight {
     Directory,
 }
 
+/// Which version of the rules the network's policy sets; 0 before genesis.
+#[must_use]
+pub fn rules_version(rows: &dyn Rows) -> u32 {
+    rows.network().and_then(|row| row.policy.as_ref()).map_or(0, |policy| policy.rules_version)
+}
+
+/// Whether by these rules somebody is told of what nobody took or has seen.
+pub(crate) fn tells(rows: &dyn Rows) -> bool {
+    rules_version(rows) >= TELLS_SINCE
+}
+
+/// The first version of the rules with advices.
+const TELLS_SINCE: u32 = 2;
+
 /// Judges a context by the rules that the directory alone can tell, before it is sealed or after it was opened: what it refuses,
 /// a gateway would refuse by the same name. Keys, numbers, quotas and heads are not looked at.
 ///

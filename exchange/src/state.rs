@@ -11,6 +11,7 @@ use envelope::identity::Anchors;
 use prost::Message as _;
 use proto::v1;
 
+use crate::clocks::Step;
 use crate::digest::Digest;
 
 /// What a row stands under. The order of the variants is the order of their encoding.
@@ -60,6 +61,8 @@ pub enum Key {
     Held(u64),
     /// A permission by the digest of its statement: [`v1::PermissionRow`].
     Permission([u8; 32]),
+    /// What the gateway told somebody, by its number: [`v1::AdviceRow`].
+    Advice(Address, u64),
 }
 
 impl Key {
@@ -88,7 +91,7 @@ impl Key {
                 bytes.extend_from_slice(&year.to_be_bytes());
                 bytes.extend_from_slice(&series.to_be_bytes());
             }
-            Self::Place(address, seq) => {
+            Self::Place(address, seq) | Self::Advice(address, seq) => {
                 push_text(&mut bytes, address.as_str());
                 bytes.extend_from_slice(&seq.to_be_bytes());
             }
@@ -132,6 +135,7 @@ impl Key {
             20 => Self::Group(input.address()?),
             21 => Self::Held(u64::from_be_bytes(input.array()?)),
             22 => Self::Permission(input.array()?),
+            23 => Self::Advice(input.address()?, u64::from_be_bytes(input.array()?)),
             _ => return None,
         };
         input.0.is_empty().then_some(key)
@@ -161,6 +165,7 @@ impl Key {
             Self::Group(_) => 20,
             Self::Held(_) => 21,
             Self::Permission(_) => 22,
+            Self::Advice(..) => 23,
         }
     }
 }
@@ -205,8 +210,8 @@ macro_rules! rows {
 }
 
 use v1::{
-    AccessRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, GroupRow, HeadRow, HeldRow, IdentityRow, KeyOwnerRow, KeysRow,
-    MailboxRow, MessageRow, NetworkRow, ParticipantRow, PermissionRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
+    AccessRow, AdviceRow, ChainRow, ClockRow, CrlRow, DirectoryRow, GrantsRow, GroupRow, HeadRow, HeldRow, IdentityRow, KeyOwnerRow,
+    KeysRow, MailboxRow, MessageRow, NetworkRow, ParticipantRow, PermissionRow, PlaceRow, QuotaRow, RevokedRow, SenderRow, SeriesRow,
 };
 
 rows! {
@@ -232,6 +237,7 @@ rows! {
     Group(Box<GroupRow>) Key::Group(_) => group(group: &Address) Key::Group(group.clone());
     Held(Box<HeldRow>) Key::Held(_) => held(index: u64) Key::Held(index);
     Permission(Box<PermissionRow>) Key::Permission(_) => permission(digest: &[u8; 32]) Key::Permission(*digest);
+    Advice(AdviceRow) Key::Advice(..) => advice(told: &Address, seq: u64) Key::Advice(told.clone(), seq);
 }
 
 /// The durable state: rows, their digest, and what waits in each mailbox by urgency.
@@ -250,6 +256,9 @@ pub struct State {
     waiting: BTreeMap<Address, BTreeSet<(u8, u64)>>,
     /// (end, index, mailbox, number) of everything available. Follows from the place rows; not in the digest.
     expiring: BTreeSet<(u64, u64, Address, u64)>,
+    /// (when, index, mailbox, number) of what is not acknowledged, and by when the next is told. Follows from the place rows; not in
+    /// the digest.
+    escalating: BTreeSet<(u64, u64, Address, u64)>,
     /// Entries of the messages that wait for somebody's word. Follows from the held rows; not in the digest.
     holding: BTreeMap<Address, BTreeSet<u64>>,
     /// Permissions by who gave and who was given them. Follows from the permission rows; not in the digest.
@@ -316,6 +325,21 @@ impl State {
     pub fn expiring(&self, now: envelope::Timestamp) -> impl Iterator<Item = (u64, Address, u64)> + '_ {
         let due = self.expiring.iter().take_while(move |(end, ..)| *end <= now.ms());
         due.map(|(_, index, address, seq)| (*index, address.clone(), *seq))
+    }
+
+    /// Index, mailbox and number of what is not acknowledged though somebody was to be told of it by `now`, longest first.
+    pub fn escalating(&self, now: envelope::Timestamp) -> impl Iterator<Item = (u64, Address, u64)> + '_ {
+        let due = self.escalating.iter().take_while(move |(when, ..)| *when <= now.ms());
+        due.map(|(_, index, address, seq)| (*index, address.clone(), *seq))
+    }
+
+    /// Entries of what somebody was told behind a number, in order.
+    pub fn advices<'a>(&'a self, told: &'a Address, after: u64) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let first = Key::Advice(told.clone(), after.saturating_add(1));
+        self.rows.range(first..).map_while(move |(key, row)| match (key, row) {
+            (Key::Advice(address, seq), Row::Advice(row)) if address == told => Some((*seq, row.index)),
+            _ => None,
+        })
     }
 
     /// The messages in a mailbox from a number on, in order.
@@ -464,8 +488,25 @@ impl State {
             set.remove(&rank);
             self.expiring.remove(&end);
         }
+        for told in 0..STEPS {
+            if let Some((when, _)) = tells_at(place, told) {
+                self.escalating.remove(&(when, place.index, address.clone(), *seq));
+            }
+        }
+        let open = matches!(place.state(), v1::RecipientState::Available | v1::RecipientState::Delivered);
+        if let Some((when, _)) = tells_at(place, place.told).filter(|_| open) {
+            self.escalating.insert((when, place.index, address.clone(), *seq));
+        }
     }
 }
+
+/// When somebody is to be told that a message is not acknowledged, after so many were; and who.
+pub(crate) fn tells_at(place: &PlaceRow, told: u32) -> Option<(u64, Step)> {
+    Step::next(place.escalation(), told).map(|(step, after_ms)| (place.available_ms.saturating_add(after_ms), step))
+}
+
+/// So many are told of one message at most.
+const STEPS: u32 = 2;
 
 /// Rows that a batch has written.
 #[derive(Clone, Debug, Default)]

@@ -10,6 +10,7 @@ use envelope::message::Envelope;
 use envelope::seal::{DecryptionKey, seal};
 use envelope::slots::Opening;
 use envelope::statement::{self, Acknowledged, Delivered};
+use exchange::Rows as _;
 use exchange::rules::{Rule, all_rules};
 use exchange::{Admission, Found, Identities, Judge, Prepared, Rules};
 use proto::v1::{self, KemId, KeyState, SealedBody, StatementKind};
@@ -65,11 +66,12 @@ fn a_day() -> Stage {
         "ke>th key=th:1 number=9",
         "got th 1,2",
         "wait 30h",
+        "tick",
         "ke>np series=2 after=2026.1.9",
         "revoke ke/air/kenbo tls",
         "seen th 1",
         "wait 60h",
-        "expire",
+        "tick",
         "got ipsg/ens 1",
         "ke>fr",
         "gb>us,cn",
@@ -85,9 +87,9 @@ fn a_day() -> Stage {
     stage.act("us>gb");
     claim(&mut stage);
     let count = |kind| stage.log.iter().filter(|logged| logged.opening.kind() == kind).count();
-    use v1::EntryKind::{Access, ClockStep, Expired, Mailbox, Message, RevocationsSeen, StateClaim};
-    let kinds = [Message, Mailbox, Expired, RevocationsSeen, Access, ClockStep, StateClaim];
-    assert_eq!(kinds.map(count), [7, 3, 3, 1, 1, 1, 2], "the day has something of everything");
+    use v1::EntryKind::{Access, Advice, ClockStep, Expired, Mailbox, Message, RevocationsSeen, StateClaim};
+    let kinds = [Message, Mailbox, Expired, Advice, RevocationsSeen, Access, ClockStep, StateClaim];
+    assert_eq!(kinds.map(count), [7, 3, 3, 6, 1, 1, 1, 2], "the day has something of everything");
     stage
 }
 
@@ -384,7 +386,7 @@ fn a_message_recorded_otherwise_than_the_rules_lead_to_is_found() {
     found("DECISION", |message| message.stub.priority = v1::Priority::Flash.into());
     found("DECISION", |message| message.stub.expires_ms -= 1);
     found("DECISION", |message| message.stub.retention_class = 6);
-    found("DECISION", |message| message.decision.rules_version = 2);
+    found("DECISION", |message| message.decision.rules_version = 1);
     found("DECISION", |message| message.decision.policy_position = 2);
     found("DECISION", |message| message.decision.available = false);
     found("DECISION", |message| message.judged.directory_size += 1);
@@ -524,7 +526,7 @@ fn a_message_that_is_never_called_expired_is_found_once() {
     assert_eq!(found(&stage).len(), 1, "{:?}", found(&stage));
     assert!(found(&stage)[0].starts_with("EXPIRED message"), "{:?}", found(&stage));
     let mut stage = Stage::new();
-    ["ke>th", "wait 721h", "gb>us", "expire", "wait 1m", "us>gb"].iter().for_each(|step| drop(stage.act(step)));
+    ["ke>th", "wait 721h", "gb>us", "tick", "wait 1m", "us>gb"].iter().for_each(|step| drop(stage.act(step)));
     assert_eq!(found(&stage), Vec::<String>::new(), "the first batch after a pause works through the backlog");
 }
 
@@ -547,22 +549,39 @@ fn a_message_that_expires_early_is_found() {
     let mut stage = Stage::new();
     ["ke>th,np", "gb>th"].iter().for_each(|step| drop(stage.act(step)));
     let index = stage.log.len() as u64 - 2;
-    let expired = |index, address: &str, mailbox_seq| {
-        Entry::Expired(v1::Expired { index, places: vec![v1::Place { address: address.to_owned(), mailbox_seq }] })
-    };
-    let found = |steps: &[&str], entry: Entry, rule: Option<&str>| {
+    let found = |steps: &[&str], address: &str, mailbox_seq, rule: Option<&str>| {
         let mut stage = stage.clone();
         steps.iter().for_each(|step| drop(stage.act(step)));
         let at = stage.log.len() as u64;
-        stage.append(entry);
+        let expired = v1::Expired { index, places: vec![v1::Place { address: address.to_owned(), mailbox_seq }] };
+        let Entry::Message(message) = stage.entry(index) else { panic!("a message") };
+        let mut entries = vec![Entry::Expired(expired.clone())];
+        entries.push(Entry::Advice {
+            advice: v1::Advice {
+                kind: v1::AdviceKind::NotDelivered.into(),
+                told: "ke".to_owned(),
+                seq: stage.exchange.state().mailbox(&stage::address("ke")).map_or(0, |row| row.last_advice) + 1,
+                index,
+                message_id: message.stub.message_id.clone(),
+                sender: "ke".to_owned(),
+                year: message.stub.year,
+                series: 1,
+                number: 1,
+                priority: message.stub.priority,
+                recipients: vec![address.to_owned()],
+                since_ms: message.stub.expires_ms,
+            },
+            places: Vec::new(),
+        });
+        stage.append_together(entries);
         check(stage.genesis_sha256, &stage.log, &rule.map(|rule| (at, rule)).into_iter().collect::<Vec<_>>());
     };
-    found(&["wait 72h"], expired(index, "th", 1), None);
-    found(&["wait 72h-1ms"], expired(index, "th", 1), Some("EXPIRED"));
-    found(&["wait 72h", "got th 1"], expired(index, "th", 1), Some("EXPIRED"));
-    found(&["wait 72h", "expire"], expired(index, "th", 1), Some("EXPIRED"));
-    found(&["wait 72h"], expired(index, "th", 2), Some("EXPIRED"));
-    found(&["wait 72h"], expired(index, "us", 1), Some("EXPIRED"));
+    found(&["wait 72h"], "th", 1, None);
+    found(&["wait 72h-1ms"], "th", 1, Some("EXPIRED"));
+    found(&["wait 72h", "got th 1"], "th", 1, Some("EXPIRED"));
+    found(&["wait 72h", "tick"], "th", 1, Some("EXPIRED"));
+    found(&["wait 72h"], "th", 2, Some("EXPIRED"));
+    found(&["wait 72h"], "us", 1, Some("EXPIRED"));
 }
 
 #[test]

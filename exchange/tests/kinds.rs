@@ -316,7 +316,7 @@ fn in_release_mode_the_bureau_holds_what_goes_abroad() {
             "ke/cus/kemba>ke,us",
             "wait 73h",
             "release ke 7",
-            "expire",
+            "tick",
             "box us",
             "permit ke ke/cus/kemba waiver 30d",
             "head",

@@ -9,7 +9,7 @@ use envelope::{Address, Timestamp};
 use exchange::exchange::SnapshotError;
 use exchange::rules::Rule;
 use exchange::state::{Key, Overlay, Row, Rows as _, State};
-use exchange::{Exchange, Rules};
+use exchange::{Due, Exchange, Rules};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use proto::v1::{self, RecipientState, StatementKind};
@@ -45,7 +45,7 @@ fn a_day() -> Stage {
         "seen th 1",
         "ke>np series=2 after=2026.1.7",
         "wait 80h",
-        "expire",
+        "tick",
         "got ipsg/ens 1",
         "gb>us,cn",
     ];
@@ -178,7 +178,7 @@ fn a_snapshot_is_the_state() {
     assert_eq!((again.state().digest(), size), (stage.exchange.state().digest(), stage.log.len() as u64));
     assert_eq!(snapshot(&again, size), rows);
     let later = START.plus(100 * stage::DAY_MS);
-    let due = |exchange: &Exchange| exchange.overdue(later, 100).iter().map(|entry| format!("{entry:?}")).collect::<Vec<_>>();
+    let due = |exchange: &Exchange| exchange.due(later, 100).iter().map(|due| format!("{due:?}")).collect::<Vec<_>>();
     assert_eq!(due(&again), due(&stage.exchange), "what follows from the rows is there again");
     assert!(!due(&again).is_empty());
     let mut twin = stage.clone();
@@ -386,19 +386,19 @@ fn what_nobody_takes_expires_and_may_be_taken_late() {
             "ke>th life=30d",
             "got np 1",
             "wait 72h-1ms",
-            "expire",
+            "tick",
             "box th",
             "wait 1ms",
-            "expire",
+            "tick",
             "box th",
             "box np",
-            "expire",
+            "tick",
             "got th 1",
             "box th",
             "seen th 1",
             "box th",
             "wait 30d",
-            "expire",
+            "tick",
             "seen th 2",
             "box th",
         ],
@@ -414,23 +414,23 @@ fn what_nobody_takes_expires_and_may_be_taken_late() {
 }
 
 #[test]
-fn overdue_messages_come_oldest_end_first_and_no_more_than_asked_for() {
+fn what_has_ended_comes_oldest_end_first_and_no_more_than_asked_for() {
     let mut stage = Stage::new();
     for step in ["ke>th,np,gb life=5d", "gb>th,np", "np>th life=4d"] {
         stage.act(step);
     }
     let first = stage.log.len() as u64 - 3;
-    let overdue = |stage: &Stage, max| -> Vec<(u64, usize)> {
-        let of = |entry: &Entry| match entry {
-            Entry::Expired(expired) => (expired.index - first, expired.places.len()),
-            other => panic!("{other:?}"),
+    let due = |stage: &Stage, max| -> Vec<(u64, usize)> {
+        let of = |due: &Due| match due {
+            Due::Ended { index, places } => (index - first, places.len()),
+            Due::NotAcknowledged { .. } => panic!("{due:?}"),
         };
-        stage.exchange.overdue(START.plus(6 * stage::DAY_MS), max).iter().map(of).collect()
+        stage.exchange.due(START.plus(6 * stage::DAY_MS), max).iter().map(of).collect()
     };
-    assert_eq!(overdue(&stage, 100), [(1, 2), (2, 1), (0, 3)]);
-    assert_eq!(overdue(&stage, 4), [(1, 2), (2, 1), (0, 1)]);
-    assert_eq!(overdue(&stage, 0), []);
-    assert_eq!(stage.exchange.overdue(START.plus(3 * stage::DAY_MS - 1), 100).len(), 0);
+    assert_eq!(due(&stage, 100), [(1, 2), (2, 1), (0, 3)]);
+    assert_eq!(due(&stage, 4), [(1, 2), (2, 1), (0, 1)]);
+    assert_eq!(due(&stage, 0), []);
+    assert_eq!(stage.exchange.due(START.plus(3 * stage::DAY_MS - 1), 100).len(), 0);
 }
 
 /// Of a message the state knows stub, places and time; a purge leaves no less.
@@ -488,6 +488,7 @@ fn a_key() -> impl Strategy<Value = Key> {
         an_address().prop_map(Key::Group),
         any::<u64>().prop_map(Key::Held),
         id.prop_map(Key::Permission),
+        (an_address(), any::<u64>()).prop_map(|(address, seq)| Key::Advice(address, seq)),
     ]
 }
 
@@ -497,7 +498,7 @@ fn row_of(key: &Key, value: u64) -> Row {
     match key {
         Key::Clock => Row::Clock(v1::ClockRow { last_ms: value }),
         Key::Message(_) => Row::Message(Box::new(v1::MessageRow { stub: None, at_ms: value, places: Vec::new() })),
-        Key::Mailbox(_) => Row::Mailbox(v1::MailboxRow { last_seq: value, last_index: 1 }),
+        Key::Mailbox(_) => Row::Mailbox(v1::MailboxRow { last_seq: value, last_index: 1, last_advice: value % 3 }),
         Key::Place(_, seq) => Row::Place(v1::PlaceRow {
             index: *seq,
             message_id: bytes(1),
@@ -506,6 +507,9 @@ fn row_of(key: &Key, value: u64) -> Row {
             at_ms: value,
             expires_ms: *seq,
             release_index: 0,
+            escalation: (seq % 3) as i32,
+            available_ms: seq % 3,
+            told: (value % 3) as u32,
         }),
         Key::Held(index) => Row::Held(Box::new(v1::HeldRow {
             held_by: "ke".to_owned(),
@@ -571,6 +575,7 @@ proptest! {
         prop_assert_eq!(state.digest(), claimed);
         prop_assert_eq!(state.digest(), again.digest());
         prop_assert!(state.expiring(START).eq(again.expiring(START)));
+        prop_assert!(state.escalating(START).eq(again.escalating(START)));
         let ke = address("ke");
         prop_assert!(state.held_by(&ke).eq(again.held_by(&ke)));
         for who in ["ke", "th"].map(address) {

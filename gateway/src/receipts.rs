@@ -10,10 +10,10 @@ use proto::v1::{self, EntryKind};
 use crate::problem::Problem;
 use crate::writer::Answered;
 
-/// What a sender or issuer is shown of its entry: of a MESSAGE or RELEASE slots 0 to 6 and 8, of anything else all. Numbers in
-/// others' mailboxes are others' affair.
+/// What a sender or issuer is shown of its entry, or of an ADVICE who is told: of a MESSAGE, RELEASE or ADVICE slots 0 to 6 and 8, of
+/// anything else all. Numbers in others' mailboxes are others' affair.
 pub fn shown_to_author(kind: EntryKind) -> impl Fn(SlotId) -> bool {
-    let has_places = matches!(kind, EntryKind::Message | EntryKind::Release);
+    let has_places = matches!(kind, EntryKind::Message | EntryKind::Release | EntryKind::Advice);
     move |(tag, _)| !has_places || tag <= 6 || tag == 8
 }
 
@@ -50,6 +50,14 @@ pub fn of_stored(ledger: &dyn Ledger, stored: &Stored, shown: impl Fn(SlotId) ->
     let (size, checkpoint) = ledger.checkpoint()?;
     let path = ledger.inclusion(stored.index, size)?;
     Ok(Receipt::new(stored.index, &stored.leaf, opened(stored)?, &path, checkpoint, shown).encode().into())
+}
+
+/// The entry at `index` for whom it tells something.
+///
+/// # Errors
+/// [`Problem`] when the ledger cannot be read.
+pub fn advice(ledger: &dyn Ledger, index: u64) -> Result<Bytes, Problem> {
+    of_stored(ledger, &ledger.read(index)?, shown_to_author(EntryKind::Advice))
 }
 
 /// The newest entry of a mailbox, of which only the place is shown.

@@ -193,6 +193,11 @@ impl Shared {
                         mailbox.send_replace(mailbox_seq);
                     }
                 }
+                exchange::Effect::Advised { told } => {
+                    if let Some(mailbox) = self.mailbox_senders().get(&told) {
+                        mailbox.send_modify(|_| ());
+                    }
+                }
                 exchange::Effect::DirectoryGrew => {
                     let size = self.exchange().state().directory().map_or(0, |row| row.size);
                     self.directory.send_replace(size);

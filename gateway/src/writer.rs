@@ -14,6 +14,7 @@ use envelope::message::Verified;
 use envelope::statement::{self, digest_of};
 use envelope::{Address, Draft, Position, Reference, Timestamp};
 use exchange::earlier::named;
+use exchange::rules::rules_version;
 use exchange::{Admission, Batch, Earlier, Found, Refusal, STATE_CLAIM_INTERVAL};
 use ledger::{AppendError, Committed, CommittedEntry, Ledger};
 use proto::v1::{self, SignedStatement, StatementKind};
@@ -23,9 +24,10 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::gate::Permit;
 use crate::keeper::Keeper;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, EXPIRED_PLACES_PER_TICK, OWN_ENTRIES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, DUE_PLACES_PER_TICK, OWN_ENTRIES_MAX};
 use crate::problem::{Bound, Problem};
 use crate::queue::{Place, Queue};
+use crate::receipts::opened;
 use crate::refusal_limiter::RefusalLimiter;
 use crate::shared::Shared;
 use crate::store::{Opener, derive};
@@ -192,7 +194,7 @@ impl Writer {
             self.fill(&mut filling, &*ledger, command);
         }
         if !filling.drafts.is_empty() || filling.pending.is_empty() {
-            filling.add_own_entries(&exchange);
+            filling.add_own_entries(&exchange, &*ledger);
         }
         let Filling { batch, drafts, pending, .. } = filling;
         let (changes, effects) = batch.finish();
@@ -291,7 +293,8 @@ impl Writer {
                 filling.push(entry, Some(sealed), Some(key))
             }
             Err(refusal) => {
-                let refused = refused_entry(&refusal, &reference, &message_id);
+                let rules_version = rules_version(filling.batch.rows());
+                let refused = refused_entry(&refusal, rules_version, &reference, &message_id);
                 self.refuse(filling, refusal, refused)
             }
         }
@@ -446,11 +449,19 @@ impl Filling<'_> {
         Pending::Entry(at)
     }
 
-    /// What the gateway says by itself: expiries, the directory's head, the state's digest.
-    fn add_own_entries(&mut self, exchange: &exchange::Exchange) {
-        for expired in exchange.overdue(self.batch.now(), EXPIRED_PLACES_PER_TICK) {
-            if self.has_room() && self.still_waits(&expired) {
-                self.push(expired, None, None);
+    /// What the gateway says by itself: what has ended and who is told of what, the directory's head, the state's digest.
+    fn add_own_entries(&mut self, exchange: &exchange::Exchange, ledger: &dyn ledger::Ledger) {
+        for due in exchange.due(self.batch.now(), DUE_PLACES_PER_TICK) {
+            let index = due.index();
+            match stub(ledger, index) {
+                Ok(stub) => {
+                    let entries = self.batch.say(due, &stub);
+                    // What has ended and what its sender is told stand side by side, so both or none.
+                    if self.drafts.len() + entries.len() <= BATCH_MESSAGES_MAX {
+                        entries.into_iter().for_each(|entry| drop(self.push(entry, None, None)));
+                    }
+                }
+                Err(problem) => tracing::error!(index, ?problem, "what is due about a message cannot be said"),
             }
         }
         if let Some(head) = self.batch.head_due() {
@@ -462,18 +473,13 @@ impl Filling<'_> {
             self.push(claim, None, None);
         }
     }
+}
 
-    /// A recipient may have taken the message in this very batch.
-    fn still_waits(&self, expired: &Entry) -> bool {
-        let Entry::Expired(expired) = expired else { return false };
-        expired.places.iter().all(|place| {
-            if place.mailbox_seq == 0 {
-                let held = self.batch.rows().held(expired.index);
-                return held.is_some_and(|row| row.state() == v1::RecipientState::Held);
-            }
-            let row = Address::parse(&place.address).ok().and_then(|address| self.batch.rows().place(&address, place.mailbox_seq).cloned());
-            row.is_some_and(|row| row.state() == v1::RecipientState::Available)
-        })
+/// What stays of the message at `index`.
+fn stub(ledger: &dyn ledger::Ledger, index: u64) -> Result<v1::Stub, Problem> {
+    match Entry::read(opened(&ledger.read(index)?)?) {
+        Ok(Entry::Message(message)) => Ok(message.stub),
+        _ => Err(Problem::fault("a message that something is due about", &"is none")),
     }
 }
 
@@ -533,7 +539,7 @@ fn is_issuer(peer: &Address, signed: &SignedStatement) -> bool {
     statement::head_of(signed).is_some_and(|head| head.issuer == peer.as_str())
 }
 
-fn refused_entry(refusal: &Refusal, reference: &Reference, message_id: &[u8; 32]) -> v1::Refused {
+fn refused_entry(refusal: &Refusal, rules_version: u32, reference: &Reference, message_id: &[u8; 32]) -> v1::Refused {
     v1::Refused {
         sender: reference.sender.to_string(),
         year: reference.year,
@@ -541,7 +547,7 @@ fn refused_entry(refusal: &Refusal, reference: &Reference, message_id: &[u8; 32]
         number: reference.number,
         message_id: message_id.to_vec().into(),
         name: refusal.name().to_owned(),
-        rules_version: 1,
+        rules_version,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use client::hotlist::Pack;
-use client::respond::CsvList;
+use client::respond::List;
 use content::keys::Key;
 
 pub(crate) fn csv_list(bytes: &[u8]) -> bool {
-    let Ok(list) = CsvList::parse(bytes) else { return false };
+    let Ok(list) = List::parse(bytes) else { return false };
     for entry in list.entries() {
         assert!(!entry.keys.is_empty() && !entry.record.is_empty(), "a record that nobody finds: {entry:?}");
         for key in &entry.keys {

@@ -53,7 +53,7 @@ pub(crate) fn wire_seeds() -> Vec<Vec<u8>> {
     for bytes in GOLDEN.statements.iter().filter(|bytes| bytes.len() < 4096).take(4) {
         let statement = v1::SignedStatement::decode(&bytes[..]).ok();
         seeds.push(seed("PublishStatementRequest", &|| v1::PublishStatementRequest { statement: statement.clone() }.encode_to_vec()));
-        let start = Some(v1::ReceiveStart { after_seq: 7, retained: true, until_caught_up: false });
+        let start = Some(v1::ReceiveStart { after_seq: 7, retained: true, until_caught_up: false, after_advice: 7 });
         seeds.push(seed("ReceiveRequest", &|| v1::ReceiveRequest { start, credit: 64, statement: statement.clone() }.encode_to_vec()));
     }
     seeds.push(seed("TileRequest", &|| v1::TileRequest { path: "tile/0/x001/067".to_owned() }.encode_to_vec()));

@@ -3,8 +3,8 @@
 //! It does not know what a kind may do; the rules do.
 
 use crate::v1::{
-    Audience, AuthorityKind, Classification, EntryKind, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantState, Priority,
-    RecipientState, ReleaseReason, ReleaseVerdict, StandingReason,
+    AdviceKind, Audience, AuthorityKind, Classification, EntryKind, GroupSenders, Handling, Kind, OptOut, OversightMode, ParticipantState,
+    Priority, RecipientState, ReleaseReason, ReleaseVerdict, StandingReason,
 };
 
 /// An enum of the contract with a name for people: `KIND_NOTICE_REQUEST` reads `notice-request`.
@@ -76,6 +76,7 @@ words! {
     AuthorityKind, "AUTHORITY_KIND_";
     ReleaseVerdict, "RELEASE_VERDICT_";
     ReleaseReason, "RELEASE_REASON_";
+    AdviceKind, "ADVICE_KIND_";
 }
 
 /// No value of these enums has a number from here on.

@@ -54,6 +54,15 @@ def need(sound, why):
         raise Unsound(why)
 
 
+def escalation(context):
+    """Who is told when it is not acknowledged (SPEC 11): 2 its bureau and ipsg/ccc, 1 its bureau, 0 nobody."""
+    alert, query, query_result, void, urgent, flash = 5, 9, 10, 24, 2, 3
+    kind, priority = context["kind"], context["priority"]
+    if context["exercise"] or kind in (query, query_result, void):
+        return 0
+    return 2 if kind == alert or priority == flash else int(priority == urgent)
+
+
 def compile_stubs(folder):
     """The generated modules of proto/ecowire/v1, made in `folder`."""
     from grpc_tools import protoc
@@ -374,11 +383,11 @@ class Client:
     def check_slots(self, header, slots, header_bytes):
         """Slots 5, 6 and the count of 7, which sender and recipients see alike."""
         context = forms.read("context", header["context"])
-        need(wire.canonical("Decision", slots[5, 0]) == wire.new("Decision", rules_version=1, policy_position=1, available=True), "decision")
+        need(wire.canonical("Decision", slots[5, 0]) == wire.new("Decision", rules_version=2, policy_position=1, available=True), "decision")
         stub = wire.canonical("Stub", slots[6, 0])
         own = {name: context[name] for name in ("sender", "year", "series", "number", "priority", "expires_ms")}
         own |= {"message_id": sealing.message_id(header_bytes), "retention_class": stub["retention_class"]}
-        own |= {"handling": H2 if context["handling"] == H2 else 0}
+        own |= {"handling": H2 if context["handling"] == H2 else 0, "escalation": escalation(context)}
         need(stub == wire.new("Stub", **own), "another stub")
         need(int.from_bytes(slots[7, 0], "big") == len(context["recipients"]), "another number of places")
 

@@ -109,7 +109,7 @@ async fn read(stage: &Stage, seen: &mut Seen) {
 
 /// A stream of all that `th` was sent and will be sent.
 async fn open_mailbox(stage: &Stage) -> (mpsc::Sender<ReceiveRequest>, tonic::Streaming<v1::ReceiveResponse>) {
-    let start = ReceiveStart { after_seq: 0, retained: true, until_caught_up: false };
+    let start = ReceiveStart { after_seq: 0, retained: true, until_caught_up: false, after_advice: 0 };
     let (requests, queue) = mpsc::channel(1);
     requests.send(ReceiveRequest { start: Some(start), credit: 64, statement: None }).await.expect("room");
     let answers = stage.theatre.messages("th").await.receive(ReceiverStream::new(queue)).await;

@@ -70,7 +70,7 @@ fn todays_code_replays_the_golden_store_to_the_recorded_roots_and_state() {
 }
 
 /// What was added since lies in no golden store yet.
-const ADDED_SINCE: [EntryKind; 4] = [EntryKind::Grants, EntryKind::Group, EntryKind::Release, EntryKind::Permission];
+const ADDED_SINCE: [EntryKind; 5] = [EntryKind::Grants, EntryKind::Group, EntryKind::Release, EntryKind::Permission, EntryKind::Advice];
 
 /// Version 1 has these kinds; a later version makes a golden store of its own for what it adds.
 #[test]

@@ -139,7 +139,7 @@ struct Stream {
 
 impl Stream {
     async fn open(theatre: &Theatre, member: &str, retained: bool, credit: u32) -> Self {
-        let start = ReceiveStart { after_seq: 0, retained, until_caught_up: false };
+        let start = ReceiveStart { after_seq: 0, retained, until_caught_up: false, after_advice: 0 };
         let (requests, queue) = mpsc::channel(4);
         requests.send(ReceiveRequest { start: Some(start), credit, statement: None }).await.expect("room");
         let answers = theatre.messages(member).await.receive(ReceiverStream::new(queue)).await.expect("a stream").into_inner();

@@ -480,6 +480,11 @@ fn summary(entry: &Entry) -> String {
         Entry::RefusalsCounted(counted) => format!("{} of {}", counted.count, counted.sender),
         Entry::StateClaim(claim) => envelope::genesis::hex(&claim.state_sha256_sum),
         Entry::Expired(expired) => format!("entry {} in {} mailboxes", expired.index, expired.places.len()),
+        Entry::Advice { advice, .. } => {
+            let (what, recipients) = (advice.kind().word(), advice.recipients.join(", "));
+            let (sender, year, series, number) = (&advice.sender, advice.year, advice.series, advice.number);
+            format!("{} told that {sender}/{year}.{series}/{number} is {what} at {recipients}", advice.told)
+        }
         Entry::Later(number) => format!("kind {number}, of a later version"),
     }
 }

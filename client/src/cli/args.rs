@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use envelope::{Address, Reference};
 use proto::v1::{Classification, Handling, Kind, OptOut, Priority};
 
-pub(crate) use clocks::{Looking, Overdue};
+pub(crate) use clocks::{Advices, Looking, Overdue};
 pub(crate) use desk::{Attest, Deletion, DeletionCommand, DeletionStatus, Held, HeldCommand, Notices, Permit, PermitCommand, Report};
 pub(crate) use forms::{ComposeEcomessage, ComposeWhat, Composing, Export, FieldSystem, Format, Import, PackCommand, Packing, Schema};
 pub(crate) use office::{Bureau, BureauCommand, Code, Enrol, Granting, Group, GroupCommand, Office, Revoking, Standing};
@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Permit(Permit),
     Deletion(Deletion),
     Overdue(Overdue),
+    Advices(Advices),
     Query(Query),
     Respond(Respond),
     Confirm(Confirm),

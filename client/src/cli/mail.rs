@@ -14,7 +14,7 @@ use envelope::Reference;
 use proto::v1::Kind;
 
 use super::secrets::Secrets;
-use super::{args, print, querying, reports};
+use super::{advices, args, print, querying, reports};
 
 pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     if inbox.follow {
@@ -26,9 +26,11 @@ pub(super) async fn inbox(inbox: &args::Inbox, secrets: &Secrets, way: &args::Wa
         Err(error) => Err(error),
     };
     // What is here is shown whatever the gateway says.
-    for message in Client::offline(&profile)?.inbox()? {
+    let client = Client::offline(&profile)?;
+    for message in client.inbox()? {
         print::received(&message, inbox.json);
     }
+    advices::news(&client)?;
     let mail = visited?;
     Ok(report(&mail))
 }
@@ -103,11 +105,13 @@ impl Follower {
         let profile = Profile::open_within(&inbox.profile, &secrets.unlock(), super::PROFILE_WAIT).await?;
         let visited = self.fetch(&profile, link, way).await;
         // What another command fetched is new to this list, too; and it is shown whatever the gateway says.
-        for message in Client::offline(&profile)?.inbox()? {
+        let client = Client::offline(&profile)?;
+        for message in client.inbox()? {
             if self.shown.insert(message.mailbox_seq) {
                 print::received(&message, inbox.json);
             }
         }
+        advices::news(&client)?;
         let mut mail = visited?;
         if mail.missing == self.missing {
             mail.missing.clear();

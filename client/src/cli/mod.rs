@@ -1,5 +1,6 @@
 //! The commands, one function each: arguments in, library calls, output. Nothing is decided here.
 
+mod advices;
 pub(crate) mod args;
 mod auditing;
 mod board;
@@ -99,6 +100,7 @@ async fn carry_out(arguments: Arguments) -> Result<ExitCode, Error> {
         Command::Held(held) => desk::held(&held, &secrets, way).await,
         Command::Permit(permit) => desk::permit(&permit, &secrets, way).await,
         Command::Deletion(deletion) => desk::deletion(&deletion, &secrets, way).await,
+        Command::Advices(asked) => advices::run(&asked.office, &secrets, way).await,
         Command::Overdue(overdue) => overdue::run(&overdue, &secrets, way).await,
         Command::Query(query) => querying::query(&query, &secrets, way).await,
         Command::Respond(respond) => querying::respond(&respond, &secrets, way).await,

@@ -88,6 +88,7 @@ pub(crate) fn news(client: &Client, sent: &[Sent], pending: Option<&Error>) -> R
         }
     }
     client.told(&notices)?;
+    super::advices::news(client)?;
     if let Some(error) = pending {
         note(&format!("messages are kept in the outbox: {error}"));
     }

@@ -29,6 +29,7 @@ fn message_slots(places: usize) -> Slots {
         held_by: String::new(),
         origin_sender: String::new(),
         origin_id: Default::default(),
+        escalation: 0,
     };
     Slots::new(EntryKind::Message)
         .with(1, context().encode_to_vec())

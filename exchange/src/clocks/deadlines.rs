@@ -2,7 +2,11 @@
 //!
 //! Every time runs from AVAILABLE at the recipient, in milliseconds of ledger time. A message of an exercise and a VOID have no clock.
 
-use proto::v1::{Kind, Priority};
+use envelope::Address;
+use proto::v1::{Escalation, Kind, Priority};
+
+/// Who hears of a FLASH that neither its recipient nor the bureau has seen to.
+pub const COMMAND_CENTRE: &str = "ipsg/ccc";
 
 const SECOND_MS: u64 = 1000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;
@@ -73,6 +77,57 @@ pub fn acknowledgement(kind: Kind, priority: Priority) -> Option<Acknowledgement
         (_, Priority::Urgent) => Some(URGENT),
         (_, Priority::Routine | Priority::Unspecified) => Some(ROUTINE),
     }
+}
+
+/// Who is told of a message when a recipient does not acknowledge it in time.
+#[must_use]
+pub fn escalation(kind: Kind, priority: Priority, exercise: bool) -> Escalation {
+    let deadline = acknowledgement(kind, priority).filter(|_| !exercise);
+    match deadline.map(|deadline| (deadline.bureau_ms, deadline.command_ms)) {
+        Some((Some(_), Some(_))) => Escalation::Centre,
+        Some((Some(_), None)) => Escalation::Bureau,
+        _ => Escalation::Unspecified,
+    }
+}
+
+/// Who is told first, and who next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The bureau that answers for the recipient; the recipient where nobody does.
+    Bureau,
+    /// `ipsg/ccc`.
+    Centre,
+}
+
+impl Step {
+    /// After how long which of them is told, by how many were told before: the first step that is left.
+    #[must_use]
+    pub fn next(escalation: Escalation, told: u32) -> Option<(Self, u64)> {
+        let deadline = match escalation {
+            Escalation::Unspecified => return None,
+            Escalation::Bureau => URGENT,
+            Escalation::Centre => FLASH,
+        };
+        match told {
+            0 => deadline.bureau_ms.map(|ms| (Self::Bureau, ms)),
+            1 => deadline.command_ms.map(|ms| (Self::Centre, ms)),
+            _ => None,
+        }
+    }
+
+    /// Who is told about this recipient.
+    #[must_use]
+    pub fn told(self, recipient: &Address) -> Option<Address> {
+        match self {
+            Self::Bureau => Some(bureau_of(recipient)),
+            Self::Centre => Address::parse(COMMAND_CENTRE).ok(),
+        }
+    }
+}
+
+/// The bureau that answers for an address: its own, or itself.
+pub(super) fn bureau_of(address: &Address) -> Address {
+    address.own_ncb().unwrap_or_else(|| address.clone())
 }
 
 /// By when and by what a message of this kind and priority is answered; `None` when it asks for nothing.

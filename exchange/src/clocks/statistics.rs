@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use envelope::{Address, Timestamp};
 
-use super::{Clocks, Course, Noted, acknowledgement, answer, bureau_of};
+use super::deadlines::bureau_of;
+use super::{Clocks, Course, Noted, acknowledgement, answer};
 
 /// How a bureau, with those below it, took what it was sent.
 ///

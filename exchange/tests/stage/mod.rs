@@ -229,7 +229,7 @@ fn policy() -> v1::Policy {
     let low = [v1::Classification::OfficialUseOnly, v1::Classification::Restricted];
     let kinds = [Message, Request, Reply, Ecomessage, Alert, Void];
     v1::Policy {
-        rules_version: 1,
+        rules_version: 2,
         lifetime_max_ms: 30 * DAY_MS,
         lifetime_min_ms: 3 * DAY_MS,
         skew_max_ms: 5 * 60_000,
@@ -341,10 +341,7 @@ impl Stage {
             ["permit", words @ ..] => return self.permit(words),
             ["got", who, seqs] => return self.take(who, StatementKind::Delivered, seqs),
             ["seen", who, seqs] => return self.take(who, StatementKind::Acknowledged, seqs),
-            ["expire"] => {
-                let overdue = self.exchange.overdue(self.now, 64);
-                overdue.into_iter().for_each(|entry| self.append(entry));
-            }
+            ["tick"] => self.tick(),
             ["box", who] => return self.mailbox(who),
             ["again", which] => {
                 let (submission, peer) = self.sent[which.parse::<usize>().expect("the number of a letter") - 1].clone();
@@ -472,10 +469,28 @@ impl Stage {
         Ok(())
     }
 
+    /// Says what the gateway has to say by itself, as its writer does.
+    fn tick(&mut self) {
+        for due in self.exchange.due(self.now, 64) {
+            let Entry::Message(message) = self.entry(due.index()) else { panic!("something is due about a message") };
+            let entries = self.exchange.batch(self.log.len() as u64, self.now).say(due, &message.stub);
+            self.append_together(entries);
+        }
+    }
+
+    /// The entry at `index`.
+    pub(crate) fn entry(&self, index: u64) -> Entry {
+        Entry::read(&self.log[index as usize].opening).expect("an entry")
+    }
+
     /// Appends an entry that nobody has judged.
     pub(crate) fn append(&mut self, entry: Entry) {
-        let draft = entry.clone().into_draft();
-        self.append_all(vec![(entry, draft)]);
+        self.append_together(vec![entry]);
+    }
+
+    /// Appends entries of one batch that nobody has judged.
+    pub(crate) fn append_together(&mut self, entries: Vec<Entry>) {
+        self.append_all(entries.into_iter().map(|entry| (entry.clone(), entry.into_draft())).collect());
     }
 
     fn append_all(&mut self, mut entries: Vec<(Entry, Draft)>) {

@@ -227,6 +227,7 @@ impl AuditService {
             );
             indexes.extend(state.permissions_of(own).map(|row| row.index));
             indexes.extend(state.grants(own).map(|grants| grants.index));
+            indexes.extend(state.advices(own, 0).map(|(_, index)| index));
             for (year, series, used) in state.all_series(own) {
                 let reference = |number| Reference { sender: own.clone(), year, series, number };
                 sent.extend(used.used.iter().flat_map(|range| range.first..=range.last).map(reference));

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use envelope::message::Peer;
 use envelope::statement::digest_of;
 use exchange::Rows as _;
@@ -41,9 +42,10 @@ pub(crate) fn start(
             }
         };
         let (mailbox, last) = (desk.shared.mailbox(&peer.address), out.clone());
-        let reader =
-            Reader { desk, peer, out, mailbox, start: first.0, credit: 0, sent: BTreeSet::new(), after: first.0.after_seq, told: false };
-        if let Err(status) = reader.run(inbound, first.1).await {
+        let (start, credit) = first;
+        let (after, advised) = (start.after_seq, start.after_advice);
+        let reader = Reader { desk, peer, out, mailbox, start, credit: 0, sent: BTreeSet::new(), after, advised, told: false };
+        if let Err(status) = reader.run(inbound, credit).await {
             tracing::debug!(code = ?status.code(), "a receive stream ended");
             // A peer that has gone away needs no reason.
             drop(last.send(Box::new(Err(status))).await);
@@ -64,6 +66,8 @@ struct Reader {
     sent: BTreeSet<u64>,
     /// With `retained`: what was delivered before has been sent up to here.
     after: u64,
+    /// Number of the last advice that was sent, or that the client had.
+    advised: u64,
     /// Whether the client was told that it has caught up since the last delivery.
     told: bool,
 }
@@ -94,6 +98,10 @@ impl Reader {
                 self.note_sent(&next);
                 self.desk.shared.metrics.delivered();
                 self.say(ReceiveResponse { delivery: Some(delivery), ..ReceiveResponse::default() }).await?;
+            }
+            // After what waits: a message that is late is no reason to make others late.
+            while let Some(receipt) = self.next_advice()? {
+                self.say(ReceiveResponse { advice: receipt, ..ReceiveResponse::default() }).await?;
             }
             if self.next().is_none() && !self.told {
                 self.told = true;
@@ -155,6 +163,14 @@ impl Reader {
         next.map(|(seq, place)| Next::new(seq, place, false))
     }
 
+    /// The receipt of the next thing that the reader is told.
+    fn next_advice(&mut self) -> Result<Option<Bytes>, Problem> {
+        let next = self.desk.shared.exchange().state().advices(&self.peer.address, self.advised).next();
+        let Some((seq, index)) = next else { return Ok(None) };
+        self.advised = seq;
+        receipts::advice(&*self.desk.shared.ledger(), index).map(Some)
+    }
+
     fn note_sent(&mut self, next: &Next) {
         self.credit -= 1;
         self.told = false;
@@ -176,6 +192,8 @@ impl Reader {
 
     async fn send_head(&mut self) -> Result<(), Status> {
         let mailbox = self.desk.shared.exchange().state().mailbox(&self.peer.address).cloned();
+        // Who was only told something has a row, and no message.
+        let mailbox = mailbox.filter(|row| row.last_seq > 0);
         let head = match mailbox {
             Some(mailbox) => receipts::mailbox_head(&*self.desk.shared.ledger(), &mailbox, &self.peer.address)?,
             None => v1::MailboxHead::default(),

@@ -6,8 +6,8 @@ from . import forms, tree, wire
 from .wire import ENUMS
 
 MESSAGE = 2
-TABLES = {MESSAGE: tuple(range(10)), 3: (0, 1, 2), 4: (0, 1, 2), 9: (0, 1, 7), 18: (0, 1, 2)}
-REPEATED = {MESSAGE: {7}, 9: (7,)}
+TABLES = {MESSAGE: tuple(range(10)), 3: (0, 1, 2), 4: (0, 1, 2), 9: (0, 1, 7), 23: (0, 1, 7), 18: (0, 1, 2)}
+REPEATED = {MESSAGE: {7}, 9: (7,), 23: (7,)}
 COUNT_MAX = 512
 # Kinds from here on are critical: who does not know one must not go on.
 CRITICAL_FROM = 0x8000

@@ -171,7 +171,7 @@ def check_certificates(chain):
 
 
 def check_policy(m):
-    need(m is not None and m["rules_version"] == 1, "rules_version")
+    need(m is not None and m["rules_version"] in (1, 2), "rules_version")
     need(0 < m["lifetime_min_ms"] <= m["lifetime_max_ms"] <= 366 * DAY_MS, "lifetimes")
     need(m["skew_max_ms"] <= 3_600_000, "skew_max_ms")
     need(1 <= len(m["kems"]) <= 4 and len(m["grants"]) <= 64, "kems or grants")

@@ -184,7 +184,7 @@ def forms_of_statements(files):
             "threshold 3 of 2": {"authority_threshold": 3}, "a weak log key": {"log_key": small},
             "a weak authority": {"authority": [wire.new("AuthorityKey", alg=1, public=small)], "authority_threshold": 1},
             "an authority twice": {"authority": authority(1) * 2}, "node is none": {"node": "ke"}, "no policy": {"policy": None},
-            "rules of version 2": {"policy": policy | {"rules_version": 2}},
+            "rules of version 3": {"policy": policy | {"rules_version": 3}},
             "lifetimes crossed": {"policy": policy | {"lifetime_min_ms": 31 * DAY}},
             "a lifetime of 367 days": {"policy": policy | {"lifetime_max_ms": 367 * DAY}},
             "skew of two hours": {"policy": policy | {"skew_max_ms": 7_200_000}}, "no kem": {"policy": policy | {"kems": []}},
@@ -387,6 +387,10 @@ def ledger(files):
         19: wire.encode("Refused", wire.new("Refused", sender="ke", year=2026, series=1, number=4, message_id=seed(3), name="NO_GRANT", rules_version=1)),
         20: wire.encode("RefusalsCounted", wire.new("RefusalsCounted", sender="ke", count=61, from_ms=1, to_ms=2)),
         21: wire.encode("StateClaim", wire.new("StateClaim", state_sha256_sum=seed(4))),
+        23: wire.encode("Advice", wire.new(
+            "Advice", kind=2, told="ke", seq=3, index=4, message_id=seed(3), sender="th", year=2026, series=1, number=4, priority=3,
+            recipients=["ke/cus/p0"], since_ms=CREATED,
+        )),
         22: wire.encode("Expired", wire.new("Expired", index=4, places=[wire.new("Place", address="ke", mailbox_seq=2)])),
     }
     values = {kind: {(1, 0): value} for kind, value in one.items()}
@@ -396,7 +400,8 @@ def ledger(files):
     values[18] = {(1, 0): one[18], (2, 0): b"\x30" + bytes(700)}  # whatever the list says, the slot holds it
     places = {(7, n + 1): wire.encode("Place", wire.new("Place", address=f"ke/cus/p{n}", mailbox_seq=n + 1)) for n in range(5)}
     values[2] = {(tag, 0): bytes([tag]) * 40 for tag in (1, 2, 3, 4, 5, 6, 8, 9)} | {(7, 0): (5).to_bytes(4, "big")} | places
-    shown = {2: {(1, 0), (2, 0), (7, 3)}}
+    shown = {2: {(1, 0), (2, 0), (7, 3)}, 23: {(1, 0)}}
+    values[23] |= {(7, 0): (1).to_bytes(4, "big"), (7, 1): places[7, 1]}
     for kind, slots in sorted(values.items()):
         slots[0, 0] = kind.to_bytes(2, "big")
         before = [tree.leaf_hash(bytes([n])) for n in range(kind * 3)]
@@ -419,7 +424,7 @@ def later_kinds(files):
         made = wire.new("Opening", version=1, kind=kind, seed=seed(7), slots=slots)
         return {"opening": wire.encode("Opening", made).hex(), "at_ms": CREATED}
 
-    for kind in (23, 300, 0x7FFF):
+    for kind in (24, 300, 0x7FFF):
         files.good("opening", opening(kind))
     for what, case in {
         "a critical kind without a name": opening(0x8000), "the last critical kind": opening(0xFFFF), "a kind of 17 bits": opening(0x10001),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Office;
+
 /// Lists what is overdue of what one sent, received or answers for: deliveries, acknowledgements, answers; exit 7 if there is any.
 ///
 /// The log is replayed and verified as in an audit. A member is shown its own entries only: of its messages the gateway says what became
@@ -14,6 +16,18 @@ use clap::Args;
 pub(crate) struct Overdue {
     #[command(flatten)]
     pub(crate) looking: Looking,
+}
+
+/// Lists what the gateway has told this member: which of its messages ended before somebody took them, and, for a bureau and for
+/// ipsg/ccc, which messages of others nobody has acknowledged in time.
+///
+/// Each is proved by a receipt in the profile's folder `receipts`, which `ecowire receipt verify` checks offline. `ecowire inbox` says
+/// what is new, too.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ecowire advices --profile ke\n  ecowire advices --profile ccc --json")]
+pub(crate) struct Advices {
+    #[command(flatten)]
+    pub(crate) office: Office,
 }
 
 /// Whose eyes, and why.
