@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use content::fold::{Folded, Sent, fold};
-use content::{Form, Payload};
+use content::{Form, Payload, Unapplied};
 use envelope::{Reference, Timestamp};
 use proto::v1::Kind;
 use serde_json::Value;
@@ -72,6 +72,15 @@ impl NoticeState {
     }
 }
 
+/// A CORRECTION that was laid over a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corrected {
+    /// Which.
+    pub by: Reference,
+    /// Changes that were not made.
+    pub unapplied: Vec<Unapplied>,
+}
+
 impl Client {
     /// The notices and diffusions of the inbox as they stand now, oldest first.
     ///
@@ -108,14 +117,16 @@ impl Client {
     }
 
     /// The current report of the case to which a message of the inbox belongs: its initial report with what its sender has supplied,
-    /// corrected and cancelled since.
+    /// corrected and cancelled since; and each CORRECTION that was laid over one of its reports.
     ///
     /// # Errors
     /// [`Error::NotHere`]; [`Error::Argument`] when it is no report, or its initial one is not here.
-    pub fn current_report(&self, reference: &Reference) -> Result<Folded, Error> {
+    pub fn current_report(&self, reference: &Reference) -> Result<(Folded, Vec<Corrected>), Error> {
         self.facts_of(reference)?;
         let mut reports: BTreeMap<String, Sent> = BTreeMap::new();
-        for message in self.inbox()? {
+        let mut corrected: BTreeMap<String, Vec<Corrected>> = BTreeMap::new();
+        let inbox = self.inbox()?;
+        for message in &inbox {
             if message.kind != Kind::Ecomessage || message.from() != &reference.sender || message.finding.is_some() {
                 continue;
             }
@@ -123,19 +134,39 @@ impl Client {
                 Err(Error::Open(_)) => continue,
                 other => other?,
             };
-            if let Some(report) = report {
-                let reference = message.reference.to_string();
-                reports.insert(reference.clone(), Sent { reference, report });
+            if let Some(mut report) = report {
+                let name = message.reference.to_string();
+                for correction in inbox.iter().filter(|one| corrects(one, message)) {
+                    corrected.entry(name.clone()).or_default().extend(self.correct(&mut report, correction)?);
+                }
+                reports.insert(name.clone(), Sent { reference: name, report });
             }
         }
-        let case = connected(&reports, &reference.to_string());
-        if case.is_empty() {
-            return Err(Error::Argument(format!("{reference} is no report")));
-        }
-        fold(&case).map_err(|error| Error::Argument(format!("{reference}: {error}")))
+        let name = reference.to_string();
+        let mut cases = cases(&reports).into_values();
+        let case = cases.find(|case| case.iter().any(|sent| sent.reference == name));
+        let case = case.ok_or_else(|| Error::Argument(format!("{reference} is no report")))?;
+        let corrected = case.iter().filter_map(|sent| corrected.remove(&sent.reference)).flatten().collect();
+        let folded = fold(&case).map_err(|error| Error::Argument(format!("{reference}: {error}")))?;
+        Ok((folded, corrected))
     }
 
-    fn report_in(&self, reference: &Reference) -> Result<Option<content::v1::EcoMessage>, Error> {
+    /// Lays a CORRECTION over a report; `None` when it is not of the form, or does not open.
+    pub(crate) fn correct(&self, report: &mut content::v1::EcoMessage, correction: &Received) -> Result<Option<Corrected>, Error> {
+        let opened = match self.open(&correction.reference) {
+            Err(Error::Open(_)) => return Ok(None),
+            other => other?,
+        };
+        let form = Form::of_media_type(&opened.media_type).filter(|form| *form == Form::Correction);
+        let said = form.and_then(|form| Payload::decode(form, &opened.content).ok()).and_then(|payload| payload.message_as().ok());
+        let Some(said) = said else { return Ok(None) };
+        let mut payload = Payload::from(&*report);
+        let unapplied = payload.correct(&said);
+        *report = payload.report().unwrap_or_default();
+        Ok(Some(Corrected { by: correction.reference.clone(), unapplied }))
+    }
+
+    pub(crate) fn report_in(&self, reference: &Reference) -> Result<Option<content::v1::EcoMessage>, Error> {
         let opened = self.open(reference)?;
         let form = Form::of_media_type(&opened.media_type);
         Ok(form.and_then(|form| Payload::decode(form, &opened.content).ok()).and_then(|payload| payload.report()))
@@ -150,6 +181,12 @@ impl Client {
         let payload = Payload::decode(form, &opened.content).ok();
         Ok(payload.and_then(|payload| serde_json::from_str(&payload.to_json()).ok()))
     }
+}
+
+/// Whether one message corrects another: only who sent it can.
+pub(crate) fn corrects(correction: &Received, message: &Received) -> bool {
+    let of_it = correction.kind == Kind::Correction && correction.target == Some(message.message_id);
+    of_it && correction.from() == message.from() && correction.finding.is_none()
 }
 
 fn board_form(kind: Kind) -> Option<Form> {
@@ -219,19 +256,34 @@ fn age(notice: &mut Notice, now: Timestamp) {
     }
 }
 
-/// Reports that one leads to, by what each follows, in either direction.
-fn connected(reports: &BTreeMap<String, Sent>, reference: &str) -> Vec<Sent> {
-    let follows = |sent: &Sent| sent.report.heading.as_ref().map(|heading| heading.supersedes.trim().to_owned()).unwrap_or_default();
-    let mut case: BTreeMap<&str, &Sent> = BTreeMap::new();
-    let mut open: Vec<&str> = reports.get_key_value(reference).map(|(name, _)| name.as_str()).into_iter().collect();
-    while let Some(name) = open.pop() {
-        let Some(sent) = reports.get(name).filter(|_| !case.contains_key(name)) else { continue };
-        case.insert(name, sent);
-        let before = follows(sent);
-        open.extend(reports.keys().map(String::as_str).filter(|other| *other == before));
-        open.extend(reports.iter().filter(|(_, other)| follows(other) == name).map(|(other, _)| other.as_str()));
+/// One sender's reports by case: each with those that follow it, under the reference of the first that is here.
+pub(crate) fn cases(reports: &BTreeMap<String, Sent>) -> BTreeMap<&str, Vec<Sent>> {
+    let follows = |name: &str| {
+        let heading = reports.get(name).and_then(|sent| sent.report.heading.as_ref());
+        heading.and_then(|heading| reports.get_key_value(heading.supersedes.trim())).map(|(name, _)| name.as_str())
+    };
+    let mut firsts: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut cases: BTreeMap<&str, Vec<Sent>> = BTreeMap::new();
+    for (name, sent) in reports {
+        let (mut way, mut at) = (Vec::new(), name.as_str());
+        let first = loop {
+            if let Some(first) = firsts.get(at) {
+                break *first;
+            }
+            // Reports that follow each other in a ring stand together, too.
+            if let Some(ring) = way.iter().position(|one| *one == at) {
+                break way[ring..].iter().copied().min().unwrap_or(at);
+            }
+            way.push(at);
+            match follows(at) {
+                Some(before) => at = before,
+                None => break at,
+            }
+        };
+        firsts.extend(way.into_iter().map(|name| (name, first)));
+        cases.entry(first).or_default().push(sent.clone());
     }
-    case.into_values().cloned().collect()
+    cases
 }
 
 /// A notice is valid for five years at most.
@@ -311,10 +363,12 @@ mod tests {
             let heading = content::v1::Heading { supersedes: supersedes.to_owned(), ..content::v1::Heading::default() };
             content::v1::EcoMessage { heading: Some(heading), ..content::v1::EcoMessage::default() }
         };
-        let all = [("a", ""), ("b", "a"), ("c", "b"), ("d", ""), ("e", "d"), ("f", "f")];
+        let all = [("a", ""), ("b", "a"), ("c", "b"), ("d", ""), ("e", "d"), ("f", "f"), ("g", "k"), ("h", "i"), ("i", "h"), ("j", "i")];
         let all = all.map(|(name, before)| (name.to_owned(), Sent { reference: name.to_owned(), report: report(before) }));
         let all = BTreeMap::from(all);
-        let names = |from: &str| connected(&all, from).into_iter().map(|sent| sent.reference).collect::<String>();
-        assert_eq!(["a", "b", "c", "d", "e", "f", "g"].map(names), ["abc", "abc", "abc", "de", "de", "f", ""]);
+        let names = |case: Vec<Sent>| case.into_iter().map(|sent| sent.reference).collect::<String>();
+        let cases: Vec<_> = cases(&all).into_iter().map(|(first, case)| (first, names(case))).collect();
+        let wanted = [("a", "abc"), ("d", "de"), ("f", "f"), ("g", "g"), ("h", "hij")];
+        assert_eq!(cases, wanted.map(|(first, all)| (first, all.to_owned())));
     }
 }

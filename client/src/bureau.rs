@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use envelope::identity::Certified;
-use envelope::{Address, Timestamp};
+use envelope::{Address, Class, Timestamp};
+use exchange::rules::COMPLIANCE_DESK;
 use exchange::state::Rows as _;
 use proto::v1::{self, Classification, Grant, OversightMode, Participant, ParticipantRow, ParticipantState, StandingReason, StatementKind};
 use rustls_pki_types::CertificateDer;
@@ -55,10 +56,13 @@ pub struct Member {
 }
 
 impl Client {
-    /// Everybody below this bureau, in order of address.
+    /// Everybody below this bureau, in order of address; for the compliance desk, which answers for them, the bureaus.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         let state = self.directory().state();
+        if self.address().as_str() == COMPLIANCE_DESK {
+            return state.all_participants().filter(|one| one.class() == Class::Ncb).filter_map(|one| self.participant(one)).collect();
+        }
         let below = state.participants(self.address()).take_while(|address| address.first_segment() == self.address().first_segment());
         below.filter(|address| address.own_ncb().as_ref() == Some(self.address())).filter_map(|address| self.participant(address)).collect()
     }

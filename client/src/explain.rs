@@ -5,6 +5,7 @@
 use envelope::Address;
 use exchange::Refusal;
 use exchange::rules::{Judgement, Rule, Sight, explain, held_for};
+use exchange::state::Rows as _;
 
 use crate::client::Client;
 use crate::clock;
@@ -53,7 +54,10 @@ impl Client {
             match judgement.rule {
                 // A wrap needs a key to be sealed to; whether it is still the right one, the gateway knows.
                 Rule::Keys => {
-                    let keyless = context.recipients.iter().find(|recipient| self.directory().current_key(recipient).is_none());
+                    // Who is not enrolled has a rule of its own.
+                    let known = |recipient: &&Address| self.directory().state().participant(recipient).is_some();
+                    let mut known = context.recipients.iter().filter(known);
+                    let keyless = known.find(|recipient| self.directory().current_key(recipient).is_none());
                     let refused = |recipient: &Address| Err(Refusal::StaleKey { recipient: recipient.clone() });
                     judgement.said = Some(keyless.map_or(Ok(()), refused));
                 }

@@ -101,6 +101,9 @@ impl Client {
             return Err(Error::Argument("a message goes to one group at most; send it to each".to_owned()));
         }
         let members = self.members_of(group)?;
+        if members.is_empty() {
+            return Err(Error::Argument(format!("{group} has ended: nobody belongs to it")));
+        }
         if let Some(stranger) = message.to.iter().find(|one| *one != group && !members.contains(one) && one.as_str() != IPSG_DESK) {
             return Err(Error::Argument(format!("{stranger} does not belong to {group}; send it a message of its own")));
         }

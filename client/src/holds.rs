@@ -94,6 +94,15 @@ impl Client {
     /// [`Error::NotHere`] for a message that is not in this profile; what the gateway refuses; [`Error::Unreachable`].
     pub async fn permit(&mut self, subject: &Address, what: &Permit) -> Result<Permission, Error> {
         let id = |message: &Reference| Ok::<_, Error>(self.message_id_of(message)?.to_vec());
+        let own = |message: &Reference| message.sender == *self.address() || message.sender.own_ncb().as_ref() == Some(self.address());
+        if let Permit::Onward { message, .. } | Permit::Countersignature { message } = what
+            && !own(message)
+        {
+            return Err(Error::Argument(format!(
+                "{message} is {}'s: only who sent it, or the bureau above, can permit this",
+                message.sender
+            )));
+        }
         let (kind, message_id, recipients, lifetime_ms) = match what {
             Permit::Waiver { lifetime_ms } => (AuthorityKind::Waiver, Vec::new(), Vec::new(), *lifetime_ms),
             Permit::Onward { message, recipients } => (AuthorityKind::OnwardGrant, id(message)?, names(recipients), PERMISSION_MAX_MS),
@@ -177,6 +186,23 @@ impl Client {
             matches!(one.kind, v1::Kind::Correction | v1::Kind::Deletion) && one.target == Some(id) && one.finding.is_none()
         };
         Ok(self.inbox()?.into_iter().filter(changes).collect())
+    }
+
+    /// The last message of this profile that attested to a deletion.
+    ///
+    /// # Errors
+    /// What is wrong with the store; [`Error::NotHere`] when the deletion is not here.
+    pub fn attested(&self, deletion: &Reference) -> Result<Option<Reference>, Error> {
+        let id = self.facts_of(deletion)?.message_id;
+        let mut last = None;
+        for (reference, _) in self.profile.store().rows(Table::Sent)? {
+            let Some(reference) = std::str::from_utf8(&reference).ok().and_then(|text| text.parse::<Reference>().ok()) else { continue };
+            let context = self.header_of(&reference)?.context;
+            if context.kind == v1::Kind::DeletionAttestation && context.target == Some(id) {
+                last = Some(reference);
+            }
+        }
+        Ok(last)
     }
 
     /// Everybody who was sent a message of this member, or of whom it came: whom its correction or deletion goes to.

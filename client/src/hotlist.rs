@@ -23,7 +23,7 @@ use envelope::keys::random;
 use envelope::{Address, Class, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::respond::CsvList;
+use crate::respond::List;
 
 pub use shelf::{Checked, HotHit, Kept};
 
@@ -127,7 +127,7 @@ impl Pack {
     ///
     /// # Errors
     /// [`PackError`] when it would not be taken, before anything is hashed.
-    pub fn build(plan: &Plan, list: &CsvList, tick: &(dyn Fn() + Sync)) -> Result<Self, PackError> {
+    pub fn build(plan: &Plan, list: &List, tick: &(dyn Fn() + Sync)) -> Result<Self, PackError> {
         let entries = entries(list);
         if entries.len() > ENTRIES_MAX {
             return Err(PackError::Entries(entries.len()));
@@ -285,12 +285,12 @@ impl<'a> Hasher<'a> {
 
 /// How many hashes a list makes.
 #[must_use]
-pub fn count(list: &CsvList) -> usize {
+pub fn count(list: &List) -> usize {
     entries(list).len()
 }
 
 /// Each identifier of each owner, once.
-fn entries(list: &CsvList) -> Vec<(&Key, &Address)> {
+fn entries(list: &List) -> Vec<(&Key, &Address)> {
     let mut all: Vec<(&Key, &Address)> = list.entries().iter().flat_map(|one| one.keys.iter().map(|key| (key, &one.owner))).collect();
     all.sort_unstable();
     all.dedup();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     fn pack() -> Pack {
-        Pack::build(&plan(), &CsvList::parse(LIST.as_bytes()).unwrap(), &|| ()).unwrap()
+        Pack::build(&plan(), &List::parse(LIST.as_bytes()).unwrap(), &|| ()).unwrap()
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod tests {
         let tick = || {
             ticks.fetch_add(1, Ordering::Relaxed);
         };
-        let built = Pack::build(&plan(), &CsvList::parse(LIST.as_bytes()).unwrap(), &tick).unwrap();
+        let built = Pack::build(&plan(), &List::parse(LIST.as_bytes()).unwrap(), &tick).unwrap();
         let json = built.to_json().unwrap();
         let pack = Pack::parse(&json).unwrap();
         assert_eq!((&pack, pack.entries(), ticks.into_inner()), (&built, 3, 3));
@@ -375,7 +375,7 @@ mod tests {
     #[track_caller]
     fn check(field: &str, value: serde_json::Value, why: &str) {
         let mut json: serde_json::Value = serde_json::from_slice(EMPTY.get_or_init(|| {
-            let list = CsvList::parse(b"owner,imo\n").unwrap();
+            let list = List::parse(b"owner,imo\n").unwrap();
             Pack::build(&plan(), &list, &|| ()).unwrap().to_json().unwrap()
         }))
         .unwrap();
@@ -412,15 +412,15 @@ mod tests {
         let large = vec![b' '; BYTES_MAX + 1];
         assert!(matches!(Pack::parse(&large), Err(PackError::Bytes { .. })));
         let many: String = (0..30_000).map(|at| format!("ke,{at}\n")).collect();
-        let list = CsvList::parse(format!("owner,plate\n{many}").as_bytes()).unwrap();
+        let list = List::parse(format!("owner,plate\n{many}").as_bytes()).unwrap();
         assert!(matches!(Pack::build(&plan(), &list, &|| ()), Err(PackError::Bytes { entries: 30_000, .. })));
-        assert!(matches!(Pack::build(&Plan { days: 15, ..plan() }, &CsvList::default(), &|| ()), Err(PackError::Wrong(_))));
+        assert!(matches!(Pack::build(&Plan { days: 15, ..plan() }, &List::default(), &|| ()), Err(PackError::Wrong(_))));
     }
 
     #[test]
     fn ten_thousand_entries_are_carried_by_one_message() {
         let many: String = (0..10_000).map(|at| format!("ke,{at}\n")).collect();
-        let list = CsvList::parse(format!("owner,plate\n{many}").as_bytes()).unwrap();
+        let list = List::parse(format!("owner,plate\n{many}").as_bytes()).unwrap();
         let mut pack = pack();
         pack.groups = BTreeMap::from([(("plate".to_owned(), "ke".parse().unwrap()), vec![[7; TAG_BYTES]; count(&list)])]);
         assert_eq!(Pack::parse(&pack.to_json().unwrap()).unwrap().entries(), 10_000);

@@ -1,10 +1,11 @@
 //! Answers to queries: a service looks each of them up, tells who asked hit or no hit, and tells the owner of what was found.
 //!
-//! It does not know how a list looks; a [`Responder`] does, and [`CsvList`] is one. **Invariants:** a query is answered once: that it
+//! It does not know how a list looks; a [`Responder`] does, and [`List`] is one. **Invariants:** a query is answered once: that it
 //! was, and what owners are still to be told, becomes durable in the same commit as the answer in the outbox; and who asked is told
 //! that there is something and whose it is, no more.
 
 mod list;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use prost::Message as _;
 use proto::v1::{Kind, Priority};
 use serde::{Deserialize, Serialize};
 
-pub use list::{CsvList, Entry, ListError};
+pub use list::{Entry, List, ListError};
+pub use reports::Reports;
 
 use crate::client::Client;
 use crate::clock;

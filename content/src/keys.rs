@@ -59,22 +59,58 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     words::of("Identified.kind").iter().copied().chain([CALL_SIGN, NAME])
 }
 
+/// All keys of a report: of its persons, organisations, what carried the goods, and their permits; each once, in order.
+#[must_use]
+pub fn of_report(report: &v1::EcoMessage) -> Vec<Key> {
+    let mut said = Vec::new();
+    report.persons.iter().for_each(|person| say_person(person, &mut said));
+    report.organisations.iter().for_each(|one| say_organisation(one, &mut said));
+    for transport in &report.transports {
+        transport.vessel.iter().for_each(|vessel| say_vessel(vessel, &mut said));
+        let numbers = [
+            ("container", &transport.container),
+            ("seal", &transport.seal),
+            ("aircraft", &transport.aircraft),
+            ("plate", &transport.plate),
+            ("vin", &transport.vin),
+            ("air_waybill", &transport.waybill),
+        ];
+        said.extend(numbers.map(|(kind, number)| (kind, raw(number))));
+    }
+    let permits = report.goods.iter().flat_map(|goods| &goods.permits);
+    said.extend(permits.map(|permit| ("permit", permit.raw.clone())));
+    keys(&said)
+}
+
 /// All keys of a subject, each once, in order.
 #[must_use]
 pub fn of_subject(subject: &v1::Subject) -> Vec<Key> {
-    let raw = |identifier: &Option<v1::Identifier>| identifier.as_ref().map_or_else(String::new, |one| one.raw.clone());
     let mut said: Vec<(&str, String)> = subject.identifiers.iter().map(|one| (one.kind.as_str(), raw(&one.number))).collect();
-    if let Some(person) = &subject.person {
-        said.extend(person.names.iter().map(|name| (NAME, name.clone())));
-        said.extend(person.documents.iter().map(|one| (one.kind.as_str(), raw(&one.number))));
-    }
-    if let Some(vessel) = &subject.vessel {
-        said.extend([("imo", raw(&vessel.imo)), ("mmsi", raw(&vessel.mmsi)), (CALL_SIGN, vessel.call_sign.clone())]);
-        said.extend(vessel.former_names.iter().chain([&vessel.name]).map(|name| (NAME, name.clone())));
-    }
-    if let Some(company) = &subject.company {
-        said.extend([(NAME, company.name.clone()), ("registration", raw(&company.registration))]);
-    }
+    subject.person.iter().for_each(|person| say_person(person, &mut said));
+    subject.vessel.iter().for_each(|vessel| say_vessel(vessel, &mut said));
+    subject.company.iter().for_each(|company| say_organisation(company, &mut said));
+    keys(&said)
+}
+
+fn say_person<'a>(person: &'a v1::Person, said: &mut Vec<(&'a str, String)>) {
+    said.extend(person.names.iter().map(|name| (NAME, name.clone())));
+    said.extend(person.documents.iter().map(|one| (one.kind.as_str(), raw(&one.number))));
+}
+
+fn say_vessel(vessel: &v1::Vessel, said: &mut Vec<(&str, String)>) {
+    said.extend([("imo", raw(&vessel.imo)), ("mmsi", raw(&vessel.mmsi)), (CALL_SIGN, vessel.call_sign.clone())]);
+    said.extend(vessel.former_names.iter().chain([&vessel.name]).map(|name| (NAME, name.clone())));
+}
+
+fn say_organisation(one: &v1::Organisation, said: &mut Vec<(&str, String)>) {
+    said.extend([(NAME, one.name.clone()), ("registration", raw(&one.registration))]);
+}
+
+fn raw(identifier: &Option<v1::Identifier>) -> String {
+    identifier.as_ref().map_or_else(String::new, |one| one.raw.clone())
+}
+
+fn keys(said: &[(&str, String)]) -> Vec<Key> {
     let mut keys: Vec<Key> = said.iter().filter_map(|(kind, raw)| Key::new(kind, raw)).collect();
     keys.sort();
     keys.dedup();
@@ -184,6 +220,35 @@ mod tests {
         let keys: Vec<String> = of_subject(&query.subject.unwrap()).iter().map(|key| format!("{} {}", key.kind(), key.text())).collect();
         assert_eq!(keys, ["call_sign 5ZAB", "imo 9074729", "name jo", "name lucky 7", "name ocean star", "passport A1", "registration R2"]);
         assert_eq!(of_subject(&v1::Subject::default()), []);
+    }
+
+    #[test]
+    fn a_report_is_looked_up_by_whom_and_what_it_names() {
+        let text = br#"{"persons":[{"names":["Jo"],"documents":[{"kind":"passport","number":{"raw":"a1"}}]}],
+            "organisations":[{"name":"Star Ltd","registration":{"raw":"r 2"}}],
+            "goods":[{"taxon":"Loxodonta africana","permits":[{"raw":"ke 77"}]}],
+            "transports":[{"mode":"sea","vessel":{"name":"Ocean Star","imo":{"raw":"IMO 9074729"}},"container":{"raw":"csqu3054383"},
+            "seal":{"raw":"s9"},"waybill":{"raw":"172-12345675"}},{"mode":"road","plate":{"raw":"kaa 123x"},"vin":{"raw":"v1"}}]}"#;
+        let report = crate::Payload::from_json(crate::Form::Ecomessage, text).unwrap().report().unwrap();
+        let keys: Vec<String> = of_report(&report).iter().map(|key| format!("{} {}", key.kind(), key.text())).collect();
+        assert_eq!(
+            keys,
+            [
+                "air_waybill 17212345675",
+                "container CSQU3054383",
+                "imo 9074729",
+                "name jo",
+                "name ocean star",
+                "name star ltd",
+                "passport A1",
+                "permit KE77",
+                "plate KAA123X",
+                "registration R2",
+                "seal S9",
+                "vin V1"
+            ]
+        );
+        assert_eq!(of_report(&v1::EcoMessage::default()), []);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! was; nothing here is linked by a gateway (`tests/tests/graph.rs`). It knows no envelope, no rule and no wire.
 
 mod check;
+mod correct;
 pub mod export;
 mod filled;
 pub mod fold;
@@ -28,6 +29,7 @@ pub mod v1 {
 }
 
 pub use check::{Warning, instant_ms};
+pub use correct::Unapplied;
 pub use filled::filled;
 pub use forms::Form;
 pub use payload::{ContentError, Payload};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use prost_reflect::{DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, Value};
+use prost_reflect::{DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::v1::EcoMessage;
 use crate::{Form, REPORT_BYTES_MAX, ROWS_MAX, TEXT_CHARS_MAX, Warning, packs::Packs};
@@ -86,6 +86,14 @@ impl Payload {
         self.message.encode_to_vec()
     }
 
+    /// Writes a text into a field of the form that says nothing yet.
+    pub fn fill(&mut self, name: &str, text: &str) {
+        let Some(field) = self.message.descriptor().get_field_by_name(name) else { return };
+        if field.kind() == Kind::String && !field.is_list() && !self.message.has_field(&field) {
+            self.message.set_field(&field, Value::String(text.to_owned()));
+        }
+    }
+
     /// Which form it has.
     #[must_use]
     pub fn form(&self) -> Form {
@@ -139,6 +147,10 @@ impl Payload {
     #[must_use]
     pub fn lines(&self) -> Vec<(String, String)> {
         crate::show::lines(&self.message)
+    }
+
+    pub(crate) fn message_mut(&mut self) -> &mut DynamicMessage {
+        &mut self.message
     }
 
     pub(crate) fn into_message(self) -> DynamicMessage {

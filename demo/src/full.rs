@@ -1,7 +1,9 @@
-//! A network of the world's size: 196 bureaus, 400 endpoints, desks, partners and the standing groups; one notice to every bureau,
-//! timed step by step.
+//! A network of the world's size: 196 bureaus, 400 endpoints, desks, partners and the programmes; one notice to every bureau, timed
+//! step by step.
 //!
 //! It does not know a story. What it measures is one machine with everything on it.
+
+mod programmes;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use client::{Client, Compose};
 use envelope::Address;
 use gateway::Running;
-use proto::v1::{GroupSenders, Kind, RecipientState};
+use proto::v1::{Kind, RecipientState};
 
 use crate::letters::{letter, receive};
 use crate::narrator::Narrator;
@@ -61,7 +63,9 @@ async fn notice_to_all(folder: &Folder, running: &Running, tell: &mut Narrator) 
     }
     tell.timed(&format!("{} bureaus, one after another on this machine", bureaus.len()));
     let mut desk = folder.client(running, "ipsg/ens").await?;
-    groups(folder, running, &mut desk, tell).await?;
+    programmes::groups(folder, running, &mut desk, tell).await?;
+    programmes::teams(folder, running, tell).await?;
+    programmes::analysis(folder, running, tell).await?;
     let notice = broadcast(&mut desk, bureaus.len(), tell).await?;
     drop(desk);
 
@@ -84,31 +88,6 @@ async fn notice_to_all(folder: &Folder, running: &Running, tell: &mut Narrator) 
         ms(slowest)
     ));
     audited(&mut folder.client(running, "aud/network").await?, tell).await.map(drop)
-}
-
-/// The standing groups: working groups, projects and committees of the General Secretariat, and task forces of single countries.
-async fn groups(folder: &Folder, running: &Running, desk: &mut Client, tell: &mut Narrator) -> anyhow::Result<()> {
-    tell.step("The standing groups are founded");
-    let bureaus: Vec<&str> = BUREAUS.split_whitespace().collect();
-    let standing: Vec<&str> = STANDING.split_whitespace().collect();
-    for (at, group) in standing.iter().enumerate() {
-        // Each has its own forty-nine, spread over the alphabet.
-        let members = bureaus.iter().skip(at % 4).step_by(4).chain([&"ipsg/ens"]);
-        found(desk, group, members.copied()).await?;
-    }
-    found(desk, "grp/iccwc", ["ipsg/ens", "org/cites", "org/wco"].into_iter()).await?;
-    for bureau in TASK_FORCES {
-        let mut client = folder.client(running, bureau).await?;
-        let [port, land] = ["cus/x-port", "bor/x-land"].map(|site| format!("{bureau}/{site}"));
-        found(&mut client, &format!("grp/nest/{bureau}"), [bureau, &port, &land].into_iter()).await?;
-    }
-    tell.timed(&format!("{}, grp/iccwc, and a task force in each of {}", standing.join(", "), TASK_FORCES.join(", ")));
-    Ok(())
-}
-
-async fn found(owner: &mut Client, group: &str, members: impl Iterator<Item = &str>) -> anyhow::Result<()> {
-    let members = members.map(Address::parse).collect::<Result<Vec<_>, _>>()?;
-    Ok(owner.set_group(&Address::parse(group)?, members, GroupSenders::Members, None).await?)
 }
 
 /// One notice to all bureaus, and how long each part of the way took.
@@ -152,11 +131,6 @@ const ENDPOINTS: usize = 400;
 /// Everybody who belongs to no country.
 const OTHERS: &str = "ipsg/ens ipsg/ccc ipsg/compliance ipsg/rb/abidjan ipsg/rb/buenos-aires ipsg/rb/harare ipsg/rb/nairobi \
     ipsg/rb/san-salvador ipsg/rb/yaounde svc/imaf svc/vessels org/cites org/wco org/latf org/sawen aud/network";
-/// Groups of bureaus that the General Secretariat owns.
-const STANDING: &str = "grp/wg/wildlife grp/wg/fisheries grp/wg/forestry grp/wg/pollution grp/project/predator grp/project/wisdom \
-    grp/project/waylay grp/project/scale grp/project/leaf grp/project/eden grp/ecec";
-/// Bureaus with a National Environmental Security Task Force.
-const TASK_FORCES: [&str; 4] = ["br", "cn", "ke", "th"];
 const NOTICE: &str =
     r#"{"colour":"purple","modus":"one hull, a new name and flag after each port","imo":"9074729","owner_of_the_data":"ke"}"#;
 

@@ -98,7 +98,7 @@ impl Folder {
         let addresses = members.enrolled.iter().cloned().chain([Address::parse(NODE)?]).collect();
         certs_dev::mint(&MintOptions::new(folder.pki(), Network::parse("ecowire.test")?, addresses))?;
         for address in &members.certified {
-            certs_dev::issue(&folder.pki(), address)?;
+            certs_dev::issue(&folder.pki(), address, None)?;
         }
         gateway::init(&Init {
             config: folder.config_path(),

@@ -16,7 +16,7 @@ const POST: &str = "ke/air/kenbo";
 
 /// Gives a post keys and certificates, and lets its bureau enrol it.
 async fn enrolled(theatre: &Theatre, bureau: &mut Client, terms: Terms) {
-    let made = certs_dev::issue(&theatre.pki(), &address(POST)).expect("certificates");
+    let made = certs_dev::issue(&theatre.pki(), &address(POST), None).expect("certificates");
     let enrolled = bureau.enrol(&made.folder.join("identity.pem"), terms).await.expect("enrolled");
     assert_eq!(enrolled, address(POST));
 }
@@ -55,7 +55,7 @@ async fn a_new_post_is_enrolled_works_is_cut_off_and_comes_back() {
     let theatre = Theatre::new(&CAST);
     let running = theatre.start().await;
     let [mut thailand, mut kenya] = [theatre.client("th").await, theatre.client("ke").await];
-    let folder = certs_dev::issue(&theatre.pki(), &address(POST)).expect("certificates").folder;
+    let folder = certs_dev::issue(&theatre.pki(), &address(POST), None).expect("certificates").folder;
     // Certified is not enrolled.
     let stranger = Client::init(&theatre.profile_dir(POST), &theatre.origin(POST, &theatre.url())).await;
     assert!(matches!(stranger, Err(Error::CertificateRefused { .. })), "nobody has enrolled it");
@@ -197,7 +197,7 @@ async fn a_new_certificate_ends_key_and_mail_and_a_suspended_bureau_cuts_no_post
     let sent = kemba.send(note(&["th"], "by the old key")).await.expect("sent");
     kenya.reconnect(PATIENCE).await.expect("Kenya is back");
     std::fs::rename(theatre.identity("ke/cus/kemba"), theatre.folder.path().join("lost")).expect("moved");
-    let folder = certs_dev::issue(&theatre.pki(), &kemba_address).expect("certificates").folder;
+    let folder = certs_dev::issue(&theatre.pki(), &kemba_address, None).expect("certificates").folder;
     let before = kenya.participant(&kemba_address).expect("enrolled");
     kenya.enrol(&folder.join("identity.pem"), Terms::of(&before.row)).await.expect("enrolled anew");
     let after = kenya.participant(&kemba_address).expect("enrolled");

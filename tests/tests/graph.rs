@@ -36,7 +36,7 @@ fn our_crates_depend_on_each_other_like_this() {
         command:
         commit:
         content:
-        demo: certs-dev client commit envelope gateway proto tlog
+        demo: certs-dev client commit content envelope gateway proto tlog
         envelope: proto tlog
         exchange: envelope proto tlog
         gateway: command commit envelope exchange ledger proto tlog

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use client::hotlist::{COST, HOTLIST_TYPE, Pack, Plan};
-use client::respond::CsvList;
+use client::respond::List;
 use client::store::{Table, Write};
 use client::{Client, Compose, ReceiveOptions, Received};
 use content::{Form, Payload, v1};
@@ -146,6 +146,77 @@ async fn a_post_asks_and_its_screen_says_confirm_until_the_owner_has_spoken() {
     let (out, _) = run(&theatre, 8, &status).await;
     assert!(out.contains("DO NOT ACT: TH-9 of th"), "{out}");
     run(&theatre, 2, &["confirm", "--profile", "th", &hit]).await;
+    // By the ledger's time each was answered within its 30 s.
+    let reading = client::overdue::read(&mut theatre.client("aud/network").await, "deadlines", now()).await.expect("read");
+    let counts = &reading.clocks.statistics(now())[&address("svc/imaf")];
+    assert_eq!((counts.asked, counts.replied_in_time, counts.replied_late), (3, 3, 0));
+    end(theatre, running).await;
+}
+
+/// A report to bureau, desk and analysis file.
+async fn report(client: &mut Client, json: &str) -> Reference {
+    let payload = Payload::from_json(Form::Ecomessage, json.as_bytes()).expect("a report");
+    let to = ["ipsg/ens", "svc/imaf"].map(address).into();
+    let media_type = Form::Ecomessage.media_type().to_owned();
+    let message = Compose { kind: Kind::Ecomessage, media_type, ..Compose::new(to, payload.encode()) };
+    client.send(message).await.expect("sent").reference
+}
+
+/// What the analysis file, which then ends, makes of a question of Thailand's: the lines that are shown, without the query's number.
+async fn asked_of_reports(theatre: &Theatre, about: &[&str]) -> Vec<String> {
+    let ask = ["query", "--profile", "th", "--service", "svc/imaf", "--wait", "0"];
+    let (_, err) = run(theatre, 4, &[&ask[..], about].concat()).await;
+    let query = err.split_whitespace().next().expect("a reference").to_owned();
+    run(theatre, 0, &["respond", "--profile", "svc_imaf", "--reports"]).await;
+    let mut command = command(theatre, &["query", "--profile", "th", "--status", &query]);
+    let output = tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("it ends");
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_analysis_file_answers_for_the_reports_that_it_was_sent() {
+    let theatre = Theatre::new(&CAST);
+    let running = theatre.start().await;
+    for member in CAST {
+        drop(theatre.client(member).await);
+    }
+    let ship =
+        r#"{"heading":{"reportType":"initial"},"transports":[{"mode":"sea","vessel":{"name":"Ocean Star","imo":{"raw":"IMO 9074729"}}}]}"#;
+    let (post, bureau) = {
+        let mut post = theatre.client("ke/cus/kemba").await;
+        let mut bureau = theatre.client("ke").await;
+        let first = report(&mut post, ship).await;
+        let more = format!(
+            r#"{{"heading":{{"reportType":"supplement","supersedes":"{first}"}},"transports":[{{"mode":"sea","container":{{"raw":"CSQU3054383"}}}}]}}"#
+        );
+        report(&mut post, &more).await;
+        let car = r#"{"heading":{"reportType":"initial"},"transports":[{"mode":"road","plate":{"raw":"KAA 123X"}}]}"#;
+        (first, report(&mut bureau, car).await)
+    };
+    let hit = |record: &Reference, by: &str| {
+        let line = format!("CONFIRM BEFORE ACTING: {record} of ke, {by}; ke has not confirmed it, and a hit is no permission to act");
+        ["HIT at svc/imaf: 1 found".to_owned(), line]
+    };
+    assert_eq!(asked_of_reports(&theatre, &["--imo", "9321483"]).await, ["no hit at svc/imaf"]);
+    for (about, by) in [(["--imo", "9074729"], "exact by imo"), (["--container", "CSQU 305438-3"], "exact by container")] {
+        assert_eq!(asked_of_reports(&theatre, &about).await, hit(&post, by));
+    }
+    assert_eq!(asked_of_reports(&theatre, &["--plate", "kaa123x"]).await, hit(&bureau, "probable by plate"));
+    // The owner was told of each hit; a name alone is a name.
+    assert_eq!(received(&mut theatre.client("ke").await, Kind::Hit).await.len(), 3);
+    // What is cancelled, and what is deleted, is found no more.
+    {
+        let mut client = theatre.client("ke/cus/kemba").await;
+        report(&mut client, &format!(r#"{{"heading":{{"reportType":"cancellation","supersedes":"{post}"}}}}"#)).await;
+        let reason = theatre.folder.path().join("profiles/reason.json");
+        std::fs::write(&reason, format!(r#"{{"of":"{bureau}","reason":"unlawful"}}"#)).expect("written");
+        let target = bureau.to_string();
+        run(&theatre, 0, &["send", "--profile", "ke", "--kind", "deletion", "--target", &target, "--file", "reason.json"]).await;
+    }
+    for about in [["--imo", "9074729"], ["--container", "CSQU3054383"], ["--plate", "KAA123X"]] {
+        assert_eq!(asked_of_reports(&theatre, &about).await, ["no hit at svc/imaf"], "{about:?}");
+    }
+    run(&theatre, 2, &["respond", "--profile", "svc_imaf"]).await;
     end(theatre, running).await;
 }
 
@@ -153,7 +224,7 @@ async fn a_post_asks_and_its_screen_says_confirm_until_the_owner_has_spoken() {
 async fn a_service_that_is_killed_answers_each_query_once_and_none_never() {
     let theatre = Theatre::new(&CAST);
     let running = theatre.start().await;
-    let list = CsvList::parse(SHIPS.as_bytes()).expect("a list");
+    let list = List::parse(SHIPS.as_bytes()).expect("a list");
     for member in ["ke", "th"] {
         drop(theatre.client(member).await);
     }
@@ -201,7 +272,7 @@ async fn what_is_no_query_is_told_so_and_what_has_ended_is_let_be() {
     drop(theatre.client("ke").await);
     let mut service = theatre.client("svc/imaf").await;
     let mut post = theatre.client("ke/cus/kemba").await;
-    let list = CsvList::parse(SHIPS.replace("th,", "gb,").as_bytes()).expect("a list");
+    let list = List::parse(SHIPS.replace("th,", "gb,").as_bytes()).expect("a list");
     let ended = theatre.letter(&post, &["svc/imaf", "ke"], 1, |context| {
         context.kind = Kind::Query.into();
         context.expires_ms = now().plus(4_000).ms();
@@ -243,7 +314,7 @@ async fn what_is_no_query_is_told_so_and_what_has_ended_is_let_be() {
 async fn send_list(bureau: &mut Client, source: &str, version: u64, days_ago: u64) -> Reference {
     let created = envelope::Timestamp(now().ms() - days_ago * DAY_MS);
     let plan = Plan { name: "ships".to_owned(), version, source: address(source), created, days: 7, cost: COST };
-    let pack = Pack::build(&plan, &CsvList::parse(SHIPS.as_bytes()).expect("a list"), &|| ()).expect("a pack");
+    let pack = Pack::build(&plan, &List::parse(SHIPS.as_bytes()).expect("a list"), &|| ()).expect("a pack");
     let message = Compose {
         kind: Kind::Service,
         media_type: HOTLIST_TYPE.to_owned(),
@@ -351,7 +422,7 @@ async fn a_hot_list_answers_without_a_link_warns_when_it_is_over_and_is_erased()
 
 async fn send_list_as_message(stranger: &mut Client, source: &str) -> Reference {
     let plan = Plan { name: "ships".to_owned(), version: 99, source: address(source), created: now(), days: 7, cost: COST };
-    let pack = Pack::build(&plan, &CsvList::default(), &|| ()).expect("a pack");
+    let pack = Pack::build(&plan, &List::default(), &|| ()).expect("a pack");
     let message =
         Compose { media_type: HOTLIST_TYPE.to_owned(), ..Compose::new(vec![address("ke/cus/kemba")], pack.to_json().expect("json")) };
     stranger.send(message).await.expect("sent").reference

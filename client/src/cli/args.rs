@@ -144,7 +144,7 @@ pub(crate) struct Addressed {
     /// Recipients, separated by commas; a group stands for its members, all/ncb for every bureau.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', required_unless_present = "target")]
     pub(crate) to: Vec<Address>,
-    /// Who of the group does not get it; then the group is not named to anybody.
+    /// Who of the group does not get it. The rest is then written to by name: no rule of the group's holds, and nobody learns of it.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
     pub(crate) except: Vec<Address>,
     #[arg(long, value_name = "WORD", default_value = "message", value_parser = word::<Kind>, help = among::<Kind>("What the message is for"))]

@@ -33,7 +33,8 @@ pub(super) async fn notices(asked: &args::Notices, secrets: &Secrets, way: &args
     let all = client.notices()?;
     let shown: Vec<&Notice> = all.iter().filter(wanted).collect();
     if shown.is_empty() {
-        print::note(&format!("no notice of {} fits; --all shows those that are no longer in force, too", all.len()));
+        let why = if all.is_empty() { "the board is empty" } else { "no notice fits; --all shows those that are no longer in force, too" };
+        print::note(why);
     }
     shown.into_iter().for_each(|notice| say(notice, asked.office.json));
     Ok(ExitCode::SUCCESS)
@@ -83,10 +84,16 @@ fn say(notice: &Notice, json: bool) {
 pub(super) async fn report(asked: &args::Report, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let profile = super::open(&asked.office.profile, secrets, super::PROFILE_WAIT, way).await?;
     let client = crate::Client::offline(&profile)?;
-    let folded = client.current_report(&asked.reference)?;
+    let (folded, corrected) = client.current_report(&asked.reference)?;
     mail::said_of(&client, &asked.reference)?;
     if let Some(by) = &folded.cancelled_by {
         print::note(&format!("cancelled by {}", Escaped(by)));
+    }
+    for one in &corrected {
+        print::note(&format!("corrected by {}", one.by));
+        for left in &one.unapplied {
+            print::note(&format!("{}: {} was not changed: {}", one.by, Escaped(&left.path), left.why));
+        }
     }
     for reference in &folded.taken_back {
         print::note(&format!("taken back: {}", Escaped(reference)));

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::args::{DeletionCommand, HeldCommand, PermitCommand};
 use super::secrets::Secrets;
-use super::{args, print};
+use super::{args, print, reports};
 use crate::holds::{Permission, Permit};
-use crate::words::Word as _;
+use crate::words::{Word as _, media_type_of};
 use crate::{Client, Compose, Error, ReceiveOptions, clock};
 
 pub(super) async fn held(held: &args::Held, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
@@ -98,15 +98,16 @@ pub(super) async fn deletion(deletion: &args::Deletion, secrets: &Secrets, way: 
 
 async fn attest(attest: &args::Attest, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let content = std::fs::read(&attest.file).map_err(|cause| Error::File { what: "read", path: attest.file.clone(), cause })?;
-    if content.is_empty() {
-        return Err(Error::Argument(format!("{} is empty: it says what was deleted", attest.file.display())));
-    }
+    let name = attest.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let about = (Some(&attest.reference), None);
+    let (media_type, content) = reports::sealed(Kind::DeletionAttestation, about, &attest.file, media_type_of(&name), content)?;
     let profile = super::open(&attest.office.profile, secrets, super::PROFILE_WAIT, way).await?;
     let mut client = super::connect(&profile, way).await?;
     client.receive(ReceiveOptions::default()).await?;
     is_deletion(&client, &attest.reference)?;
-    let name = attest.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let media_type = crate::words::media_type_of(&name).to_owned();
+    if let Some(before) = client.attested(&attest.reference)? {
+        print::note(&format!("{before} has said so before; this one is sent, too"));
+    }
     let to = client.concerned(&attest.reference)?;
     let sent = client
         .send(Compose { kind: Kind::DeletionAttestation, target: Some(attest.reference.clone()), media_type, ..Compose::new(to, content) })

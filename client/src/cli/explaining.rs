@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use exchange::Refusal;
 use exchange::rules::Judgement;
 use serde::Serialize;
 
@@ -38,6 +39,15 @@ pub(super) async fn run(explain: &args::Explain, secrets: &Secrets, way: &args::
     }
     for judgement in &told.judgements {
         say(judgement, explain.json);
+    }
+    let by_directory = matches!(
+        told.refusal(),
+        Some(
+            Refusal::StaleKey { .. } | Refusal::StaleDirectory { .. } | Refusal::UnknownRecipient { .. } | Refusal::OversightMissing { .. }
+        )
+    );
+    if by_directory {
+        print::note("a newer directory may say otherwise: `ecowire send` fetches it before it seals");
     }
     Ok(match told.refusal() {
         None => ExitCode::SUCCESS,

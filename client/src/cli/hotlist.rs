@@ -11,7 +11,7 @@ use super::querying::{NOT_CONFIRMED, subject};
 use super::secrets::Secrets;
 use super::{args, mail, print};
 use crate::hotlist::{COST, HOTLIST_TYPE, Kept, Pack, PackError, Plan, count};
-use crate::respond::CsvList;
+use crate::respond::List;
 use crate::{Client, Error, Profile, clock};
 
 pub(super) async fn run(hotlist: &args::Hotlist, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
@@ -52,7 +52,7 @@ fn make(make: &args::HotlistMake, profile: Profile) -> Result<ExitCode, Error> {
     };
     // Others may use it meanwhile: this takes minutes.
     drop(profile);
-    let list = CsvList::read(&make.data)?;
+    let list = List::read(&make.data)?;
     let wrong = |error: PackError| Error::Argument(format!("{}: {error}", make.data.display()));
     let bar = ProgressBar::with_draw_target(Some(count(&list) as u64), ProgressDrawTarget::stderr());
     let built = Pack::build(&plan, &list, &|| bar.inc(1));

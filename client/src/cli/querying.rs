@@ -1,6 +1,6 @@
 //! `query`, `respond` and `confirm`, and what `open` says of forms.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::secrets::Secrets;
 use super::{args, mail, print};
 use crate::queries::{QueryAnswer, VALID};
-use crate::respond::{CsvList, Responded, check_service};
+use crate::respond::{List, Reports, Responded, check_service};
 use crate::{Client, Compose, Error, Opened, ReceiveOptions, Received, clock};
 
 pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
@@ -36,7 +36,9 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
     let (message, warnings) = client.query(service, &question(query)?)?;
     warnings.iter().for_each(|warning| print::note(&format!("note: {} {}", warning.path, warning.text)));
     let deadline = Instant::now() + query.wait;
-    let sent = client.send(Compose { classification: query.classification, exercise: query.exercise, ..message }).await;
+    let sent = client
+        .send(Compose { classification: query.classification, exercise: query.exercise, wait: query.wait.min(message.wait), ..message })
+        .await;
     print::carrier(&client, way);
     print::news(&client, client.sent_beside(), None)?;
     let sent = sent?;
@@ -167,16 +169,15 @@ fn hit_line(hit: &crate::queries::Hit, confirmed: bool) -> HitLine<'_> {
 pub(super) async fn respond(respond: &args::Respond, secrets: &Secrets, way: &args::Way) -> Result<ExitCode, Error> {
     let profile = super::open(&respond.profile, secrets, super::PROFILE_WAIT, way).await?;
     check_service(profile.address(), respond.service.as_ref())?;
-    let mut data = Data { list: CsvList::read(&respond.data)?, changed: changed(&respond.data) };
-    print::note(&format!("{}: {} records of {}", profile.address(), data.list.entries().len(), respond.data.display()));
     let mut client = Client::offline(&profile)?;
+    let mut data = Data::read(&client, respond)?;
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let mut trouble = String::new();
     loop {
         let visited = tokio::select! {
             _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
-            visited = visit(&mut client, &data.list, respond, way) => visited,
+            visited = visit(&mut client, &mut data, respond, way) => visited,
         };
         match visited {
             Ok(true) => {}
@@ -196,17 +197,17 @@ pub(super) async fn respond(respond: &args::Respond, secrets: &Secrets, way: &ar
             }
             Err(error) => return Err(error),
         }
-        data.look_again(&respond.data);
+        data.look_again();
     }
 }
 
 /// Fetches what waits, or waits for what comes, and answers it; true when there may be more.
-async fn visit(client: &mut Client, list: &CsvList, respond: &args::Respond, way: &args::Way) -> Result<bool, Error> {
+async fn visit(client: &mut Client, data: &mut Data, respond: &args::Respond, way: &args::Way) -> Result<bool, Error> {
     if client.link().is_none() {
         super::reach(client, None, super::FLUSH_WAIT, way).await?;
     }
     mail::unsound(&client.receive(ReceiveOptions::default()).await?);
-    let mut done = client.respond(list, AT_A_TIME, FLUSH_WAIT).await?;
+    let mut done = client.respond(data.now(client)?, AT_A_TIME, FLUSH_WAIT).await?;
     done.iter().for_each(|one| responded(one, respond.json));
     print::news(client, &[], None)?;
     if !done.is_empty() || !respond.follow {
@@ -219,33 +220,79 @@ async fn visit(client: &mut Client, list: &CsvList, respond: &args::Respond, way
     });
     if let Ok(mail) = tokio::time::timeout(LOOK_AGAIN, came).await {
         mail::unsound(&mail?);
-        done = client.respond(list, AT_A_TIME, FLUSH_WAIT).await?;
+        done = client.respond(data.now(client)?, AT_A_TIME, FLUSH_WAIT).await?;
         done.iter().for_each(|one| responded(one, respond.json));
     }
     Ok(false)
 }
 
-/// The list that is answered from.
+/// What is answered from.
 struct Data {
-    list: CsvList,
+    path: Option<PathBuf>,
     changed: Option<SystemTime>,
+    /// What the file has.
+    file: List,
+    reports: Option<Reports>,
+    /// All of it.
+    list: List,
 }
 
 impl Data {
+    fn read(client: &Client, respond: &args::Respond) -> Result<Self, Error> {
+        let path = respond.data.clone();
+        let (file, changed) = match &path {
+            Some(path) => (List::read(path)?, changed(path)),
+            None => (List::default(), None),
+        };
+        let reports = respond.reports.then(Reports::default);
+        let mut data = Self { path, changed, file, reports, list: List::default() };
+        if let Some(reports) = &mut data.reports {
+            reports.learn(client)?;
+        }
+        data.put_together();
+        data.say(client.address().as_str());
+        Ok(data)
+    }
+
+    /// With the reports that have come.
+    fn now(&mut self, client: &Client) -> Result<&List, Error> {
+        if let Some(reports) = &mut self.reports
+            && reports.learn(client)?
+        {
+            self.put_together();
+        }
+        Ok(&self.list)
+    }
+
     /// A list that has become none is said, and the one before stays.
-    fn look_again(&mut self, path: &Path) {
+    fn look_again(&mut self) {
+        let Some(path) = &self.path else { return };
         let now = changed(path);
         if now == self.changed {
             return;
         }
         self.changed = now;
-        match CsvList::read(path) {
+        match List::read(path) {
             Ok(list) => {
-                print::note(&format!("{} records of {}", list.entries().len(), path.display()));
-                self.list = list;
+                self.file = list;
+                self.put_together();
+                self.say("read again");
             }
             Err(error) => print::note(&format!("the list before is kept: {error}")),
         }
+    }
+
+    fn put_together(&mut self) {
+        let reports = self.reports.iter().flat_map(Reports::entries);
+        self.list = List::of(self.file.entries().iter().cloned().chain(reports));
+    }
+
+    fn say(&self, who: &str) {
+        let (all, file) = (self.list.entries().len(), self.file.entries().len());
+        let of_file = self.path.as_ref().map(|path| format!("{file} records of {}", path.display()));
+        let of_reports = self.reports.as_ref().map(|_| format!("{} cases of the inbox", all - file));
+        let said: Vec<String> = of_file.into_iter().chain(of_reports).collect();
+        print::note(&format!("{who}: {}", said.join(", ")));
     }
 }
 

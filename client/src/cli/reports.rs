@@ -10,6 +10,7 @@ use content::packs::{Pack, Packs, Taxa};
 use content::questions::{Input, Language};
 use content::quick::{Quick, quantity};
 use content::{Form, Payload};
+use envelope::Reference;
 use proto::v1::Kind;
 
 use super::args::{ComposeEcomessage, ComposeWhat};
@@ -102,7 +103,15 @@ pub(super) fn form_of(kind: Kind) -> Option<Form> {
 }
 
 /// Media type and content to seal a file with: JSON is read as the form of its kind and sealed as such.
-pub(super) fn sealed(kind: Kind, file: &Path, guessed: &str, bytes: Vec<u8>) -> Result<(String, Vec<u8>), Error> {
+///
+/// Where the form names the message that it is about, and says nothing there, it names `target`, or what it answers.
+pub(super) fn sealed(
+    kind: Kind,
+    (target, answered): (Option<&Reference>, Option<&Reference>),
+    file: &Path,
+    guessed: &str,
+    bytes: Vec<u8>,
+) -> Result<(String, Vec<u8>), Error> {
     if bytes.is_empty() {
         return Err(Error::Argument(format!("{} is empty", file.display())));
     }
@@ -113,11 +122,20 @@ pub(super) fn sealed(kind: Kind, file: &Path, guessed: &str, bytes: Vec<u8>) -> 
         }
         return Ok((guessed.to_owned(), bytes));
     }
-    Ok((form.media_type().to_owned(), read(form, file, &bytes)?.encode()))
+    let about = match form {
+        Form::Correction | Form::Deletion => target.map(|target| ("of", target)),
+        Form::DeletionAttestation => target.map(|target| ("deletion", target)),
+        Form::DiffusionCancel => target.map(|target| ("diffusion", target)),
+        Form::Feedback => answered.map(|answered| ("warning", answered)),
+        Form::Reply => answered.map(|answered| ("in_reply_to", answered)),
+        Form::HitConfirmation => answered.map(|answered| ("hit", answered)),
+        _ => None,
+    };
+    Ok((form.media_type().to_owned(), read(form, file, &bytes, about)?.encode()))
 }
 
-/// A form from its JSON.
-fn read(form: Form, file: &Path, bytes: &[u8]) -> Result<Payload, Error> {
+/// A form from its JSON, and a field that it fills when that says nothing.
+fn read(form: Form, file: &Path, bytes: &[u8], about: Option<(&str, &Reference)>) -> Result<Payload, Error> {
     let (name, what) = (form.name(), what_it_is(form));
     let more = if form == Form::Ecomessage { "; `ecowire compose ecomessage` makes one" } else { "" };
     let wrong = |error| {
@@ -126,7 +144,9 @@ fn read(form: Form, file: &Path, bytes: &[u8]) -> Result<Payload, Error> {
             file.display()
         ))
     };
-    Payload::from_json(form, bytes).map(checked).map_err(wrong)
+    let mut payload = Payload::from_json(form, bytes).map_err(wrong)?;
+    about.iter().for_each(|(field, reference)| payload.fill(field, &reference.to_string()));
+    Ok(checked(payload))
 }
 
 fn what_it_is(form: Form) -> String {

@@ -40,7 +40,10 @@ pub(super) async fn send(send: &args::Send, secrets: &Secrets, way: &args::Way) 
     let name = send.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (media_type, content) = match &send.media_type {
         Some(media_type) => reports::named(media_type, &send.file, content)?,
-        None => reports::sealed(send.about.kind, &send.file, media_type_of(&name), content)?,
+        None => {
+            let about = (send.about.target.as_ref(), send.about.in_reply_to.as_ref());
+            reports::sealed(send.about.kind, about, &send.file, media_type_of(&name), content)?
+        }
     };
     let profile = super::open(&send.profile, secrets, send.wait.max(SHORTEST_WAIT), way).await?;
     let mut client = Client::offline(&profile)?;

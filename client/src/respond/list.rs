@@ -1,6 +1,6 @@
-//! A list of records in a CSV file: what small services and bureaus have.
+//! Records that are looked up, and how they are read from a CSV file: what small services and bureaus have.
 //!
-//! The first line names the columns: `owner` (an address, always), `record` (the owner's number of it), `kind` (of subject: vessel,
+//! The file's first line names the columns: `owner` (an address, always), `record` (the owner's number of it), `kind` (of subject: vessel,
 //! person, ...), `source`, `note` (sent to who asked: only what may be told), and any kind of identifier or `name`, each as often as
 //! wanted: a ship with three names has three columns `name`. Found is what agrees in one whole identifier, or a whole name of the same
 //! kind of subject. It does not know who asks.
@@ -18,7 +18,7 @@ use crate::error::Error;
 
 /// Records by what they can be looked up by.
 #[derive(Clone, Debug, Default)]
-pub struct CsvList {
+pub struct List {
     entries: Vec<Entry>,
     found: HashMap<Key, Vec<usize>>,
 }
@@ -32,9 +32,12 @@ pub struct Entry {
     pub record: String,
     /// What it is looked up by.
     pub keys: Vec<Key>,
-    kind: String,
-    source: String,
-    note: String,
+    /// Kind of subject, which names must agree in; empty: any.
+    pub kind: String,
+    /// A word of `HitRow.source`.
+    pub source: String,
+    /// What who asks is told beside; may be empty.
+    pub note: String,
 }
 
 /// Why a file is no list.
@@ -68,7 +71,7 @@ pub enum ListError {
     },
 }
 
-impl CsvList {
+impl List {
     /// Reads a file.
     ///
     /// # Errors
@@ -118,6 +121,14 @@ impl CsvList {
         Ok(list)
     }
 
+    /// A list of these records.
+    #[must_use]
+    pub fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut list = Self::default();
+        entries.into_iter().for_each(|entry| list.push(entry));
+        list
+    }
+
     fn push(&mut self, entry: Entry) {
         for key in &entry.keys {
             self.found.entry(key.clone()).or_default().push(self.entries.len());
@@ -147,7 +158,7 @@ impl CsvList {
     }
 }
 
-impl Responder for CsvList {
+impl Responder for List {
     fn answer(&self, query: &Payload) -> Answer {
         let subject = query.message_as::<v1::Query>().ok().and_then(|query| query.subject).unwrap_or_default();
         if keys::of_subject(&subject).is_empty() {
@@ -300,7 +311,7 @@ mod tests {
     #[track_caller]
     fn check(subject: &str, expected: &[(&str, &str, &[&str])]) {
         let query = Payload::from_json(Form::Query, format!("{{\"subject\":{subject}}}").as_bytes()).unwrap();
-        let found = match CsvList::parse(SHIPS.as_bytes()).unwrap().answer(&query) {
+        let found = match List::parse(SHIPS.as_bytes()).unwrap().answer(&query) {
             Answer::Hits(found) => found,
             Answer::NoHit => Vec::new(),
             Answer::Refused(why) => panic!("{why}"),
@@ -333,23 +344,23 @@ mod tests {
     #[test]
     fn a_question_about_nothing_and_one_about_too_much() {
         let nothing = Payload::from_json(Form::Query, br#"{"subject":{"kind":"vessel","text":"a grey one"}}"#).unwrap();
-        assert!(matches!(CsvList::default().answer(&nothing), Answer::Refused(_)));
+        assert!(matches!(List::default().answer(&nothing), Answer::Refused(_)));
         let many = format!("owner,name\n{}", "ke,Star\n".repeat(100));
         let query = Payload::from_json(Form::Query, br#"{"subject":{"vessel":{"name":"star"}}}"#).unwrap();
-        let Answer::Hits(found) = CsvList::parse(many.as_bytes()).unwrap().answer(&query) else { panic!("hits") };
+        let Answer::Hits(found) = List::parse(many.as_bytes()).unwrap().answer(&query) else { panic!("hits") };
         assert_eq!(found.len(), HITS_MAX + 1, "more is not looked for");
     }
 
     #[test]
     fn a_cell_is_told_as_it_stands() {
-        let list = CsvList::parse(SHIPS.as_bytes()).unwrap();
+        let list = List::parse(SHIPS.as_bytes()).unwrap();
         let [ship, other, person] = list.entries() else { panic!("three") };
         assert_eq!((ship.note.as_str(), ship.source.as_str(), ship.keys.len()), ("ask for \"papers\"", "notice", 3));
         assert_eq!((other.source.as_str(), person.record.as_str(), person.owner.as_str()), ("registry", "line 5", "np"));
         let cells = "owner,name,note\nke,\"two\nlines\",x\nth,y,z";
-        let list = CsvList::parse(cells.as_bytes()).unwrap();
+        let list = List::parse(cells.as_bytes()).unwrap();
         assert_eq!(list.entries().iter().map(|one| one.record.as_str()).collect::<Vec<_>>(), ["line 2", "line 4"]);
-        assert_eq!(CsvList::parse("\u{feff}Owner,NAME\nke,x\n".as_bytes()).unwrap().entries().len(), 1);
+        assert_eq!(List::parse("\u{feff}Owner,NAME\nke,x\n".as_bytes()).unwrap().entries().len(), 1);
     }
 
     #[test]
@@ -368,12 +379,12 @@ mod tests {
             (&format!("owner,imo\nke,{}\n", "9".repeat(201)), "line 2: a cell has 201 characters"),
             (&format!("owner,imo\nke{}\n", ",".repeat(80)), "line 2: it has more than 64 cells"),
         ] {
-            let error = CsvList::parse(text.as_bytes()).unwrap_err().to_string();
+            let error = List::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(why), "{text:?}: {error}");
         }
-        assert_eq!(CsvList::parse(b"owner,imo\nke,\xff\n").unwrap_err(), ListError::Text);
-        assert_eq!(CsvList::parse(&vec![b' '; LIST_BYTES_MAX + 1]).unwrap_err(), ListError::Bytes);
+        assert_eq!(List::parse(b"owner,imo\nke,\xff\n").unwrap_err(), ListError::Text);
+        assert_eq!(List::parse(&vec![b' '; LIST_BYTES_MAX + 1]).unwrap_err(), ListError::Bytes);
         let rows = format!("owner,imo\n{}", "ke,1\n".repeat(ROWS_MAX + 1));
-        assert_eq!(CsvList::parse(rows.as_bytes()).unwrap_err(), ListError::Rows);
+        assert_eq!(List::parse(rows.as_bytes()).unwrap_err(), ListError::Rows);
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn suspended(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let address = Address::parse(POST)?;
     let identity = folder.pki().join(address.file_name());
     if !identity.exists() {
-        certs_dev::issue(&folder.pki(), &address)?;
+        certs_dev::issue(&folder.pki(), &address, None)?;
     }
     kenya.enrol(&identity.join("identity.pem"), Terms { open_to_foreign: true, ..Terms::default() }).await?;
     tell.timed("enrolled: one statement of the bureau, signed, numbered, in the log and in everybody's directory");

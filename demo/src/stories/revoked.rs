@@ -25,7 +25,7 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     // A certificate that was taken back never returns: each time it is another boat.
     let name = format!("ke/sea/x-{}", opaque()?);
     let (address, pki) = (Address::parse(&name)?, scene.folder.pki());
-    let made = certs_dev::issue(&pki, &address)?;
+    let made = certs_dev::issue(&pki, &address, None)?;
     kenya.enrol(&made.folder.join("identity.pem"), Terms::default()).await?;
     let [mut boat] = scene.cast([&name]).await?;
     scene.tell.timed(&format!("{name} has certificates by Kenya's CA, and is in the directory"));

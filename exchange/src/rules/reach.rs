@@ -65,7 +65,8 @@ pub(super) fn grant(case: &Case<'_>) -> Result<(), Refusal> {
     if let Some(group) = context.via_group.as_ref().filter(|_| case.sees_groups)
         && !may_send_through(case, group)
     {
-        return Err(case.no_grant("the group"));
+        let ended = case.rows.group(group).is_some_and(|row| row.members.is_empty() || (row.ends_ms != 0 && row.ends_ms <= case.now.ms()));
+        return Err(case.no_grant(if ended { "the group, which has ended" } else { "the group" }));
     }
     match case.own_grants {
         // A number must be closed whatever else is allowed.

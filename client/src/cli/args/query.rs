@@ -68,21 +68,27 @@ pub(crate) struct Asked {
     pub(crate) subject: Option<String>,
 }
 
-/// Answers queries as a service, from a list: hit or no hit to who asked, and a message to the owner of each hit.
+/// Answers queries as a service: hit or no hit to who asked, and a message to the owner of each hit.
+///
+/// It answers from a list, from the reports that it has received (an analysis file: each case as it stands now, until its sender
+/// cancels or deletes it; its bureau is the owner), or from both.
 ///
 /// The list is CSV, read again when it changes. Its first line names the columns: owner (an address), record, kind, source, note (sent to
 /// who asked), and any of imo, imo_company, mmsi, container, vin, plate, passport, permit, call_sign, name, ..., as often as wanted.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  ecowire respond --profile svc_vessels --data list.csv --follow\n  ecowire respond --profile svc_vessels --data list.csv --json"
+    after_help = "Examples:\n  ecowire respond --profile svc_vessels --data list.csv --follow\n  ecowire respond --profile svc_vessels --data list.csv --json\n  ecowire respond --profile svc_imaf --reports --follow"
 )]
 pub(crate) struct Respond {
     /// Profile folder of the service.
     #[arg(long, value_name = "DIR")]
     pub(crate) profile: PathBuf,
     /// The list.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "reports")]
+    pub(crate) data: Option<PathBuf>,
+    /// The reports of the service's inbox.
+    #[arg(long)]
+    pub(crate) reports: bool,
     /// Whose profile it is meant to be; another one is refused.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) service: Option<Address>,
