@@ -32,6 +32,8 @@ mod statements;
 
 mod delivered;
 pub mod inbox;
+mod kept;
+mod proof;
 
 pub mod advices;
 pub mod audit;

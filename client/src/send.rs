@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use envelope::header::{Context, Header, message_id};
+use envelope::header::message_id;
 use envelope::keys::{Signer, random};
 use envelope::message::signatures_sha256;
 use envelope::receipt::Proven;
-use envelope::{Address, Position, Receipt, Reference, Timestamp, seal};
+use envelope::{Address, Position, Reference, Timestamp, seal};
+use exchange::Rows as _;
 use exchange::rules::{Sight, foresee};
-use exchange::{Earlier, Rows as _};
 use prost::Message as _;
 use proto::v1::{self, EntryKind};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::compose::{self, Compose, Frame, Named};
 use crate::error::Error;
 use crate::files;
-use crate::inbox::STUB_TAG;
+use crate::kept::STUB_TAG;
 use crate::outbox::{Action, Changes, Event, Id, Item, Number, Refusal, Wait};
 use crate::profile::Profile;
 use crate::standing::{End, outcome_row};
@@ -505,50 +505,6 @@ impl Client {
         Ok(Named { in_reply_to: id(&message.in_reply_to)?, target: id(&message.target)?, parent: id(&message.parent)?, authorities })
     }
 
-    /// The message that a context names as target or parent, as far as this profile has it.
-    pub(crate) fn earlier_of(&self, context: &Context) -> Result<Option<Earlier>, Error> {
-        let Some(id) = exchange::earlier::named(context) else { return Ok(None) };
-        let Some(reference) = self.reference_of_message(id)? else { return Ok(None) };
-        let header = self.header_of(&reference)?;
-        let stub = self.stub_of(&reference)?;
-        // Who of the others has got a held message by now is not known here.
-        if !stub.held_by.is_empty() {
-            return Ok(None);
-        }
-        Ok(Earlier::of_stub(&stub, header.context.recipients, Vec::new()))
-    }
-
-    /// The stub of a message that is in this profile, as its receipt proves it.
-    fn stub_of(&self, reference: &Reference) -> Result<v1::Stub, Error> {
-        let receipt = if reference.sender == *self.address() {
-            std::fs::read(self.profile.receipt_path(reference)).map_err(|_| Error::NotHere(reference.clone()))?
-        } else {
-            let seq = self.facts_of(reference)?.mailbox_seq;
-            let row = self.profile.store().get_number(Table::Inbox, seq)?.ok_or(Error::Row("inbox"))?;
-            v1::Delivery::decode(row.as_slice()).map_err(|_| Error::Row("inbox"))?.receipt.to_vec()
-        };
-        let proven = Receipt::decode(&receipt)?.verify(self.profile.log())?;
-        let stub = proven.slot(STUB_TAG, 0).and_then(|bytes| v1::Stub::decode(bytes.as_ref()).ok());
-        stub.ok_or_else(|| Error::unsound("the receipt shows no stub"))
-    }
-
-    /// The header of a message that is in this profile: as its receipt proves it, or as it was delivered.
-    ///
-    /// # Errors
-    /// [`Error::NotHere`].
-    pub fn header_of(&self, reference: &Reference) -> Result<Header, Error> {
-        let read = |bytes: &Bytes| Header::parse(bytes, self.profile.network()).map_err(Error::unsound);
-        if reference.sender == *self.address() {
-            let receipt = std::fs::read(self.profile.receipt_path(reference)).map_err(|_| Error::NotHere(reference.clone()))?;
-            let proven = Receipt::decode(&receipt)?.verify(self.profile.log())?;
-            return read(proven.slot(1, 0).ok_or_else(|| Error::unsound("the receipt shows no header"))?);
-        }
-        let seq = self.facts_of(reference)?.mailbox_seq;
-        let row = self.profile.store().get_number(Table::Inbox, seq)?.ok_or(Error::Row("inbox"))?;
-        let delivery = v1::Delivery::decode(row.as_slice()).map_err(|_| Error::Row("inbox"))?;
-        read(&delivery.signed.ok_or(Error::Row("inbox"))?.header)
-    }
-
     /// Whoever signs what this client sends: the sender, and the officers' seats that are here.
     fn signers(&self) -> impl Iterator<Item = &dyn Signer> {
         std::iter::once(self.profile.identity()).chain(self.seats.iter().map(Profile::identity))
@@ -558,15 +514,6 @@ impl Client {
     fn supervisor(&self) -> Option<Address> {
         let state = self.directory.state().participant(self.address())?.state();
         Address::parse(exchange::rules::COMPLIANCE_DESK).ok().filter(|_| state == v1::ParticipantState::Supervised)
-    }
-
-    /// The id of a message that is in this profile, sent or received.
-    pub(crate) fn message_id_of(&self, reference: &Reference) -> Result<[u8; 32], Error> {
-        if let Some(row) = self.profile.store().get(Table::Sent, reference.to_string().as_bytes())? {
-            let row: SentRow = serde_json::from_slice(&row).map_err(|_| Error::Row("sent"))?;
-            return Ok(row.message_id);
-        }
-        Ok(self.facts_of(reference)?.message_id)
     }
 }
 
