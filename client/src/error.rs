@@ -70,6 +70,9 @@ pub enum Error {
     /// Something is there already, and is not overwritten.
     #[error("{} exists already and is not overwritten", .0.display())]
     Exists(PathBuf),
+    /// A folder in which no profile was made.
+    #[error("{} is no profile: `ecowire init` makes one", .0.display())]
+    NoProfile(PathBuf),
     /// There is no such message here, or at the gateway that was asked.
     #[error("no message {0} is known")]
     NotHere(Reference),
@@ -163,6 +166,7 @@ impl Error {
             | Self::InUse(_)
             | Self::Exists(_)
             | Self::NotHere(_)
+            | Self::NoProfile(_)
             | Self::File { .. }
             | Self::Content { .. }
             | Self::Store(_)

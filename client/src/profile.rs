@@ -81,9 +81,7 @@ fn is_auto(transport: &Transport) -> bool {
 impl File {
     fn read(dir: &Path) -> Result<Self, Error> {
         let text = files::read_text(&dir.join("profile.toml")).map_err(|error| match error {
-            Error::File { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
-                Error::Argument(format!("{} is no profile: `ecowire init` makes one", dir.display()))
-            }
+            Error::File { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => Error::NoProfile(dir.to_owned()),
             other => other,
         })?;
         Self::parse(&text).ok_or_else(|| Self::is_not(dir, "a profile of version 1"))

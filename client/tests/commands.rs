@@ -147,8 +147,8 @@ fn what_is_not_there_is_1() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("nowhere");
     let profile = nowhere.to_str().unwrap();
-    check(&["inbox", "--profile", profile], 1, "ecowire: cannot read");
-    check(&["status", "--profile", profile, "KE/2026/000001"], 1, "cannot read");
+    check(&["inbox", "--profile", profile], 1, "is no profile: `ecowire init` makes one");
+    check(&["status", "--profile", profile, "KE/2026/000001"], 1, "is no profile");
     check(&["receipt", "show", profile], 1, "cannot read");
     check(&["send", "--profile", profile, "--to", "ke", "--file", profile], 1, "cannot read");
 }
