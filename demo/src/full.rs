@@ -14,7 +14,7 @@ use envelope::Address;
 use gateway::Running;
 use proto::v1::{Kind, RecipientState};
 
-use crate::letters::{letter, receive};
+use crate::letters::{form, letter, receive};
 use crate::narrator::Narrator;
 use crate::network::{Folder, Members};
 use crate::scene::audited;
@@ -76,7 +76,7 @@ async fn notice_to_all(folder: &Folder, running: &Running, tell: &mut Narrator) 
         let began = Instant::now();
         receive(&mut client).await?;
         let opened = client.open(&notice)?;
-        ensure!(opened.content == NOTICE.as_bytes(), "{bureau} opened other bytes than were sent");
+        ensure!(opened.content == form(Kind::Notice, NOTICE)?.1, "{bureau} opened other bytes than were sent");
         took.push(began.elapsed());
     }
     took.sort();
@@ -131,8 +131,8 @@ const ENDPOINTS: usize = 400;
 /// Everybody who belongs to no country.
 const OTHERS: &str = "ipsg/ens ipsg/ccc ipsg/compliance ipsg/rb/abidjan ipsg/rb/buenos-aires ipsg/rb/harare ipsg/rb/nairobi \
     ipsg/rb/san-salvador ipsg/rb/yaounde svc/imaf svc/vessels org/cites org/wco org/latf org/sawen aud/network";
-const NOTICE: &str =
-    r#"{"colour":"purple","modus":"one hull, a new name and flag after each port","imo":"9074729","owner_of_the_data":"ke"}"#;
+const NOTICE: &str = r#"{"number":"P-17/2026","owner":"ke","status":"published","body":{"colour":"purple","crimeArea":"fisheries",
+    "modusOperandi":"one hull, a new name and flag after each port","subjects":[{"kind":"vessel","vessel":{"imo":{"raw":"9074729"}}}]}}"#;
 
 #[cfg(test)]
 mod tests {

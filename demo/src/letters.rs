@@ -2,23 +2,49 @@
 //!
 //! It does not know what a message is about.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use client::words::Word as _;
 use client::{Client, Compose, Mail, Opened, ReceiveOptions, Sent};
+use content::{Form, Payload};
 use envelope::keys::random;
 use envelope::{Address, Reference};
 use proto::v1::{GroupSenders, Kind};
 
 use crate::narrator::Narrator;
 
-/// A text of this kind.
+/// A message of this kind, in the kind's form: JSON, or a text for the field in which the form has one.
 ///
 /// # Errors
-/// When an address is none.
+/// When an address is none, or the form is not like this.
 pub(crate) fn letter(kind: Kind, to: &[&str], text: &str) -> anyhow::Result<Compose> {
-    let to = addresses(to)?;
-    let media_type = if text.starts_with('{') { "application/json" } else { "text/plain; charset=utf-8" };
-    Ok(Compose { kind, media_type: media_type.to_owned(), ..Compose::new(to, text.as_bytes().to_vec()) })
+    let (media_type, content) = form(kind, text)?;
+    Ok(Compose { kind, media_type, ..Compose::new(addresses(to)?, content) })
+}
+
+/// Media type and content of a form.
+///
+/// # Errors
+/// When the form is not like this.
+pub(crate) fn form(kind: Kind, text: &str) -> anyhow::Result<(String, Vec<u8>)> {
+    let form = Form::of_name(&kind.word()).with_context(|| format!("{} has no form", kind.word()))?;
+    let place: &[&str] = match kind {
+        Kind::Alert => &["seen"],
+        Kind::Diffusion => &["body", "text"],
+        _ => &["text"],
+    };
+    let said = || place.iter().rev().fold(serde_json::json!(text), |inner, name| serde_json::json!({ *name: inner })).to_string();
+    let json = if text.starts_with('{') { text.to_owned() } else { said() };
+    Ok((form.media_type().to_owned(), Payload::from_json(form, json.as_bytes())?.encode()))
+}
+
+/// What a reader sees of a content: of a form each field that says something, of anything else the text.
+pub(crate) fn shown(opened: &Opened) -> String {
+    let form = Form::of_media_type(&opened.media_type).and_then(|form| Payload::decode(form, &opened.content).ok());
+    let Some(payload) = form else { return String::from_utf8_lossy(&opened.content).into_owned() };
+    match &payload.lines()[..] {
+        [(_, text)] => text.clone(),
+        lines => lines.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join("; "),
+    }
 }
 
 /// The same, as the answer to a message.
@@ -54,7 +80,7 @@ pub(crate) async fn send(sender: &mut Client, message: Compose, tell: &mut Narra
 /// When it is not there, or does not prove itself.
 pub(crate) async fn read(reader: &mut Client, reference: &Reference, tell: &mut Narrator) -> anyhow::Result<Opened> {
     let opened = opened(reader, reference).await?;
-    let text = String::from_utf8_lossy(&opened.content);
+    let text = shown(&opened);
     tell.timed(&format!("{} reads and acknowledges {reference}: \"{text}\"", reader.address()));
     Ok(opened)
 }
@@ -69,8 +95,8 @@ pub(crate) async fn all_read(readers: &mut [&mut Client], reference: &Reference,
         all.push(opened(reader, reference).await?);
     }
     let names: Vec<&str> = readers.iter().map(|reader| reader.address().as_str()).collect();
-    let text = all.first().map(|one| String::from_utf8_lossy(&one.content)).unwrap_or_default();
-    ensure!(all.iter().all(|one| one.content == text.as_bytes()), "one of {names:?} reads something else");
+    ensure!(all.windows(2).all(|two| two[0].content == two[1].content), "one of {names:?} reads something else");
+    let text = all.first().map(shown).unwrap_or_default();
     tell.timed(&format!("{} read and acknowledge {reference}: \"{text}\"", names.join(", ")));
     Ok(all)
 }

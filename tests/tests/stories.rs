@@ -83,7 +83,7 @@ async fn transit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn turtles() {
-    check(Story::Turtles, &["\"reply\":\"partial\"", "\"reply\":\"final\"", "org/latf reads"]).await;
+    check(Story::Turtles, &["state: partial", "state: final", "org/latf reads"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

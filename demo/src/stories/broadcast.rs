@@ -64,6 +64,7 @@ async fn sees(bureau: &mut Client) -> anyhow::Result<View> {
     Ok(View { mail: bureau.inbox()?.len(), entries })
 }
 
-const REQUEST: &str = r#"{"colour":"blue","on":"a dealer in antique ivory","not_for":["gb"],"why":"he is warned from the registry"}"#;
-const NOTICE: &str =
-    r#"{"colour":"blue","on":"a dealer in antique ivory","asks":"accounts, travel, store rooms","owner_of_the_data":"ke"}"#;
+const REQUEST: &str = r#"{"body":{"colour":"blue","crimeArea":"wildlife","subjects":[{"kind":"person","text":"a dealer in antique ivory"}],
+    "text":"he is warned from the registry"},"notTo":["GB"]}"#;
+const NOTICE: &str = r#"{"number":"B-9/2026","owner":"ke","status":"published","body":{"colour":"blue","crimeArea":"wildlife",
+    "subjects":[{"kind":"person","text":"a dealer in antique ivory"}],"text":"accounts, travel, store rooms?","action":"identify"}}"#;

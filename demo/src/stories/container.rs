@@ -55,4 +55,6 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 }
 
 const SEIZURE: &str = "Ivory in container CSQU3054383, declared as tea, from Mombasa. Look for its sister containers.";
-const REPORT: &str = r#"{"report_type":"initial","crime_area":"wildlife","what":"seizure","where":"THBKK","goods":"312 kg of tusks","route":["UGKLA","KEMBA","THBKK"]}"#;
+const REPORT: &str = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"seizure","place":{"locode":{"raw":"THBKK"}}},
+    "goods":[{"taxon":"Loxodonta africana","term":"tusks","quantity":{"mantissa":312,"unit":"kg"}}],"transports":[{"mode":"sea",
+    "container":{"raw":"CSQU3054383"},"legs":[{"at":"UGKLA","role":"origin"},{"at":"KEMBA","role":"export"},{"at":"THBKK","role":"import"}]}]}"#;

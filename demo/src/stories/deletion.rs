@@ -6,7 +6,7 @@ use client::{Client, Compose};
 use envelope::{Address, Reference};
 use proto::v1::Kind;
 
-use crate::letters::{all_read, letter, read, receive, send};
+use crate::letters::{all_read, form, letter, read, receive, send, shown};
 use crate::narrator::Narrator;
 use crate::scene::Scene;
 
@@ -27,12 +27,17 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 
     tell.step("He was somebody else: the post wants it deleted");
     let concerned = post.concerned(&sent.reference)?;
+    let why = format!(
+        r#"{{"of":"{}","reason":"wrong_subject","text":"The wrong man. Please delete it everywhere, and say so."}}"#,
+        sent.reference
+    );
+    let (media_type, content) = form(Kind::Deletion, &why)?;
     let deletion = |permissions| Compose {
         kind: Kind::Deletion,
         target: Some(sent.reference.clone()),
         permissions,
-        media_type: "text/plain; charset=utf-8".to_owned(),
-        ..Compose::new(concerned.clone(), b"The wrong man. Please delete it everywhere, and say so.".to_vec())
+        media_type: media_type.clone(),
+        ..Compose::new(concerned.clone(), content.clone())
     };
     let refusal = post.send(deletion(Vec::new())).await.err().context("deleted without its bureau")?;
     ensure!(refusal.name() == Some("NO_AUTHORITY"), "refused, but with another name: {refusal}");
@@ -45,15 +50,14 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     ensure!(who_attested(&post, &deleted.reference)?.is_empty(), "somebody attested before it was told");
 
     tell.step("Thailand and Kenya delete what they have, and attest to it");
-    for (reader, text) in [(&mut thailand, "Deleted: two files and a printout."), (&mut kenya, "Deleted: one file.")] {
+    for (reader, what) in [(&mut thailand, r#""message","copies","prints""#), (&mut kenya, r#""message""#)] {
         read(reader, &deleted.reference, tell).await?;
         let to = reader.concerned(&deleted.reference)?;
-        let attestation = Compose {
-            kind: Kind::DeletionAttestation,
-            target: Some(deleted.reference.clone()),
-            media_type: "text/plain; charset=utf-8".to_owned(),
-            ..Compose::new(to, text.as_bytes().to_vec())
-        };
+        let (deletion, of) = (&deleted.reference, &sent.reference);
+        let text = format!(r#"{{"deletion":"{deletion}","of":"{of}","deleted":[{what}],"byRole":"desk officer"}}"#);
+        let (media_type, content) = form(Kind::DeletionAttestation, &text)?;
+        let target = Some(deleted.reference.clone());
+        let attestation = Compose { kind: Kind::DeletionAttestation, target, media_type, ..Compose::new(to, content) };
         send(reader, attestation, tell).await?;
     }
 
@@ -71,7 +75,7 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 fn list(post: &Client, deletion: &Reference, tell: &mut Narrator) -> anyhow::Result<()> {
     for (recipient, attestation) in post.attestations(deletion)? {
         let text = match attestation {
-            Some(one) => format!("attested in {}: \"{}\"", one.reference, String::from_utf8_lossy(&post.open(&one.reference)?.content)),
+            Some(one) => format!("attested in {}: \"{}\"", one.reference, shown(&post.open(&one.reference)?)),
             None => "has not attested".to_owned(),
         };
         tell.say(&format!("{recipient} {text}"));

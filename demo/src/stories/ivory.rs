@@ -3,12 +3,12 @@
 use anyhow::{Context as _, bail, ensure};
 use client::words::Word as _;
 use client::{Client, Compose, Sent};
-use envelope::{Address, Reference};
+use envelope::Reference;
 use gateway::Running;
 use proto::v1::{Kind, Priority};
 
 use crate::forger;
-use crate::letters::receive;
+use crate::letters::{answer, form, letter, receive, shown};
 use crate::narrator::{Narrator, size};
 use crate::network::Folder;
 use crate::scene::{Scene, audited};
@@ -60,15 +60,8 @@ async fn meet(folder: &Folder, running: &Running, tell: &mut Narrator) -> anyhow
 
 async fn report(cast: &mut Cast, tell: &mut Narrator) -> anyhow::Result<Sent> {
     tell.step("The border post ke/cus/kemba reports an ivory container");
-    let content = REPORT.as_bytes().to_vec();
-    let to = ["th", "ipsg/ens"].map(Address::parse).into_iter().collect::<Result<Vec<_>, _>>()?;
-    let bytes = content.len();
-    let message = Compose {
-        kind: Kind::Ecomessage,
-        priority: Priority::Urgent,
-        media_type: "application/json".to_owned(),
-        ..Compose::new(to, content)
-    };
+    let message = Compose { priority: Priority::Urgent, ..letter(Kind::Ecomessage, &["th", "ipsg/ens"], REPORT)? };
+    let bytes = message.content.len();
     let sent = cast.post.send(message).await?;
     tell.timed(&format!(
         "{} is durable at entry {} of the log: {} of report, {} sealed and signed",
@@ -91,7 +84,7 @@ async fn read(reader: &mut Client, reference: &Reference, tell: &mut Narrator) -
     let mail = receive(reader).await?;
     ensure!(mail.received.iter().any(|received| received.reference == *reference), "{address} did not receive {reference}");
     let opened = reader.open(reference)?;
-    ensure!(opened.content == REPORT.as_bytes(), "{address} opened other bytes than were sent");
+    ensure!(opened.content == form(Kind::Ecomessage, REPORT)?.1, "{address} opened other bytes than were sent");
     tell.timed(&format!(
         "{}: signature of {} and receipt verified, {} opened, byte for byte as sent",
         reference,
@@ -106,14 +99,12 @@ async fn read(reader: &mut Client, reference: &Reference, tell: &mut Narrator) -
 async fn reply(cast: &mut Cast, reference: &Reference, tell: &mut Narrator) -> anyhow::Result<()> {
     tell.step("th replies to the border post, with the copy to ke");
     tell.say("the network's genesis opens this post to foreign bureaus; others would be told OVERSIGHT_MISSING");
-    let mut message = Compose::new(vec![Address::parse("ke/cus/kemba")?], REPLY.as_bytes().to_vec());
-    (message.kind, message.in_reply_to) = (Kind::Reply, Some(reference.clone()));
-    let sent = cast.thailand.send(message).await?;
+    let sent = cast.thailand.send(answer(Kind::Reply, &["ke/cus/kemba"], reference, REPLY)?).await?;
     tell.timed(&format!("{} is durable at entry {}", sent.reference, sent.position.index));
     receive(&mut cast.post).await?;
     let opened = cast.post.open(&sent.reference)?;
-    ensure!(opened.content == REPLY.as_bytes(), "the post opened other bytes than were sent");
-    tell.timed(&format!("the post reads: \"{}\"", String::from_utf8_lossy(&opened.content)));
+    ensure!(shown(&opened) == REPLY, "the post opened other bytes than were sent");
+    tell.timed(&format!("the post reads: \"{REPLY}\""));
     receive(&mut cast.kenya).await?;
     cast.kenya.open(&sent.reference)?;
     tell.say("ke, which answers for the post, opens its copy");
@@ -148,14 +139,11 @@ async fn forge(folder: &Folder, running: &Running, cast: &mut Cast, tell: &mut N
 }
 
 const REPORT: &str = r#"{
-  "report_type": "initial",
-  "crime_area": "wildlife",
-  "what": "seizure",
-  "where": "KEMBA",
-  "goods": [{ "taxon": "Loxodonta africana", "term": "tusks", "quantity": 312, "unit": "kg" }],
-  "concealment": "tea leaves, container CSQU3054383",
-  "route": ["UGKLA", "KEMBA", "THLCH"],
-  "action_wanted": "identify the consignee in Laem Chabang"
-}
-"#;
+  "heading": { "reportType": "initial", "crimeArea": "wildlife" },
+  "incident": { "what": "seizure", "place": { "locode": { "raw": "KEMBA" } }, "concealment": "tea leaves" },
+  "goods": [{ "taxon": "Loxodonta africana", "term": "tusks", "quantity": { "mantissa": 312, "unit": "kg" } }],
+  "transports": [{ "mode": "sea", "container": { "raw": "CSQU3054383" }, "legs": [{ "at": "UGKLA", "role": "origin" },
+    { "at": "KEMBA", "role": "export" }, { "at": "THLCH", "role": "destination" }] }],
+  "requests": [{ "kind": "identify", "question": "Who is the consignee in Laem Chabang?" }]
+}"#;
 const REPLY: &str = "Consignee known here. Controlled delivery under way; please keep the seal number.";

@@ -104,4 +104,4 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// More than are sent before the gateway has read the list, however slow the machine.
 const PARTS_MAX: u32 = 2000;
 /// A part of a photograph.
-const PART_BYTES: usize = 16 << 10;
+const PART_BYTES: usize = 16_000;

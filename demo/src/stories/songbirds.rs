@@ -94,6 +94,7 @@ fn alert() -> anyhow::Result<Compose> {
 }
 
 fn report() -> anyhow::Result<Compose> {
-    let text = r#"{"report_type":"initial","crime_area":"wildlife","what":"refusal of entry","where":"Birgunj","goods":"about 400 live songbirds"}"#;
+    let text = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"refusal_of_entry","place":{"text":"Birgunj"}},
+        "goods":[{"taxon":"songbirds","term":"live","quantity":{"mantissa":400,"unit":"specimens","estimated":true}}]}"#;
     letter(Kind::Ecomessage, &["np", "ipsg/ens"], text)
 }

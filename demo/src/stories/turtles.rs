@@ -27,7 +27,8 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     read(&mut kenya, &request.reference, tell).await?;
 
     tell.step("Kenya answers what cannot wait, and asks a partner about the rest");
-    let care = r#"{"reply":"partial","care":"dry boxes, 26 to 30 degrees, hay; a vet calls you within the hour","still_open":["permit","flight"]}"#;
+    let care =
+        r#"{"state":"partial","text":"Dry boxes, 26 to 30 degrees, hay; a vet calls you within the hour. Permit and flight follow."}"#;
     let care = send(&mut kenya, answer(Kind::Reply, &["th"], &request.reference, care)?, tell).await?;
     let opened = read(&mut thailand, &care.reference, tell).await?;
     ensure!(opened.in_reply_to.as_ref() == Some(&request.reference), "it answers {:?}", opened.in_reply_to);
@@ -38,7 +39,7 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     tell.say("a partner organisation reads what it is sent; nobody has granted it to write");
 
     tell.step("Kenya's final answer");
-    let home = r#"{"reply":"final","permit":"import permit by fax, export permit at your end","flight":"Tuesday, with a ranger","receives":"the wildlife service at the airport"}"#;
+    let home = r#"{"state":"final","text":"Import permit by fax, export permit at your end; Tuesday, with a ranger; the wildlife service receives them."}"#;
     let home = send(&mut kenya, answer(Kind::Reply, &["th"], &request.reference, home)?, tell).await?;
     let opened = read(&mut thailand, &home.reference, tell).await?;
     ensure!(opened.in_reply_to.as_ref() == Some(&request.reference), "it answers {:?}", opened.in_reply_to);
@@ -48,4 +49,6 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.audit().await.map(drop)
 }
 
-const REPORT: &str = r#"{"report_type":"initial","crime_area":"wildlife","what":"seizure","where":"THBKK","goods":"214 live Malacochersus tornieri","route":["KENBO","THBKK"]}"#;
+const REPORT: &str = r#"{"heading":{"reportType":"initial","crimeArea":"wildlife"},"incident":{"what":"seizure","place":{"locode":{"raw":"THBKK"}}},
+    "goods":[{"taxon":"Malacochersus tornieri","term":"live","quantity":{"mantissa":214,"unit":"specimens"}}],
+    "transports":[{"mode":"air","legs":[{"at":"KENBO","role":"export"},{"at":"THBKK","role":"import"}]}]}"#;

@@ -52,5 +52,9 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.audit().await.map(drop)
 }
 
-const VESSEL: &str = r#"{"colour":"purple","imo":"9074729","names":["SEA ROVER","GOLDEN TIDE","LUCKY 8"],"flags":["KM","BO","unknown"],"why":"fishing without a licence, transshipment at night"}"#;
-const NOTICE: &str = r#"{"colour":"purple","modus":"one hull, a new name and flag after each port","imo":"9074729","names":["SEA ROVER","GOLDEN TIDE","LUCKY 8"],"owner_of_the_data":"ke"}"#;
+const VESSEL: &str = r#"{"about":{"crimeArea":"fisheries"},"body":{"colour":"purple","crimeArea":"fisheries",
+    "text":"fishing without a licence, transshipment at night","subjects":[{"kind":"vessel","vessel":{"name":"LUCKY 8",
+    "formerNames":["SEA ROVER","GOLDEN TIDE"],"imo":{"raw":"9074729"},"formerFlags":["KM","BO"]}}]}}"#;
+const NOTICE: &str = r#"{"number":"P-17/2026","owner":"ke","status":"published","body":{"colour":"purple","crimeArea":"fisheries",
+    "modusOperandi":"one hull, a new name and flag after each port","action":"inform","validUntil":"2031-11-20T00:00:00Z",
+    "subjects":[{"kind":"vessel","vessel":{"name":"LUCKY 8","formerNames":["SEA ROVER","GOLDEN TIDE"],"imo":{"raw":"9074729"}}}]}}"#;
