@@ -43,7 +43,10 @@ pub(crate) fn shown(opened: &Opened) -> String {
     let Some(payload) = form else { return String::from_utf8_lossy(&opened.content).into_owned() };
     match &payload.lines()[..] {
         [(_, text)] => text.clone(),
-        lines => lines.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join("; "),
+        lines => {
+            let name = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+            lines.iter().map(|(path, value)| format!("{}: {value}", name(path))).collect::<Vec<_>>().join("; ")
+        }
     }
 }
 

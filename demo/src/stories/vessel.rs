@@ -55,6 +55,6 @@ pub(super) async fn play(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 const VESSEL: &str = r#"{"about":{"crimeArea":"fisheries"},"body":{"colour":"purple","crimeArea":"fisheries",
     "text":"fishing without a licence, transshipment at night","subjects":[{"kind":"vessel","vessel":{"name":"LUCKY 8",
     "formerNames":["SEA ROVER","GOLDEN TIDE"],"imo":{"raw":"9074729"},"formerFlags":["KM","BO"]}}]}}"#;
-const NOTICE: &str = r#"{"number":"P-17/2026","owner":"ke","status":"published","body":{"colour":"purple","crimeArea":"fisheries",
+const NOTICE: &str = r#"{"number":"P-17/2026","owner":"ke","status":"published","body":{"colour":"purple","crimeArea":"fisheries","text":"fishes without a licence",
     "modusOperandi":"one hull, a new name and flag after each port","action":"inform","validUntil":"2031-11-20T00:00:00Z",
     "subjects":[{"kind":"vessel","vessel":{"name":"LUCKY 8","formerNames":["SEA ROVER","GOLDEN TIDE"],"imo":{"raw":"9074729"}}}]}}"#;
