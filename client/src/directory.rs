@@ -162,8 +162,8 @@ impl Directory {
 
     /// The permissions that this member gave or was given.
     pub fn permissions(&self) -> impl Iterator<Item = Permission> + '_ {
-        let permission = |(key, row): (&Key, &Row)| match (key, row) {
-            (Key::Permission(digest), Row::Permission(row)) => Some(Permission { digest: *digest, row: (**row).clone() }),
+        let permission = |(key, row): (Key, &Row)| match (key, row) {
+            (Key::Permission(digest), Row::Permission(row)) => Some(Permission { digest, row: (**row).clone() }),
             _ => None,
         };
         self.state().rows().filter_map(permission)

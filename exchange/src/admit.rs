@@ -13,7 +13,7 @@ use crate::clocks::escalation;
 use crate::earlier::Earlier;
 use crate::refusal::Refusal;
 use crate::rules::{Case, Rules, holder, retention_class, rules_version, tells};
-use crate::state::Rows;
+use crate::state::{Member, Rows};
 
 /// What becomes of a verified message that is not refused.
 #[derive(Clone, Debug)]
@@ -79,11 +79,11 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
     let header = message.header();
     let context = &header.context;
     let reference = &context.reference;
-    let next_seq = |address: &envelope::Address| rows.mailbox(address).map_or(0, |mailbox| mailbox.last_seq) + 1;
     let (held_by, origin) = (holder(case), case.origin());
-    let place = |address: &envelope::Address| {
+    let place = |(address, member): (&envelope::Address, &Member<'_>)| {
         let held = held_by.as_ref().is_some_and(|holder| holder != address);
-        v1::Place { address: address.to_string(), mailbox_seq: if held { 0 } else { next_seq(address) } }
+        let next_seq = member.mailbox.map_or(0, |mailbox| mailbox.last_seq) + 1;
+        v1::Place { address: address.to_string(), mailbox_seq: if held { 0 } else { next_seq } }
     };
     let network = rows.network();
     let peer = message.peer();
@@ -119,7 +119,7 @@ fn decide(rows: &dyn Rows, case: &Case<'_>, message: &Verified) -> MessageEntry 
             origin_id: origin.map_or_else(Bytes::new, |(_, id)| id.to_vec().into()),
             escalation: if tells(rows) { escalation(context.kind, context.priority, context.exercise).into() } else { 0 },
         },
-        places: context.recipients.iter().map(place).collect(),
+        places: case.members().map(place).collect(),
         sealed_sha256: *message.sealed_sha256(),
         wrap_keys: message.wrap_keys().to_vec(),
     }

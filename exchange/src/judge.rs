@@ -164,7 +164,7 @@ impl<V: Verifier> Judge<V> {
             let (Key::Series(sender, year, number), Row::Series(used)) = (key, row) else { continue };
             *counts.entry(sender.clone()).or_default() += used.used.iter().map(|range| range.last - range.first + 1).sum::<u64>();
             let gap =
-                |range: v1::NumberRange| Gap { sender: sender.clone(), year: *year, series: *number, first: range.first, last: range.last };
+                |range: v1::NumberRange| Gap { sender: sender.clone(), year: year, series: number, first: range.first, last: range.last };
             gaps.extend(series::gaps(used).into_iter().map(gap));
         }
         (counts, gaps)

@@ -17,7 +17,7 @@ use proto::v1;
 
 use crate::earlier::{Earlier, named};
 use crate::refusal::Refusal;
-use crate::state::Rows;
+use crate::state::{Member, Rows};
 
 pub(crate) use kinds::retention_class;
 pub use kinds::{KindRules, Names, To, of as of_kind};
@@ -42,7 +42,7 @@ pub(crate) struct Case<'a> {
     sender_row: Option<&'a v1::ParticipantRow>,
     own_grants: Option<&'a v1::GrantsRow>,
     /// The recipients' rows in their order; four rules ask for them.
-    recipient_rows: Vec<Option<&'a v1::ParticipantRow>>,
+    members: Vec<Member<'a>>,
     /// The message that it names as target or parent, if that is in the ledger.
     earlier: Option<&'a Earlier>,
 }
@@ -59,7 +59,7 @@ impl<'a> Case<'a> {
     fn of_context(rows: &'a dyn Rows, now: Timestamp, context: &'a Context, earlier: Option<&'a Earlier>) -> Self {
         let sender = &context.reference.sender;
         let (sender_row, own_grants) = (rows.participant(sender).map(|row| &**row), rows.grants(sender));
-        let recipient_rows = context.recipients.iter().map(|recipient| rows.participant(recipient).map(|row| &**row)).collect();
+        let members = context.recipients.iter().map(|recipient| rows.member(recipient)).collect();
         Self {
             rows,
             now,
@@ -70,7 +70,7 @@ impl<'a> Case<'a> {
             sees_groups: true,
             sender_row,
             own_grants,
-            recipient_rows,
+            members,
             earlier,
         }
     }
@@ -352,7 +352,12 @@ impl Case<'_> {
 
     /// The recipients with their rows.
     fn recipients(&self) -> impl Iterator<Item = (&Address, Option<&v1::ParticipantRow>)> {
-        self.context.recipients.iter().zip(self.recipient_rows.iter().copied())
+        self.context.recipients.iter().zip(self.members.iter().map(|member| member.participant))
+    }
+
+    /// The recipients with all that is asked of each.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&Address, &Member<'_>)> {
+        self.context.recipients.iter().zip(&self.members)
     }
 
     fn policy(&self) -> &v1::Policy {

@@ -3,7 +3,6 @@
 //! A row knows nothing of the rules; `admit` reads rows, `apply` writes them. No store, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use envelope::Address;
@@ -199,6 +198,11 @@ macro_rules! rows {
             /// The network's roots, as genesis names them; `None` before it.
             fn anchors(&self) -> Option<&Anchors>;
 
+            /// What is asked of every recipient, where it can be had in one look-up.
+            fn member(&self, address: &Address) -> Member<'_> {
+                Member { participant: self.participant(address).map(|row| &**row), keys: self.keys(address), mailbox: self.mailbox(address) }
+            }
+
             $(
                 #[doc = concat!("What [`Row::", stringify!($variant), "`] has under its key.")]
                 fn $read(&self, $($arg: $arg_type),*) -> Option<&$row> {
@@ -240,6 +244,58 @@ rows! {
     Advice(AdviceRow) Key::Advice(..) => advice(told: &Address, seq: u64) Key::Advice(told.clone(), seq);
 }
 
+/// Three rows of one address.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Member<'a> {
+    /// Who it is.
+    pub participant: Option<&'a ParticipantRow>,
+    /// Its encryption keys.
+    pub keys: Option<&'a KeysRow>,
+    /// The end of its mailbox.
+    pub mailbox: Option<&'a MailboxRow>,
+}
+
+/// The rows that [`Member`] shows: they stand together, so that a message to two hundred costs two hundred look-ups and not six.
+#[derive(Clone, Debug, Default)]
+struct Together {
+    participant: Option<Row>,
+    keys: Option<Row>,
+    mailbox: Option<Row>,
+}
+
+impl Together {
+    /// Whether a key is of one of these rows, and whose.
+    fn of(key: &Key) -> Option<&Address> {
+        match key {
+            Key::Participant(address) | Key::Keys(address) | Key::Mailbox(address) => Some(address),
+            _ => None,
+        }
+    }
+
+    fn row(&self, key: &Key) -> Option<&Row> {
+        match key {
+            Key::Participant(_) => self.participant.as_ref(),
+            Key::Keys(_) => self.keys.as_ref(),
+            Key::Mailbox(_) => self.mailbox.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn set(&mut self, key: &Key, row: Row) -> Option<Row> {
+        match key {
+            Key::Participant(_) => self.participant.replace(row),
+            Key::Keys(_) => self.keys.replace(row),
+            Key::Mailbox(_) => self.mailbox.replace(row),
+            _ => None,
+        }
+    }
+
+    fn rows(&self, address: &Address) -> impl Iterator<Item = (Key, &Row)> {
+        let keys = [Key::Participant(address.clone()), Key::Keys(address.clone()), Key::Mailbox(address.clone())];
+        keys.into_iter().filter_map(|key| self.row(&key).map(|row| (key.clone(), row)))
+    }
+}
+
 /// The durable state: rows, their digest, and what waits in each mailbox by urgency.
 ///
 /// Message rows count in the digest and are not kept: nothing ever changes one, no rule reads one, and slots 6 and 7 of
@@ -247,6 +303,8 @@ rows! {
 #[derive(Clone, Debug, Default)]
 pub struct State {
     rows: BTreeMap<Key, Row>,
+    /// The rows that are asked for together.
+    members: BTreeMap<Address, Together>,
     digest: Digest,
     /// The part of the digest that the message rows make.
     messages: Digest,
@@ -269,7 +327,19 @@ pub struct State {
 
 impl Rows for State {
     fn row(&self, key: &Key) -> Option<&Row> {
-        self.rows.get(key)
+        match Together::of(key) {
+            Some(address) => self.members.get(address)?.row(key),
+            None => self.rows.get(key),
+        }
+    }
+
+    fn member(&self, address: &Address) -> Member<'_> {
+        let Some(rows) = self.members.get(address) else { return Member::default() };
+        Member {
+            participant: rows.participant.as_ref().and_then(|row| if let Row::Participant(row) = row { Some(&**row) } else { None }),
+            keys: rows.keys.as_ref().and_then(|row| if let Row::Keys(row) = row { Some(row) } else { None }),
+            mailbox: rows.mailbox.as_ref().and_then(|row| if let Row::Mailbox(row) = row { Some(row) } else { None }),
+        }
     }
 
     fn anchors(&self) -> Option<&Anchors> {
@@ -297,18 +367,19 @@ impl State {
 
     /// As if every row had been written since the last call.
     pub fn note_all_changed(&mut self) {
-        self.changed = Some(self.rows.keys().cloned().collect());
+        self.changed = Some(self.rows().map(|(key, _)| key).collect());
     }
 
     /// The rows written since the last call, under their encoded keys; empty unless [`State::note_changed`] was called.
     pub fn take_changed(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
-        changed.iter().filter_map(|key| Some((key.encode(), self.rows.get(key)?.encode()))).collect()
+        changed.iter().filter_map(|key| Some((key.encode(), self.row(key)?.encode()))).collect()
     }
 
-    /// All rows in order of their keys, but for message rows.
-    pub fn rows(&self) -> impl Iterator<Item = (&Key, &Row)> {
-        self.rows.iter()
+    /// All rows but message rows, each once.
+    pub fn rows(&self) -> impl Iterator<Item = (Key, &Row)> {
+        let members = self.members.iter().flat_map(|(address, rows)| rows.rows(address));
+        members.chain(self.rows.iter().map(|(key, row)| (key.clone(), row)))
     }
 
     /// Mailbox numbers of the messages that wait for `address`, most urgent first, then oldest.
@@ -399,19 +470,12 @@ impl State {
 
     /// Everybody who was ever enrolled, in order.
     pub fn all_participants(&self) -> impl Iterator<Item = &Address> {
-        let beyond_clock = (Bound::Excluded(Key::Clock), Bound::Unbounded);
-        self.rows.range(beyond_clock).map_while(|(key, _)| match key {
-            Key::Participant(address) => Some(address),
-            _ => None,
-        })
+        self.members.iter().filter(|(_, rows)| rows.participant.is_some()).map(|(address, _)| address)
     }
 
     /// Enrolled addresses from one on, in order.
     pub fn participants(&self, from: &Address) -> impl Iterator<Item = &Address> {
-        self.rows.range(Key::Participant(from.clone())..).map_while(|(key, _)| match key {
-            Key::Participant(address) => Some(address),
-            _ => None,
-        })
+        self.members.range(from.clone()..).filter(|(_, rows)| rows.participant.is_some()).map(|(address, _)| address)
     }
 
     /// Writes one row.
@@ -426,7 +490,11 @@ impl State {
         if let Some(changed) = &mut self.changed {
             changed.insert(key.clone());
         }
-        if let Some(old) = self.rows.insert(key, row) {
+        let old = match Together::of(&key) {
+            Some(address) => self.members.entry(address.clone()).or_default().set(&key, row),
+            None => self.rows.insert(key, row),
+        };
+        if let Some(old) = old {
             self.digest.remove(&key_bytes, &old.encode());
         }
     }
@@ -526,6 +594,28 @@ pub struct Overlay<'a> {
 impl Rows for Overlay<'_> {
     fn row(&self, key: &Key) -> Option<&Row> {
         self.changes.get(key).or_else(|| self.base.row(key))
+    }
+
+    fn member(&self, address: &Address) -> Member<'_> {
+        let base = self.base.member(address);
+        if self.changes.is_empty() {
+            return base;
+        }
+        let changed = |key: Key| self.changes.get(&key);
+        Member {
+            participant: match changed(Key::Participant(address.clone())) {
+                Some(Row::Participant(row)) => Some(row),
+                _ => base.participant,
+            },
+            keys: match changed(Key::Keys(address.clone())) {
+                Some(Row::Keys(row)) => Some(row),
+                _ => base.keys,
+            },
+            mailbox: match changed(Key::Mailbox(address.clone())) {
+                Some(Row::Mailbox(row)) => Some(row),
+                _ => base.mailbox,
+            },
+        }
     }
 
     fn anchors(&self) -> Option<&Anchors> {

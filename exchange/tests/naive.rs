@@ -129,7 +129,7 @@ fn same_mailboxes(model: &Model<'_>, stage: &Stage) {
 fn nobody_is_excluded(model: &Model<'_>, stage: &Stage) {
     let state = stage.exchange.state();
     let places = |id: &[u8]| -> Vec<String> {
-        let of = |(key, row): (&Key, &Row)| match (key, row) {
+        let of = |(key, row): (Key, &Row)| match (key, row) {
             (Key::Place(owner, _), Row::Place(place)) if place.message_id == *id => Some(owner.to_string()),
             _ => None,
         };

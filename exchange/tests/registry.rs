@@ -435,18 +435,18 @@ fn through_a_group_its_members_write_to_its_members() {
         &mut stage,
         &["ke>gb group", "wait 2h", "ke>gb group"],
         &expect![[r#"
-        "ke>gb group": accepted, at gb 7
-        "wait 2h": 
-        "ke>gb group": NO_GRANT sender=ke what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-    "#]],
+            "ke>gb group": accepted, at gb 7
+            "wait 2h": 
+            "ke>gb group": NO_GRANT sender=ke what=the group, which has ended kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+        "#]],
     );
     assert_eq!(group(&mut stage, "ipsg/ens", "grp/wg/wildlife", &[], |_| {}), "accepted");
     check(
         &mut stage,
         &["ke>gb group", "ipsg/ens>gb group"],
         &expect![[r#"
-        "ke>gb group": NO_GRANT sender=ke what=the group kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
-        "ipsg/ens>gb group": STALE_DIRECTORY size=19 newest=19
-    "#]],
+            "ke>gb group": NO_GRANT sender=ke what=the group, which has ended kind=KIND_MESSAGE priority=PRIORITY_ROUTINE classification=CLASSIFICATION_RESTRICTED
+            "ipsg/ens>gb group": STALE_DIRECTORY size=19 newest=19
+        "#]],
     );
 }

@@ -84,9 +84,9 @@ pub(super) fn skew(case: &Case<'_>) -> Result<(), Refusal> {
 /// Rule 3: judged for recipients that are enrolled; of others rule 6 speaks.
 pub(super) fn keys(case: &Case<'_>) -> Result<(), Refusal> {
     let policy = case.policy();
-    let pairs = case.recipients().zip(case.wrap_keys).filter(|((_, row), _)| row.is_some());
-    for ((recipient, _), (key_id, kem)) in pairs {
-        let row = case.rows.keys(recipient).and_then(|row| row.keys.iter().find(|key| key.key_id == key_id[..]));
+    let pairs = case.members().zip(case.wrap_keys).filter(|((_, member), _)| member.participant.is_some());
+    for ((recipient, member), (key_id, kem)) in pairs {
+        let row = member.keys.and_then(|row| row.keys.iter().find(|key| key.key_id == key_id[..]));
         let sound = row
             .is_some_and(|key| key.kem() == *kem && policy.kems.contains(&key.kem) && is_usable(key, case.now, policy.stale_key_grace_ms));
         if !sound {

@@ -579,7 +579,7 @@ impl Stage {
         let issued_by = |ca: &&Ca| ca_certificate(&ca.der).is_ok_and(|facts| facts.spki_sha256 == link.issuer_key_sha256);
         let ca = pki().cas.iter().find(issued_by).expect("a CA of the play");
         let revoked = self.exchange.state().rows().filter_map(|(key, _)| match key {
-            Key::Revoked(issuer, serial) if *issuer == link.issuer_key_sha256 => Some((serial.clone(), START)),
+            Key::Revoked(issuer, serial) if issuer == link.issuer_key_sha256 => Some((serial, START)),
             _ => None,
         });
         let mut serials: Vec<_> = revoked.collect();
