@@ -47,7 +47,11 @@ impl Client {
     /// # Errors
     /// [`Error::Store`] or [`Error::Row`].
     pub fn advices(&self) -> Result<Vec<Advice>, Error> {
-        let rows = self.profile.store().numbered(Table::Advices)?;
+        self.advices_behind(0)
+    }
+
+    fn advices_behind(&self, seq: u64) -> Result<Vec<Advice>, Error> {
+        let rows = self.profile.store().numbered_from(Table::Advices, seq.saturating_add(1))?;
         let read = |row: &[u8]| {
             let receipt = Receipt::decode(row)?;
             let (index, leaf, kind) = receipt.body()?;
@@ -66,9 +70,7 @@ impl Client {
             Some(row) => u64::from_be_bytes(row.try_into().map_err(|_| Error::Row("meta"))?),
             None => 0,
         };
-        let mut all = self.advices()?;
-        all.retain(|advice| advice.seq > told);
-        Ok(all)
+        self.advices_behind(told)
     }
 
     /// Of these a person has been told.
@@ -82,7 +84,7 @@ impl Client {
 
     /// Number of the last one that is here.
     pub(crate) fn last_advice(&self) -> Result<u64, Error> {
-        Ok(self.profile.store().numbered(Table::Advices)?.last().map_or(0, |(seq, _)| *seq))
+        Ok(self.profile.store().last_number(Table::Advices)?.unwrap_or(0))
     }
 
     /// Verifies and keeps one; the text says what is unsound about it.

@@ -218,8 +218,32 @@ impl Store {
     /// # Errors
     /// [`Error::Store`], or [`Error::Row`] when a key is no number.
     pub fn numbered(&self, table: Table) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-        let number = |key: Vec<u8>| key.try_into().map(u64::from_be_bytes).map_err(|_| Error::Row(table.name()));
-        self.rows(table)?.into_iter().map(|(key, row)| Ok((number(key)?, row))).collect()
+        self.numbered_from(table, 0)
+    }
+
+    /// The rows of a table with numbered keys from one on, in order.
+    ///
+    /// # Errors
+    /// As [`Store::numbered`].
+    pub fn numbered_from(&self, table: Table, first: u64) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let transaction = self.database.begin_read().map_err(fault)?;
+        let rows = transaction.open_table(table.definition()).map_err(fault)?;
+        let mut all = Vec::new();
+        for row in rows.range(first.to_be_bytes().as_slice()..).map_err(fault)? {
+            let (key, value) = row.map_err(fault)?;
+            all.push((number(table, key.value())?, value.value().to_vec()));
+        }
+        Ok(all)
+    }
+
+    /// The last number of a table with numbered keys.
+    ///
+    /// # Errors
+    /// As [`Store::numbered`].
+    pub fn last_number(&self, table: Table) -> Result<Option<u64>, Error> {
+        let transaction = self.database.begin_read().map_err(fault)?;
+        let rows = transaction.open_table(table.definition()).map_err(fault)?;
+        rows.last().map_err(fault)?.map(|(key, _)| number(table, key.value())).transpose()
     }
 
     /// All rows of a table, in order of their keys.
@@ -236,6 +260,10 @@ impl Store {
         }
         Ok(all)
     }
+}
+
+fn number(table: Table, key: &[u8]) -> Result<u64, Error> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| Error::Row(table.name()))
 }
 
 fn fault(error: impl Into<redb::Error>) -> Error {

@@ -36,6 +36,14 @@ pub enum Due {
 }
 
 impl Due {
+    /// How many places it is about.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        match self {
+            Self::Ended { places, .. } | Self::NotAcknowledged { places, .. } => places.len(),
+        }
+    }
+
     /// Entry of the message.
     #[must_use]
     pub fn index(&self) -> u64 {
@@ -91,19 +99,27 @@ pub(crate) fn say(rows: &dyn Rows, due: Due, stub: &v1::Stub) -> Vec<Entry> {
 /// What the sender is told when places of its message have ended; nothing where the rules are older than advices.
 pub(crate) fn not_delivered(rows: &dyn Rows, expired: &v1::Expired, stub: &v1::Stub) -> Option<Entry> {
     let told = Address::parse(&stub.sender).ok().filter(|_| rules::tells(rows))?;
-    let advice =
-        v1::Advice { since_ms: stub.expires_ms, ..advice(rows, AdviceKind::NotDelivered, told, expired.index, stub, &expired.places) };
+    // Number 0 stands for everybody from whom it was held.
+    let kept_from = |place: &v1::Place| match rows.held(expired.index).filter(|_| place.mailbox_seq == 0) {
+        Some(row) => row.recipients.clone(),
+        None => vec![place.address.clone()],
+    };
+    let recipients = expired.places.iter().flat_map(kept_from).collect();
+    let advice = advice(rows, AdviceKind::NotDelivered, told, expired.index, stub);
+    let advice = v1::Advice { recipients, since_ms: stub.expires_ms, ..advice };
     Some(Entry::Advice { advice, places: Vec::new() })
 }
 
 /// What `told` is told about those who have not acknowledged a message.
 pub(crate) fn not_acknowledged(rows: &dyn Rows, index: u64, told: Address, places: Vec<v1::Place>, stub: &v1::Stub) -> Option<Entry> {
     let since = places.iter().filter_map(|place| Some(row_of(rows, place)?.available_ms)).min()?;
-    let advice = v1::Advice { since_ms: since, ..advice(rows, AdviceKind::NotAcknowledged, told, index, stub, &places) };
+    let recipients = places.iter().map(|place| place.address.clone()).collect();
+    let advice = advice(rows, AdviceKind::NotAcknowledged, told, index, stub);
+    let advice = v1::Advice { recipients, since_ms: since, ..advice };
     Some(Entry::Advice { advice, places })
 }
 
-fn advice(rows: &dyn Rows, kind: AdviceKind, told: Address, index: u64, stub: &v1::Stub, places: &[v1::Place]) -> v1::Advice {
+fn advice(rows: &dyn Rows, kind: AdviceKind, told: Address, index: u64, stub: &v1::Stub) -> v1::Advice {
     v1::Advice {
         kind: kind.into(),
         seq: rows.mailbox(&told).map_or(0, |row| row.last_advice) + 1,
@@ -115,7 +131,7 @@ fn advice(rows: &dyn Rows, kind: AdviceKind, told: Address, index: u64, stub: &v
         series: stub.series,
         number: stub.number,
         priority: stub.priority,
-        recipients: places.iter().map(|place| place.address.clone()).collect(),
+        recipients: Vec::new(),
         since_ms: 0,
     }
 }

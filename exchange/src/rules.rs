@@ -60,19 +60,7 @@ impl<'a> Case<'a> {
         let sender = &context.reference.sender;
         let (sender_row, own_grants) = (rows.participant(sender).map(|row| &**row), rows.grants(sender));
         let members = context.recipients.iter().map(|recipient| rows.member(recipient)).collect();
-        Self {
-            rows,
-            now,
-            context,
-            attachments: 0,
-            wrap_keys: &[],
-            peer: None,
-            sees_groups: true,
-            sender_row,
-            own_grants,
-            members,
-            earlier,
-        }
+        Self { rows, now, context, attachments: 0, wrap_keys: &[], peer: None, sees_groups: true, sender_row, own_grants, members, earlier }
     }
 
     /// The sender, as the state has it.

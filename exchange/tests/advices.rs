@@ -233,7 +233,7 @@ fn of_what_is_held_the_clock_starts_with_the_release() {
     expect![[r#"
         540 to gb 1: ke/cus/kemba 1 not acknowledged at gb since 300
         4860 to ke/cus/kemba 1: ke/cus/kemba 1 not delivered at gb since 4320
-        4860 to ke/cus/kemba 2: ke/cus/kemba 2 not delivered at ke since 4320
+        4860 to ke/cus/kemba 2: ke/cus/kemba 2 not delivered at th since 4320
     "#]]
     .assert_eq(&told(&stage.log));
 }

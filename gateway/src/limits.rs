@@ -107,8 +107,8 @@ pub const RETRY_AFTER_MS: u64 = 500;
 pub const TICK: Duration = Duration::from_secs(1);
 /// Open connections get this long to end their calls on shutdown.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-/// Places that one tick says something about: that they have ended, or who is told that they are not acknowledged.
-pub const DUE_PLACES_PER_TICK: usize = 128;
+/// Places that one batch says something about: that they have ended, or who is told that they are not acknowledged.
+pub const DUE_PLACES_PER_BATCH: usize = 128;
 /// Bidirectional streams of a QUIC connection, each an HTTP/2 connection: small calls, bulk, and room to replace both.
 /// Unidirectional ones there are none.
 pub const QUIC_STREAMS_MAX: u32 = 4;

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::gate::Permit;
 use crate::keeper::Keeper;
-use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, DUE_PLACES_PER_TICK, OWN_ENTRIES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, COMMANDS_MAX, DUE_PLACES_PER_BATCH, OWN_ENTRIES_MAX};
 use crate::problem::{Bound, Problem};
 use crate::queue::{Place, Queue};
 use crate::receipts::opened;
@@ -109,6 +109,8 @@ pub struct Writer {
     /// Where answers are made.
     runtime: Handle,
     last_at: Timestamp,
+    /// The last batch said as much as one may; there may be more to say.
+    more_is_due: bool,
 }
 
 /// What a command leads to, while the batch is open.
@@ -132,7 +134,7 @@ impl Writer {
     /// A writer over an opened ledger; answers are made on `runtime`.
     #[must_use]
     pub fn new(shared: Arc<Shared>, opener: Opener, clock: Clock, last_at: Timestamp, runtime: Handle) -> Self {
-        Self { shared, opener, clock, refusals: RefusalLimiter::default(), keeper: Keeper::start(), runtime, last_at }
+        Self { shared, opener, clock, refusals: RefusalLimiter::default(), keeper: Keeper::start(), runtime, last_at, more_is_due: false }
     }
 
     /// Takes commands until the queue is closed and empty. What waits is bounded by the permits that it holds.
@@ -144,9 +146,13 @@ impl Writer {
                 while let Ok(next) = queue.try_recv() {
                     next.wait_in(&mut waiting);
                 }
-                let commands = next_batch(&mut waiting);
+                let mut commands = next_batch(&mut waiting);
                 if commands.is_empty() {
-                    break;
+                    // A backlog does not wait for the next second.
+                    if !std::mem::take(&mut self.more_is_due) {
+                        break;
+                    }
+                    commands.push(Command::Tick);
                 }
                 self.handle_or_stop(commands);
             }
@@ -193,9 +199,7 @@ impl Writer {
         for command in commands {
             self.fill(&mut filling, &*ledger, command);
         }
-        if !filling.drafts.is_empty() || filling.pending.is_empty() {
-            filling.add_own_entries(&exchange, &*ledger);
-        }
+        self.more_is_due = (!filling.drafts.is_empty() || filling.pending.is_empty()) && filling.add_own_entries(&exchange, &*ledger);
         let Filling { batch, drafts, pending, .. } = filling;
         let (changes, effects) = batch.finish();
         drop(exchange);
@@ -214,7 +218,10 @@ impl Writer {
                     self.take_snapshot(&ledger);
                 }
             }
-            Err(error) => self.after_failure(error, pending),
+            Err(error) => {
+                self.more_is_due = false;
+                self.after_failure(error, pending);
+            }
         }
     }
 
@@ -449,9 +456,12 @@ impl Filling<'_> {
         Pending::Entry(at)
     }
 
-    /// What the gateway says by itself: what has ended and who is told of what, the directory's head, the state's digest.
-    fn add_own_entries(&mut self, exchange: &exchange::Exchange, ledger: &dyn ledger::Ledger) {
-        for due in exchange.due(self.batch.now(), DUE_PLACES_PER_TICK) {
+    /// What the gateway says by itself: what has ended and who is told of what, the directory's head, the state's digest. Whether it
+    /// said as much as fits, so that there may be more.
+    fn add_own_entries(&mut self, exchange: &exchange::Exchange, ledger: &dyn ledger::Ledger) -> bool {
+        let (all, before) = (exchange.due(self.batch.now(), DUE_PLACES_PER_BATCH), self.drafts.len());
+        let full = all.iter().map(exchange::Due::places).sum::<usize>() >= DUE_PLACES_PER_BATCH;
+        for due in all {
             let index = due.index();
             match stub(ledger, index) {
                 Ok(stub) => {
@@ -464,6 +474,8 @@ impl Filling<'_> {
                 Err(problem) => tracing::error!(index, ?problem, "what is due about a message cannot be said"),
             }
         }
+        // What cannot be said stays due: it is not tried again at once.
+        let more = full && self.drafts.len() > before;
         if let Some(head) = self.batch.head_due() {
             self.push(head, None, None);
         }
@@ -472,6 +484,7 @@ impl Filling<'_> {
             let claim = self.batch.state_claim();
             self.push(claim, None, None);
         }
+        more
     }
 }
 

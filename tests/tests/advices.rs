@@ -119,3 +119,29 @@ async fn who_sent_what_nobody_took_has_a_signed_notice_of_it() {
     running.stop().await;
     theatre.check();
 }
+
+/// More than one batch says at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_told_to_its_end_and_each_once() {
+    const LETTERS: u64 = 300;
+    let theatre = Theatre::new(&["ke", "th"]);
+    let hands = Hands::at(now().plus(1000));
+    let running = theatre.start_with(hands.clone(), Engine::Redb).await;
+    let mut thailand = theatre.client("th").await;
+    let kenya = theatre.client("ke").await;
+    let urgent = |context: &mut v1::Context| context.priority = Priority::Urgent.into();
+    let letters = (1..=LETTERS).map(|number| v1::Submission { tag: number, ..theatre.letter(&kenya, &["th"], number, urgent) });
+    bench::load::drive(theatre.link("ke").await, letters.collect(), 64).await;
+    hands.pass(4 * 60 * MINUTE_MS);
+    while thailand.advices().expect("a table").len() < LETTERS as usize {
+        let mail = thailand.receive(ReceiveOptions::default()).await.expect("mail");
+        assert_eq!(mail.unsound, Vec::<String>::new());
+    }
+    let advices = thailand.advices().expect("a table");
+    let numbers: std::collections::BTreeSet<u64> = advices.iter().map(|one| one.reference.number).collect();
+    assert_eq!((advices.len() as u64, numbers.len() as u64), (LETTERS, LETTERS));
+    assert!(advices.iter().zip(1..).all(|(one, seq)| one.seq == seq && one.at == advices[0].at));
+    drop((kenya, thailand));
+    running.stop().await;
+    theatre.check();
+}

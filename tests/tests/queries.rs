@@ -191,6 +191,10 @@ async fn an_analysis_file_answers_for_the_reports_that_it_was_sent() {
         );
         report(&mut post, &more).await;
         let car = r#"{"heading":{"reportType":"initial"},"transports":[{"mode":"road","plate":{"raw":"KAA 123X"}}]}"#;
+        let payload = Payload::from_json(Form::Ecomessage, car.replace("KAA 123X", "KBB 1").as_bytes()).expect("a report");
+        let (to, media_type) = (["ipsg/ens", "svc/imaf"].map(address).into(), Form::Ecomessage.media_type().to_owned());
+        let drill = Compose { kind: Kind::Ecomessage, media_type, exercise: true, ..Compose::new(to, payload.encode()) };
+        bureau.send(drill).await.expect("sent");
         (first, report(&mut bureau, car).await)
     };
     let hit = |record: &Reference, by: &str| {
@@ -198,6 +202,7 @@ async fn an_analysis_file_answers_for_the_reports_that_it_was_sent() {
         ["HIT at svc/imaf: 1 found".to_owned(), line]
     };
     assert_eq!(asked_of_reports(&theatre, &["--imo", "9321483"]).await, ["no hit at svc/imaf"]);
+    assert_eq!(asked_of_reports(&theatre, &["--plate", "KBB 1"]).await, ["no hit at svc/imaf"], "a drill");
     for (about, by) in [(["--imo", "9074729"], "exact by imo"), (["--container", "CSQU 305438-3"], "exact by container")] {
         assert_eq!(asked_of_reports(&theatre, &about).await, hit(&post, by));
     }

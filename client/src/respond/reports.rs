@@ -48,7 +48,9 @@ impl Reports {
                     Err(Error::Open(_)) => None,
                     other => other?,
                 };
-                let Some(report) = report else { return Ok(false) };
+                // What is said in a drill is no record.
+                let drill = client.header_of(&message.reference)?.context.exercise;
+                let Some(report) = report.filter(|_| !drill) else { return Ok(false) };
                 let (sender, reference) = (message.from().clone(), message.reference.to_string());
                 self.ids.insert(message.message_id, (sender.clone(), reference.clone()));
                 self.sent.entry(sender).or_default().insert(reference.clone(), Sent { reference, report });
