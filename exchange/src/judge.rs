@@ -163,8 +163,7 @@ impl<V: Verifier> Judge<V> {
         for (key, row) in self.exchange.state().rows() {
             let (Key::Series(sender, year, number), Row::Series(used)) = (key, row) else { continue };
             *counts.entry(sender.clone()).or_default() += used.used.iter().map(|range| range.last - range.first + 1).sum::<u64>();
-            let gap =
-                |range: v1::NumberRange| Gap { sender: sender.clone(), year: year, series: number, first: range.first, last: range.last };
+            let gap = |range: v1::NumberRange| Gap { sender: sender.clone(), year, series: number, first: range.first, last: range.last };
             gaps.extend(series::gaps(used).into_iter().map(gap));
         }
         (counts, gaps)
