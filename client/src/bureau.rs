@@ -103,6 +103,9 @@ impl Client {
     /// # Errors
     /// What the gateway refuses, or [`Error::Unreachable`].
     pub async fn set_standing(&mut self, subject: &Address, state: ParticipantState, reason: StandingReason) -> Result<(), Error> {
+        if subject == self.address() {
+            return Err(Error::Argument(format!("{subject} sets no state of its own: whoever answers for it does")));
+        }
         // With the membership end the grants: whoever comes back begins with none.
         if state == ParticipantState::Withdrawn
             && self.below(subject).is_ok()

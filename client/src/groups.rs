@@ -46,6 +46,13 @@ impl Client {
         }
         members.sort();
         members.dedup();
+        if members.iter().any(|one| self.participant(one).is_none()) {
+            // They may be new.
+            self.refresh_directory().await?;
+        }
+        if let Some(stranger) = members.iter().find(|one| self.participant(one).is_none()) {
+            return Err(Error::Argument(format!("{stranger} is no participant")));
+        }
         let names: Vec<String> = members.iter().map(ToString::to_string).collect();
         let build =
             |head| v1::Group { head: Some(head), members: names.clone(), senders: senders.into(), ends_ms: ends.map_or(0, Timestamp::ms) };

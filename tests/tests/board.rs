@@ -145,6 +145,10 @@ fn foretold(desk: &Desk<'_>) {
     let (bureaus, _) = desk.check(0, &["bureau", "list", "--profile", "profile-ipsg_compliance"]);
     assert!(bureaus.lines().any(|line| line.starts_with("ke ")) && !bureaus.contains("kemba"), "{bureaus}");
     let end = |what: &str, more: &[&str]| desk.check(0, &[&["group", what, "--profile", "profile-ke", "grp/op/4f2a"], more].concat());
+    let (_, said) = desk.check(2, &["group", "set", "--profile", "profile-ke", "grp/op/4f2a", "--member", "ke,zz"]);
+    assert!(said.contains("zz is no participant"), "{said}");
+    let (_, said) = desk.check(2, &["bureau", "suspend", "--profile", "profile-ke", "ke", "--reason", "compromise"]);
+    assert!(said.contains("ke sets no state of its own"), "{said}");
     end("set", &["--member", "ke,th"]);
     end("end", &[]);
     let (_, said) = desk.check(2, &["send", "--profile", "profile-ke", "--to", "grp/op/4f2a", "--kind", "warning", "--file", "note.txt"]);

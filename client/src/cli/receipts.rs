@@ -76,6 +76,7 @@ fn print(shown: &Shown, root: Option<String>, json: bool) {
     }
     if let (Some(what), Some(told), Some(reference)) = (&line.advice, &line.told, &line.reference) {
         let recipients: Vec<String> = line.recipients.iter().map(|one| Escaped(one).to_string()).collect();
+        let what = what.replace('-', " ");
         print::line(&format!("{} was told: {reference} is {what} at {}", Escaped(told), recipients.join(", ")));
     }
     match (&line.checkpoint_root, line.checkpoint_size) {
