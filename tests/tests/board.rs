@@ -180,6 +180,9 @@ fn held_and_permitted(desk: &Desk<'_>) {
     assert!(desk.check(0, &["permit", "list", "--profile", KEMBA]).0.contains("waiver for ke/cus/kemba by ke"));
     let free = send(desk, KEMBA, "note.txt", "at once", &["--to", "th", "--permission", &digits]);
     assert!(desk.check(0, &["open", "--profile", "profile-th", &free]).0.contains("at once"));
+    let (json, _) = desk.check(0, &["open", "--profile", "profile-th", &free, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["text"], "at once");
     let (_, said) = desk.check(2, &["send", "--profile", KEMBA, "--to", "th", "--permission", "ffffffff", "--file", "note.txt"]);
     assert!(said.contains("ffffffff is no permission of ke/cus/kemba"), "{said}");
 }

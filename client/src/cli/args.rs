@@ -236,7 +236,7 @@ pub(crate) struct Open {
     /// Overwrite the file.
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
-    /// A report as JSON instead of lines.
+    /// A form as JSON instead of lines; a text as {"media_type", "text"}.
     #[arg(long)]
     pub(crate) json: bool,
     /// The content as it was sealed, also of a report.

@@ -173,7 +173,7 @@ pub(super) async fn open(open: &args::Open, secrets: &Secrets, way: &args::Way) 
         (None, Some(report)) => {
             report.lines().iter().for_each(|(path, value)| print::line(&format!("{path:<32} {}", Escaped(value))));
         }
-        (None, None) => show(&opened)?,
+        (None, None) => show(&opened, open.json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -229,11 +229,15 @@ pub(super) fn said_of(client: &Client, reference: &Reference) -> Result<(), Erro
     Ok(())
 }
 
-fn show(opened: &Opened) -> Result<(), Error> {
+fn show(opened: &Opened, json: bool) -> Result<(), Error> {
     let Ok(text) = std::str::from_utf8(&opened.content) else {
         let text = format!("the content is no text ({} bytes of {}): give --out FILE", opened.content.len(), opened.media_type);
         return Err(Error::Argument(text));
     };
+    if json {
+        print::json(&serde_json::json!({"media_type": opened.media_type, "text": text}));
+        return Ok(());
+    }
     print::line(EscapedLines(text).to_string().trim_end_matches('\n'));
     Ok(())
 }
