@@ -56,10 +56,15 @@ impl Client {
                 Rule::Keys => {
                     // Who is not enrolled has a rule of its own.
                     let known = |recipient: &&Address| self.directory().state().participant(recipient).is_some();
+                    let all_known = context.recipients.iter().all(|recipient| known(&recipient));
                     let mut known = context.recipients.iter().filter(known);
                     let keyless = known.find(|recipient| self.directory().current_key(recipient).is_none());
                     let refused = |recipient: &Address| Err(Refusal::StaleKey { recipient: recipient.clone() });
-                    judgement.said = Some(keyless.map_or(Ok(()), refused));
+                    judgement.said = match keyless {
+                        Some(recipient) => Some(refused(recipient)),
+                        None if all_known => Some(Ok(())),
+                        None => None,
+                    };
                 }
                 Rule::Directory => {
                     let stale = Refusal::StaleDirectory { size: head.size, newest: head.size };

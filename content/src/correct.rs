@@ -53,7 +53,18 @@ fn make(message: &mut DynamicMessage, steps: &[Step], wrong: &str, right: &str) 
         return in_row(message, &field, *row, deeper, (wrong, right));
     }
     match (field.kind(), deeper) {
-        (Kind::Message(_), []) => Err("it names more than one value"),
+        (Kind::Message(inner), []) => {
+            let mut section = match message.get_field(&field).as_message() {
+                Some(section) if message.has_field(&field) => section.clone(),
+                _ => DynamicMessage::new(inner),
+            };
+            if in_one(&mut section, wrong, right)? {
+                message.set_field(&field, Value::Message(section));
+            } else {
+                message.clear_field(&field);
+            }
+            Ok(())
+        }
         (Kind::Message(inner), deeper) => {
             // What is not there comes only with what it is to say.
             let mut section = match message.get_field(&field).as_message() {
@@ -89,7 +100,12 @@ fn in_row(
     let rows = message.get_field_mut(field).as_list_mut().ok_or(NO_PLACE)?;
     let at = rows.get_mut(row - 1).ok_or("there is no such row")?;
     match (at, deeper) {
-        (Value::Message(_), []) => Err("it names more than one value"),
+        (Value::Message(inner), []) => {
+            if !in_one(inner, wrong, right)? {
+                rows.remove(row - 1);
+            }
+            Ok(())
+        }
         (Value::Message(inner), deeper) => make(inner, deeper, wrong, right),
         (at, []) if said(at).as_deref() == Some(wrong) => {
             if right.is_empty() {
@@ -104,6 +120,29 @@ fn in_row(
     }
 }
 
+/// What is shown as one value is corrected as one: an identifier, a quantity. Whether anything is left of it.
+fn in_one(section: &mut DynamicMessage, wrong: &str, right: &str) -> Result<bool, &'static str> {
+    let is_identifier = match section.descriptor().name() {
+        "Identifier" => true,
+        "Quantity" => false,
+        _ => return Err("it names more than one value"),
+    };
+    let raw = section.get_field_by_name("raw").and_then(|raw| said(&raw));
+    let now = if section.fields().next().is_none() { String::new() } else { crate::show::in_one(section).unwrap_or_default() };
+    if now != wrong && raw.filter(|_| is_identifier).as_deref() != Some(wrong) {
+        return Err(OTHERWISE);
+    }
+    if right.is_empty() {
+        return Ok(false);
+    }
+    let made = if is_identifier {
+        section.transcode_from(&v1::Identifier { raw: right.to_owned(), ..v1::Identifier::default() })
+    } else {
+        section.transcode_from(&crate::quick::quantity(right).map_err(|_| OTHER_KIND)?)
+    };
+    made.map(|()| true).map_err(|_| NO_PLACE)
+}
+
 /// A value as a correction writes it.
 fn said(value: &Value) -> Option<String> {
     match value {
@@ -116,16 +155,16 @@ fn said(value: &Value) -> Option<String> {
 }
 
 fn value(field: &FieldDescriptor, text: &str) -> Result<Value, &'static str> {
-    let wrong = "what is right there is of another kind";
     match field.kind() {
         Kind::String => Ok(Value::String(text.to_owned())),
-        Kind::Uint32 => text.parse().map(Value::U32).map_err(|_| wrong),
-        Kind::Int32 | Kind::Sint32 => text.parse().map(Value::I32).map_err(|_| wrong),
-        Kind::Bool => text.parse().map(Value::Bool).map_err(|_| wrong),
-        _ => Err(wrong),
+        Kind::Uint32 => text.parse().map(Value::U32).map_err(|_| OTHER_KIND),
+        Kind::Int32 | Kind::Sint32 => text.parse().map(Value::I32).map_err(|_| OTHER_KIND),
+        Kind::Bool => text.parse().map(Value::Bool).map_err(|_| OTHER_KIND),
+        _ => Err(OTHER_KIND),
     }
 }
 
+const OTHER_KIND: &str = "what is right there is of another kind";
 const NO_PLACE: &str = "it leads nowhere";
 const OTHERWISE: &str = "what it calls wrong does not stand there";
 
@@ -166,6 +205,11 @@ mod tests {
             &[],
         );
         check(&[["transports[1].container.raw", "CSQU3054384", "CSQU3054383"]], &[r#""raw":"CSQU3054383""#], &[]);
+        // As it is shown, in one.
+        check(&[["transports[1].container", "CSQU3054384", "CSQU3054383"]], &[r#""container":{"raw":"CSQU3054383"}"#], &[]);
+        check(&[["goods[1].quantity", "312 kg", "321.5 kg"]], &[r#""mantissa":3215,"exponent":-1,"unit":"kg""#], &[]);
+        check(&[["transports[1].seal", "", "S9"]], &[r#""seal":{"raw":"S9"}"#], &[]);
+        assert!(!check(&[["transports[1].container", "CSQU3054384", ""]], &[], &[]).to_json().contains("container"));
         check(&[["incident.place.text", "", "Mombasa"]], &[r#""place":{"text":"Mombasa"}"#], &[]);
     }
 
@@ -191,7 +235,8 @@ mod tests {
                 ["goods[1]", "horn", "tusks"],
                 ["goods[0].term", "horn", "tusks"],
                 ["heading[1].crime_area", "wildlife", "other"],
-                ["goods[1].quantity", "312", "321"],
+                ["goods[1].quantity", "312", "321 kg"],
+                ["goods[1].quantity", "312 kg", "many"],
                 ["goods[1].quantity.mantissa", "312", "many"],
                 ["incident.what", "seizure", "arrest"],
                 ["goods[1].colour", "", "red"],
@@ -207,7 +252,8 @@ mod tests {
                 "goods[1]: it names more than one value",
                 "goods[0].term: it is no path: section[1].field",
                 "heading[1].crime_area: it names no row, or a row where there is one value",
-                "goods[1].quantity: it names more than one value",
+                "goods[1].quantity: what it calls wrong does not stand there",
+                "goods[1].quantity: what is right there is of another kind",
                 "goods[1].quantity.mantissa: what is right there is of another kind",
                 "incident.what: what it calls wrong does not stand there",
                 "goods[1].colour: there is no such field",

@@ -31,7 +31,7 @@ fn of(message: &DynamicMessage, path: &str, out: &mut Vec<(String, String)>) {
 }
 
 /// What reads better in one: a quantity, an amount, an identifier with its check.
-fn in_one(message: &DynamicMessage) -> Option<String> {
+pub(crate) fn in_one(message: &DynamicMessage) -> Option<String> {
     let text = |name: &str| message.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
     match message.descriptor().name() {
         name @ ("Quantity" | "Money") => {

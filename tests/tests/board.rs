@@ -32,8 +32,11 @@ async fn what_a_bureau_does_all_day() {
     foretold(&desk);
     gateway.kill().await;
     let began = std::time::Instant::now();
-    let (_, said) = desk.check(4, &["query", "--profile", KEMBA, "--service", "svc/imaf", "--plate", "KAA 1", "--wait", "0"]);
-    assert!(said.contains("not reachable") && began.elapsed() < std::time::Duration::from_secs(4), "{said}");
+    let (out, said) = desk.check(4, &["query", "--profile", KEMBA, "--service", "svc/imaf", "--plate", "KAA 1", "--wait", "0", "--json"]);
+    assert!(
+        out.contains(r#""state":"queued""#) && said.contains("not reachable") && began.elapsed() < std::time::Duration::from_secs(4),
+        "{said}"
+    );
     stage.audit();
 }
 
@@ -116,7 +119,7 @@ fn a_case(desk: &Desk<'_>) {
     assert!(current.contains("312 kg") && current.contains("CSQU3054383"), "{current}");
     assert!(said.contains("transports: ") && said.contains(&initial), "{said}");
     // A correction is laid over the report that it corrects, as far as it fits.
-    let changes = r#"{"changes":[{"path":"goods[1].quantity.mantissa","wrong":"312","right":"321"},
+    let changes = r#"{"changes":[{"path":"goods[1].quantity","wrong":"312 kg","right":"321 kg"},
         {"path":"goods[1].term","wrong":"horn","right":"tusks"}],"text":"weighed again"}"#;
     let correction = send(desk, KEMBA, "correction.json", changes, &["--kind", "correction", "--target", &initial]);
     desk.check(0, &["inbox", "--profile", "profile-th"]);
@@ -149,8 +152,11 @@ fn foretold(desk: &Desk<'_>) {
     assert!(said.contains("zz is no participant"), "{said}");
     let (_, said) = desk.check(2, &["bureau", "suspend", "--profile", "profile-ke", "ke", "--reason", "compromise"]);
     assert!(said.contains("ke sets no state of its own"), "{said}");
+    let (_, said) = desk.check(2, &["group", "end", "--profile", "profile-ke", "grp/op/none"]);
+    assert!(said.contains("grp/op/none is no group of ke"), "{said}");
     end("set", &["--member", "ke,th"]);
     end("end", &[]);
+    assert!(end("end", &[]).1.contains("has ended before"));
     let (_, said) = desk.check(2, &["send", "--profile", "profile-ke", "--to", "grp/op/4f2a", "--kind", "warning", "--file", "note.txt"]);
     assert!(said.contains("grp/op/4f2a has ended"), "{said}");
     let (_, said) = desk.check(0, &["notices", "--profile", "profile-ke", "--all"]);
@@ -216,6 +222,11 @@ fn deleted(desk: &Desk<'_>) {
     assert!(said.matches("has not attested yet").count() == 1 && said.contains("deleted, TH/"), "{said}");
     let (_, said) = desk.check(2, &["deletion", "attest", "--profile", "profile-th", &wrong, "--file", "done.txt"]);
     assert!(said.contains("is no deletion"), "{said}");
+    let foreign = format!(r#"{{"deletion":"{wrong}","deleted":["message"]}}"#);
+    desk.write("done.json", &foreign);
+    let attest = ["deletion", "attest", "--profile", "profile-th", &deletion, "--file", "done.json"];
+    let (_, said) = desk.check(2, &attest);
+    assert!(said.contains(&format!("is about {deletion}")), "{said}");
     desk.write("done.json", r#"{"deleted":["message","copies"],"byRole":"desk officer"}"#);
     let (_, said) = desk.check(0, &["deletion", "attest", "--profile", "profile-th", &deletion, "--file", "done.json"]);
     assert!(said.contains("has said so before; this one is sent, too") && !said.contains("deletion is missing"), "{said}");

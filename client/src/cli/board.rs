@@ -6,7 +6,7 @@ use content::Payload;
 use serde::Serialize;
 
 use super::secrets::Secrets;
-use super::{args, mail, print};
+use super::{args, mail, print, reports};
 use crate::board::Notice;
 use crate::words::{Escaped, Word as _};
 use crate::{Error, ReceiveOptions};
@@ -104,7 +104,11 @@ pub(super) async fn report(asked: &args::Report, secrets: &Secrets, way: &args::
     for (section, by) in &folded.sections {
         print::note(&format!("{section}: {}", Escaped(&by.join(", "))));
     }
-    let payload = Payload::from(&folded.report);
+    let mut payload = Payload::from(&folded.report);
+    // What a correction has put there was not looked at before.
+    if !corrected.is_empty() {
+        payload = reports::checked(payload);
+    }
     if asked.office.json {
         print::json_text(&payload.to_json());
     } else {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use content::{Form, Payload};
 use envelope::genesis::hex;
 use envelope::{Reference, Timestamp};
 use proto::v1::{Kind, ReleaseReason, ReleaseVerdict};
@@ -105,6 +106,7 @@ async fn attest(attest: &args::Attest, secrets: &Secrets, way: &args::Way) -> Re
     let mut client = super::connect(&profile, way).await?;
     client.receive(ReceiveOptions::default()).await?;
     is_deletion(&client, &attest.reference)?;
+    let content = of_this(&client, &attest.reference, &media_type, content)?;
     if let Some(before) = client.attested(&attest.reference)? {
         print::note(&format!("{before} has said so before; this one is sent, too"));
     }
@@ -114,6 +116,23 @@ async fn attest(attest: &args::Attest, secrets: &Secrets, way: &args::Way) -> Re
         .await?;
     print::note(&format!("{}: {} is told that {} was carried out", sent.reference, attest.reference.sender, attest.reference));
     Ok(ExitCode::SUCCESS)
+}
+
+/// An attestation names this deletion and what that deletes, or nothing; then it names them now.
+fn of_this(client: &Client, deletion: &Reference, media_type: &str, content: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let Some(form) = Form::of_media_type(media_type) else { return Ok(content) };
+    let target = client.header_of(deletion)?.context.target;
+    let of = target.map(|id| client.reference_of_message(&id)).transpose()?.flatten().map_or_else(String::new, |one| one.to_string());
+    let wrong = |error: content::ContentError| Error::Argument(error.to_string());
+    let mut payload = Payload::decode(form, &content).map_err(wrong)?;
+    payload.fill("of", &of);
+    let said: content::v1::DeletionAttestation = payload.message_as().map_err(wrong)?;
+    for (field, named, meant) in [("deletion", &said.deletion, &deletion.to_string()), ("of", &said.of, &of)] {
+        if !meant.is_empty() && named != meant {
+            return Err(Error::Argument(format!("the attestation says {field} {named:?}, and {deletion} is about {meant}")));
+        }
+    }
+    Ok(payload.encode())
 }
 
 fn is_deletion(client: &Client, reference: &Reference) -> Result<(), Error> {

@@ -21,7 +21,14 @@ pub(super) async fn run(group: &args::Group, secrets: &Secrets, way: &args::Way)
             let ends = set.days.map(|days| clock::now().plus(u64::from(days) * DAY_MS));
             client.set_group(&set.group, set.member.clone(), set.senders, ends).await?;
         }
-        GroupCommand::End(end) => client.set_group(&end.group, Vec::new(), GroupSenders::Owner, None).await?,
+        GroupCommand::End(end) => {
+            let owned = client.groups().into_iter().find(|(group, row)| *group == end.group && row.owner == client.address().as_str());
+            match owned {
+                None => return Err(Error::Argument(format!("{} is no group of {}", end.group, client.address()))),
+                Some((_, row)) if row.members.is_empty() => print::note(&format!("{} has ended before", end.group)),
+                Some(_) => client.set_group(&end.group, Vec::new(), GroupSenders::Owner, None).await?,
+            }
+        }
         GroupCommand::List(_) => {}
     }
     let wanted = match &group.command {

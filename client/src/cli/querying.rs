@@ -9,7 +9,7 @@ use proto::v1::Kind;
 use serde::Serialize;
 
 use super::secrets::Secrets;
-use super::{args, mail, print};
+use super::{args, mail, print, sending};
 use crate::queries::{QueryAnswer, VALID};
 use crate::respond::{List, Reports, Responded, check_service};
 use crate::{Client, Compose, Error, Opened, ReceiveOptions, Received, clock};
@@ -36,12 +36,19 @@ pub(super) async fn query(query: &args::Query, secrets: &Secrets, way: &args::Wa
     let (message, warnings) = client.query(service, &question(query)?)?;
     warnings.iter().for_each(|warning| print::note(&format!("note: {} {}", warning.path, warning.text)));
     let deadline = Instant::now() + query.wait;
+    let id = client.outbox().next_id();
     let sent = client
         .send(Compose { classification: query.classification, exercise: query.exercise, wait: query.wait.min(message.wait), ..message })
         .await;
     print::carrier(&client, way);
     print::news(&client, client.sent_beside(), None)?;
-    let sent = sent?;
+    let sent = match sent {
+        Ok(sent) => sent,
+        Err(error) => {
+            sending::say_kept(&client, id, &error, query.json);
+            return Err(error);
+        }
+    };
     print::note(&format!("{} to {service}, entry {}", sent.reference, sent.position.index));
     if let Some(desk) = &sent.held_by {
         print::note(&format!("held until {desk} releases it"));

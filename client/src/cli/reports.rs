@@ -170,7 +170,7 @@ pub(super) fn opened(media_type: &str, bytes: &[u8]) -> Option<Result<Payload, E
 }
 
 /// Says what is to be looked at again.
-fn checked(mut payload: Payload) -> Payload {
+pub(super) fn checked(mut payload: Payload) -> Payload {
     for warning in payload.check_with(packs()) {
         print::note(&format!("note: {} {}", warning.path, warning.text));
     }

@@ -104,7 +104,7 @@ pub(super) fn addressed(client: &Client, about: &args::Addressed) -> Result<Comp
 }
 
 /// A message that was not sent may still be in the outbox.
-fn say_kept(client: &Client, id: crate::outbox::Id, error: &Error, json: bool) {
+pub(super) fn say_kept(client: &Client, id: crate::outbox::Id, error: &Error, json: bool) {
     let Some(item) = client.outbox().items().get(&id).filter(|item| !item.void) else { return };
     let reference = client.reference_of(item.id).map(|reference| reference.to_string());
     if !matches!(error, Error::Unreachable { reference: Some(_), .. }) {

@@ -77,6 +77,7 @@ pub(crate) struct Asked {
 /// who asked), and any of imo, imo_company, mmsi, container, vin, plate, passport, permit, call_sign, name, ..., as often as wanted.
 #[derive(Debug, Args)]
 #[command(
+    group = ArgGroup::new("source").required(true).multiple(true).args(["data", "reports"]),
     after_help = "Examples:\n  ecowire respond --profile svc_vessels --data list.csv --follow\n  ecowire respond --profile svc_vessels --data list.csv --json\n  ecowire respond --profile svc_imaf --reports --follow"
 )]
 pub(crate) struct Respond {
@@ -84,7 +85,7 @@ pub(crate) struct Respond {
     #[arg(long, value_name = "DIR")]
     pub(crate) profile: PathBuf,
     /// The list.
-    #[arg(long, value_name = "FILE", required_unless_present = "reports")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
     /// The reports of the service's inbox.
     #[arg(long)]
