@@ -3,7 +3,7 @@
 //! Every connection begins with the checkpoints: what the gateway shows must extend what was seen before. Then the
 //! directory is brought up to date. **Invariant:** nothing is believed because the gateway says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -291,7 +291,7 @@ impl Client {
         }
         let receipt = self.grants_receipt(self.profile.address()).await?;
         writes.extend(next.learn_grants(&receipt, &self.profile)?);
-        let mut after = String::new();
+        let (mut after, mut shown) = (String::new(), BTreeSet::new());
         loop {
             let page = self.groups_page(&after).await?;
             for receipt in &page.receipts {
@@ -301,11 +301,13 @@ impl Client {
                     return Err(Error::unsound("the gateway gives groups out of their order"));
                 }
                 after = group.to_string();
+                shown.insert(group);
             }
             if !page.more || page.receipts.is_empty() {
                 break;
             }
         }
+        writes.extend(next.forget_groups(&shown));
         loop {
             let page = self.permissions_page(next.permissions_from()).await?;
             for receipt in &page.receipts {

@@ -4,7 +4,7 @@
 //! does not know how the statements arrived. **Invariant:** leaf 0 is the genesis that the trust file names, the root is
 //! signed by the directory's key and stands in a Head entry of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use envelope::entry::Entry;
@@ -158,6 +158,18 @@ impl Directory {
         self.exchange.learn_group(&group, row);
         let write = Write::text(Table::Meta, &format!("{GROUP_KEY}{group}"), receipt.to_vec());
         Ok((group, Some(write)))
+    }
+
+    /// Groups that the gateway shows no more have ended for this member, or it belongs to them no longer; gives what to strike out.
+    pub(crate) fn forget_groups(&mut self, shown: &BTreeSet<Address>) -> Vec<Write> {
+        let gone = self.state().groups().map(|(group, _)| group).filter(|group| !shown.contains(*group));
+        let gone: Vec<Address> = gone.cloned().collect();
+        for group in &gone {
+            let row = self.state().group(group).map(|row| (**row).clone()).unwrap_or_default();
+            // Should it be shown again, it is learned again.
+            self.exchange.learn_group(group, v1::GroupRow { members: Vec::new(), version: 0, ..row });
+        }
+        gone.iter().map(|group| Write::Delete(Table::Meta, format!("{GROUP_KEY}{group}").into_bytes())).collect()
     }
 
     /// The permissions that this member gave or was given.

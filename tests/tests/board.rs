@@ -155,7 +155,14 @@ fn foretold(desk: &Desk<'_>) {
     let (_, said) = desk.check(2, &["group", "end", "--profile", "profile-ke", "grp/op/none"]);
     assert!(said.contains("grp/op/none is no group of ke"), "{said}");
     end("set", &["--member", "ke,th"]);
+    let listed = || desk.check(0, &["group", "list", "--profile", "profile-th"]);
+    assert!(listed().0.contains("grp/op/4f2a"));
     end("end", &[]);
+    // A member learns it, and then knows nothing of the group.
+    let (list, _) = listed();
+    assert!(list.contains("ended"), "{list}");
+    let (list, said) = listed();
+    assert!(list.is_empty() && said.contains("belongs to none"), "{list}{said}");
     assert!(end("end", &[]).1.contains("has ended before"));
     let (_, said) = desk.check(2, &["send", "--profile", "profile-ke", "--to", "grp/op/4f2a", "--kind", "warning", "--file", "note.txt"]);
     assert!(said.contains("grp/op/4f2a has ended"), "{said}");

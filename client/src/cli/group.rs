@@ -29,7 +29,7 @@ pub(super) async fn run(group: &args::Group, secrets: &Secrets, way: &args::Way)
                 Some(_) => client.set_group(&end.group, Vec::new(), GroupSenders::Owner, None).await?,
             }
         }
-        GroupCommand::List(_) => {}
+        GroupCommand::List(_) => client.refresh_directory().await?,
     }
     let wanted = match &group.command {
         GroupCommand::Set(set) => Some(&set.group),
