@@ -90,7 +90,7 @@ pub enum StartError {
     #[error("the tls key and certificate do not fit")]
     Tls(#[source] rustls::Error),
     /// The address is taken.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}; free the port, or write another: `listen`, or `metrics` below [telemetry]")]
     Listen {
         /// Which.
         address: SocketAddr,
